@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Work on Lateshift. Needs nothing but Python 3.11 or newer and pip; makes its own .venv at the first call.
+
+    python3 dev.py demo [FOLDER]          see Lateshift at work
+    python3 dev.py test                   what the CI does: the checks, all tests, and again on the newest Python here
+    python3 dev.py test [PYTEST OPTIONS]  only pytest, for example: test tests/unit -k retry
+    python3 dev.py check                  ruff, mypy and the architecture test
+    python3 dev.py docs                   run the code in README.md and docs/, follow their links
+    python3 dev.py bench [OPTIONS]        the benchmark, with its peers
+    python3 dev.py lock [--upgrade]       resolve the dependency groups of pyproject.toml into requirements/
+
+CONTRIBUTING.md says how we work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one should hear it in a sentence
+    sys.exit(f"Lateshift needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+
+ROOT = Path(__file__).resolve().parent
+REQUIREMENTS = ROOT / "requirements"
+
+LOCKS = {
+    "installer": ["--group", "installer"],
+    "dev": ["pyproject.toml", "--group", "build", "--group", "tests", "--group", "lint"],
+    "bench": ["--group", "bench"],
+}
+
+PROBE = """
+import json, sqlite3, ssl, sys, sysconfig, venv
+assert sys.implementation.name == "cpython" and sys.version_info.releaselevel == "final"
+assert not sysconfig.get_config_var("Py_GIL_DISABLED")
+print(json.dumps([sys.executable, sys.version_info[:3]]))
+"""
+
+Command = Sequence[str]
+interrupts: list[int] = []
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command to run from the repository's root; `live` shows its output as it comes, else it is shown on failure."""
+
+    name: str
+    command: Command
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python on this machine."""
+
+    path: str
+    version: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self.version))
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment in this repository, filled from the lock files."""
+
+    folder: Path
+    base: Interpreter
+
+    @property
+    def bin(self) -> Path:
+        return self.folder / ("Scripts" if sys.platform == "win32" else "bin")
+
+    @property
+    def python(self) -> str:
+        return str(self.bin / "python")
+
+    def prepare(self, lock: str = "dev") -> None:
+        """Install what a lock file names, and Lateshift itself, unless exactly that has been installed before."""
+        inputs = [REQUIREMENTS / f"{lock}.lock", ROOT / "pyproject.toml"]
+        wanted = hashlib.sha256(repr([ROOT, self.base, *(file.read_text() for file in inputs)]).encode()).hexdigest()
+        stamp = self.folder / f"{lock}.installed"
+        if stamp.exists() and stamp.read_text() == wanted:
+            return
+        config = self.folder / "pyvenv.cfg"
+        if not config.exists() or f"version = {self.base}\n" not in config.read_text():
+            self._create()
+        self._install(f"{lock}.lock", "--require-hashes", "-r", str(inputs[0]))
+        self._install("lateshift itself", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+        stamp.write_text(wanted)
+
+    def _create(self) -> None:
+        make = [self.base.path, "-m", "venv", "--clear", "--without-pip", str(self.folder)]
+        must(Step(f"make {self.folder.name} with Python {self.base}", make))
+        run(Step("install uv", [*self._pip(), "--require-hashes", "-r", str(REQUIREMENTS / "installer.lock")]))
+
+    def _install(self, what: str, *options: str) -> None:
+        """With uv, which takes 2 seconds instead of 11; with pip where uv fails: it does not know pip's settings."""
+        uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python, *options]
+        if not run(Step(f"install {what}", uv)):
+            must(Step(f"install {what} with pip", [*self._pip(), *options]))
+
+    def _pip(self) -> Command:
+        """The pip of the Python below; Debian's cannot give a virtual environment one of its own."""
+        if subprocess.run([self.base.path, "-c", "import pip"], capture_output=True, check=False).returncode == 0:
+            return [self.base.path, "-m", "pip", "--python", self.python, "install"]
+        must(Step("install pip", [self.python, "-m", "ensurepip"]))
+        return [self.python, "-m", "pip", "install"]
+
+    def pytest(self, *arguments: str) -> Command:
+        return [self.python, "-m", "pytest", *arguments]
+
+
+# The Python below, when this runs in a virtual environment: that one has pip. Undocumented, but there since 3.8.
+THIS = Interpreter(getattr(sys, "_base_executable", sys.executable), sys.version_info[:3])
+MAIN = Environment(ROOT / ".venv", THIS)
+
+LINT = [
+    Step("ruff check", [MAIN.python, "-m", "ruff", "check", "--quiet", "--output-format=concise"]),
+    Step("ruff format", [MAIN.python, "-m", "ruff", "format", "--check", "--quiet", "--output-format=concise"]),
+    Step("mypy", [MAIN.python, "-m", "mypy"]),
+]
+
+
+def run(step: Step) -> bool:
+    """Do one step and report it in a line; whether it passed."""
+    if step.live:
+        print(f"     {step.name} ...", flush=True)
+    began = time.monotonic()
+    out = None if step.live else subprocess.PIPE
+    done = subprocess.run(step.command, cwd=ROOT, check=False, stdout=out, stderr=out and subprocess.STDOUT)
+    if interrupts:
+        raise KeyboardInterrupt
+    passed = done.returncode == 0
+    print(f"{'ok  ' if passed else 'FAIL'} {step.name} ({time.monotonic() - began:.1f} s)", flush=True)
+    if not passed and done.stdout:
+        print(done.stdout.decode(errors="replace"), flush=True)
+    return passed
+
+
+def must(step: Step) -> None:
+    """Do a step that all later ones need."""
+    if not run(step):
+        sys.exit(f"Stopped: could not {step.name}.")
+
+
+def run_all(steps: Sequence[Step]) -> int:
+    """Do every step, also after one has failed, and sum up."""
+    print("Plan:", ", ".join(step.name for step in steps), flush=True)
+    began = time.monotonic()
+    failed = [step.name for step in steps if not run(step)]
+    verdict = f"FAILED: {', '.join(failed)}" if failed else f"All {len(steps)} steps passed"
+    print(f"{verdict} ({time.monotonic() - began:.1f} s)")
+    return 1 if failed else 0
+
+
+def become(command: Command) -> int:
+    """Run a command as the caller would: in their folder, with their terminal, for its exit code."""
+    return subprocess.run(command, check=False).returncode
+
+
+def demo(arguments: Sequence[str]) -> int:
+    return become([str(MAIN.bin / "lateshift"), "demo", *arguments])
+
+
+def test(arguments: Sequence[str]) -> int:
+    if arguments:
+        return become(MAIN.pytest(*arguments))
+    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(), live=True)]
+    newest = newest_python()
+    if newest.version[:2] > THIS.version[:2]:
+        other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
+        other.prepare()
+        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow"), live=True))
+    return run_all(steps)
+
+
+def check(_arguments: Sequence[str]) -> int:
+    return run_all([*LINT, Step("architecture", MAIN.pytest("-q", "tests/test_architecture.py"))])
+
+
+def docs(arguments: Sequence[str]) -> int:
+    return become(MAIN.pytest(str(ROOT / "tests" / "test_docs.py"), *arguments))
+
+
+def bench(arguments: Sequence[str]) -> int:
+    MAIN.prepare("bench")
+    if not shutil.which("redis-server") and shutil.which("apt-get") and sys.platform == "linux" and os.geteuid() == 0:
+        os.environ["RUNLEVEL"] = "1"  # lets Debian install the server without starting it as a service
+        run(Step("apt-get update", ["apt-get", "update"]))
+        run(Step("install redis-server", ["apt-get", "install", "-y", "--no-install-recommends", "redis-server"]))
+    return become([MAIN.python, str(ROOT / "benchmarks" / "run.py"), *arguments])
+
+
+def lock(arguments: Sequence[str]) -> int:
+    options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet"]
+    compile_ = [MAIN.python, "-m", "uv", "pip", "compile", *options, "--custom-compile-command", "python3 dev.py lock"]
+    for name, groups in LOCKS.items():
+        must(Step(f"lock {name}", [*compile_, "-o", str(REQUIREMENTS / f"{name}.lock"), *groups, *arguments]))
+    MAIN.prepare()
+    return 0
+
+
+def newest_python() -> Interpreter:
+    """The newest released CPython: this one, or a newer one on PATH, from pyenv, or known to Windows' py launcher."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    for version in (f"3.{minor}" for minor in range(30, THIS.version[1], -1)):
+        builds = [[str(path)] for path in pyenv.glob(f"versions/{version}*/bin/python")]
+        if found := [*filter(None, map(interpreter, [[f"python{version}"], ["py", f"-{version}"], *builds]))]:
+            return max(found, key=lambda python: python.version)
+    return THIS
+
+
+def interpreter(command: Command) -> Interpreter | None:
+    """The Python behind a command; None if there is none that can run Lateshift."""
+    if not (program := shutil.which(command[0])):
+        return None
+    probe = subprocess.run([program, *command[1:], "-c", PROBE], capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        return None
+    path, version = json.loads(probe.stdout)
+    return Interpreter(path, tuple(version))
+
+
+COMMANDS = {"demo": demo, "test": test, "check": check, "docs": docs, "bench": bench, "lock": lock}
+
+
+def main(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] not in COMMANDS:
+        print(__doc__)
+        return 0 if arguments and arguments[0] in ("help", "-h", "--help") else 2
+    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))  # Ctrl-C is for the command to handle
+    try:
+        MAIN.prepare()
+        return COMMANDS[arguments[0]](arguments[1:])
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

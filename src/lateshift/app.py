@@ -1,0 +1,308 @@
+"""The application object: everything that a program asks of Lateshift, sync, with async twins for request handlers.
+
+The functions at the top of the package (`lateshift.run_background_job`, ...) are this object's methods on a default
+one; see `default`. An `a` twin runs the same code in a thread, so that the event loop is not held up by a commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, TypeVar
+
+import msgspec
+
+from lateshift.clock import Clock
+from lateshift.enqueuing import Call, Preparation
+from lateshift.errors import InvalidOption, JobNotFound, JobStateError, SpawnError, WaitTimeout
+from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
+from lateshift.host.fleet import ensure_runner
+from lateshift.host.logs import FileLog
+from lateshift.job import FINISHED, Job, NewJob
+from lateshift.options import check_queue, check_status
+from lateshift.retry import RetryLike
+from lateshift.settings import Settings, load_settings
+from lateshift.storage import open_database, reads, writes
+from lateshift.storage.sqlite import SqliteDatabase
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Lateshift:
+    """One set of settings, one database, and what can be done with its jobs. Safe to share between threads.
+
+    Give `Settings`, or single settings by name (`Lateshift(allowed=["app.jobs"])`), which win over the environment.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None, **code: Any) -> None:
+        self.settings = settings or load_settings(**code)
+        self.clock = clock or Clock()
+        self.database: SqliteDatabase = open_database(self.settings, self.clock)
+        self.events = Events()
+        self.log = FileLog(self.settings)
+        self.events.subscribe(self.log)
+        self.cache = Cache(self)
+        self._preparation = Preparation(self.settings)
+
+    def run_background_job(
+        self,
+        job: object,
+        method: str = "handle",
+        parameters: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        delay: float | timedelta = 0,
+        *,
+        queue: str | None = None,
+        run_at: datetime | None = None,
+        max_retries: int | None = None,
+        retry_delay: RetryLike | None = None,
+        timeout: float | timedelta | None = None,
+        connection: sqlite3.Connection | None = None,
+    ) -> str:
+        """Store a job, see to it that something runs it, and return its id. It is on disk when this returns.
+
+        `job` is a class, a function, or a dotted name of either; `method` counts for classes. `parameters` are keyword
+        arguments, checked against the signature. `priority` is 1 to 10, 10 first (default: the class's own, else 1).
+        `delay` is in seconds or a timedelta; `run_at` an aware datetime instead. `retry_delay` is seconds, a list
+        of seconds, or a RetryPolicy; `timeout` in seconds. With `connection` the row is inserted through it, in the
+        transaction it has open: the job exists when you commit.
+
+        Raises InvalidJob or a subclass when it cannot be enqueued as written, StorageError when it could not be stored,
+        SpawnError when it is stored but no runner could be started.
+        """
+        call = Call(job, method, parameters, priority, delay, queue, run_at, max_retries, retry_delay, timeout)
+        return self._enqueue([call], connection)[0]
+
+    def enqueue_many(self, calls: Iterable[Call], *, connection: sqlite3.Connection | None = None) -> list[str]:
+        """Store many jobs in one transaction, all or none; returns their ids in order. Raises as run_background_job."""
+        return self._enqueue(list(calls), connection)
+
+    def get_job(self, job_id: str) -> Job:
+        """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
+        job = reads.get(self.database, job_id, history=True)
+        if job is None:
+            raise JobNotFound(job_id)
+        return job
+
+    def list_jobs(
+        self,
+        *,
+        status: str | None = None,
+        queue: str | None = None,
+        name: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Job]:
+        """Jobs, newest first. `name` is a callable path or a part of one; `before` is the last id seen."""
+        if status is not None:
+            check_status(status)
+        return reads.list_jobs(self.database, status=status, queue=queue, name=name, limit=limit, before=before)
+
+    def wait_for_job(self, job_id: str, timeout: float | None = None) -> Job:
+        """Wait until the job is finished, at most `timeout` seconds, and return it. Raises JobNotFound, WaitTimeout.
+
+        While it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
+        """
+        began = time.monotonic()
+        pause, nudged = 0.001, began
+        while True:
+            status = reads.status(self.database, job_id)
+            now = time.monotonic()
+            if status is None:
+                raise JobNotFound(job_id)
+            if status in FINISHED:
+                return self.get_job(job_id)
+            if timeout is not None and now - began >= timeout:
+                raise WaitTimeout(
+                    f"Job {job_id} is {status} after {timeout:g} s; it goes on. `lateshift explain {job_id}` says why.",
+                    job_id,
+                    status,
+                )
+            if now - nudged > 1.0:
+                self._start_runner({reads.get(self.database, job_id).queue}, job_id)  # type: ignore[union-attr]
+                nudged = now
+            time.sleep(pause if timeout is None else max(0.0, min(pause, began + timeout - now)))
+            pause = min(0.05, pause * 1.5)
+
+    def cancel_job(self, job_id: str) -> None:
+        """Cancel a waiting job, or ask a running one to stop. Raises JobNotFound, JobStateError when it has finished.
+
+        A running coroutine is cancelled and a child process killed; code in a thread has to look at
+        `current_job().cancelled`.
+        """
+        status = writes.cancel(self.database, job_id, self.database.now())
+        if self._found(job_id, status) in FINISHED:
+            raise JobStateError(f"Job {job_id} is {status} already, it cannot be cancelled.", job_id, str(status))
+        self._changed(job_id, "cancel_requested" if status == "running" else "cancelled")
+
+    def retry_job(self, job_id: str) -> None:
+        """Run a failed or cancelled job again with all its attempts, or a waiting retry at once.
+
+        Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
+        """
+        status = writes.retry(self.database, job_id, self.database.now())
+        if self._found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
+            advice = "wait for it, or cancel it first" if status in ("pending", "running") else "enqueue it anew"
+            raise JobStateError(f"Job {job_id} is {status}, it cannot be retried: {advice}.", job_id, str(status))
+        self._changed(job_id, "retried")
+        self._start_runner({self.get_job(job_id).queue}, job_id)
+
+    def delete_job(self, job_id: str) -> None:
+        """Delete a finished job with its attempts and logs. Raises JobNotFound; JobStateError if unfinished."""
+        job = self.get_job(job_id)
+        status = writes.delete(self.database, job_id)
+        if self._found(job_id, status) not in FINISHED:
+            raise JobStateError(
+                f"Job {job_id} is {status}, only finished jobs can be deleted: cancel it first.", job_id, str(status)
+            )
+        self._changed(job_id, "deleted", job)
+
+    def prune(self, older_than: float | timedelta | None = None) -> int:
+        """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many."""
+        if older_than is None:
+            older_than = timedelta(days=self.settings.keep_days)
+        age = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        before, total = self.database.now() - round(age * 1_000_000), 0
+        while pruned := writes.prune(self.database, before):
+            total += pruned
+        return total
+
+    def pause_queue(self, name: str) -> bool:
+        """Let the jobs of a queue wait until it is resumed; running ones finish. False if it was paused already."""
+        return self._pause(name, paused=True)
+
+    def resume_queue(self, name: str) -> bool:
+        """Let the jobs of a paused queue run again. False if it was not paused."""
+        changed = self._pause(name, paused=False)
+        if any(lane.queue == name for lane in reads.lanes(self.database)):
+            self._start_runner({name}, None)
+        return changed
+
+    def close(self) -> None:
+        """Close the database connection; the next use opens it again."""
+        self.database.close()
+
+    async def arun_background_job(
+        self,
+        job: object,
+        method: str = "handle",
+        parameters: Mapping[str, Any] | None = None,
+        priority: int | None = None,
+        delay: float | timedelta = 0,
+        *,
+        queue: str | None = None,
+        run_at: datetime | None = None,
+        max_retries: int | None = None,
+        retry_delay: RetryLike | None = None,
+        timeout: float | timedelta | None = None,
+    ) -> str:
+        """As `run_background_job`, for async code."""
+        call = Call(job, method, parameters, priority, delay, queue, run_at, max_retries, retry_delay, timeout)
+        return (await self.aenqueue_many([call]))[0]
+
+    async def aenqueue_many(self, calls: Iterable[Call]) -> list[str]:
+        """As `enqueue_many`, for async code."""
+        return await _in_thread(self.enqueue_many, list(calls))
+
+    async def aget_job(self, job_id: str) -> Job:
+        """As `get_job`, for async code."""
+        return await _in_thread(self.get_job, job_id)
+
+    async def await_for_job(self, job_id: str, timeout: float | None = None) -> Job:
+        """As `wait_for_job`, for async code."""
+        return await _in_thread(self.wait_for_job, job_id, timeout)
+
+    async def alist_jobs(self, **filters: Any) -> list[Job]:
+        """As `list_jobs`, for async code."""
+        return await _in_thread(self.list_jobs, **filters)
+
+    async def acancel_job(self, job_id: str) -> None:
+        """As `cancel_job`, for async code."""
+        await _in_thread(self.cancel_job, job_id)
+
+    async def aretry_job(self, job_id: str) -> None:
+        """As `retry_job`, for async code."""
+        await _in_thread(self.retry_job, job_id)
+
+    def _enqueue(self, calls: Sequence[Call], connection: sqlite3.Connection | None) -> list[str]:
+        now = self.database.now()
+        jobs = [self._preparation.prepare(call, now) for call in calls]
+        if not jobs:
+            return []
+        if connection is None:
+            writes.enqueue(self.database, jobs)
+        else:
+            self._insert_through(connection, jobs)
+        self.events.emit([_enqueued(job) for job in jobs])
+        self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None)
+        return [job.id for job in jobs]
+
+    def _insert_through(self, connection: object, jobs: Sequence[NewJob]) -> None:
+        if not isinstance(connection, sqlite3.Connection):
+            raise InvalidOption(
+                f"connection= takes an sqlite3.Connection to the database of the jobs, not {type(connection).__name__}."
+            )
+        self.database.query("select 1")  # makes the tables, if this is the first use of the file
+        connection.executemany(writes.INSERT_JOB, [msgspec.structs.asdict(job) for job in jobs])
+
+    def _start_runner(self, queues: set[str], job_id: str | None) -> None:
+        try:
+            ensure_runner(self.database, self.settings, queues)
+        except SpawnError as error:
+            error.job_id = job_id
+            raise
+
+    def _pause(self, name: str, *, paused: bool) -> bool:
+        now = self.database.now()
+        changed = writes.pause_queue(self.database, check_queue(name), now if paused else None)
+        if changed:
+            self.events.emit([QueueChanged(now, name, paused)])
+        return changed
+
+    def _found(self, job_id: str, status: str | None) -> str:
+        if status is None:
+            raise JobNotFound(job_id)
+        return status
+
+    def _changed(self, job_id: str, action: str, job: Job | None = None) -> None:
+        job = job or self.get_job(job_id)
+        self.events.emit([JobChanged(self.database.now(), job.id, job.name, job.queue, job.attempts, action)])
+
+
+class Cache:
+    """The short way to a job's status, with the key that the Laravel runner used: `background_job:{id}`."""
+
+    PREFIX = "background_job:"
+
+    def __init__(self, app: Lateshift) -> None:
+        self._app = app
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
+        job = reads.get(self._app.database, key.removeprefix(self.PREFIX)) if key.startswith(self.PREFIX) else None
+        if job is None:
+            return None
+        return {
+            "id": job.id,
+            "name": job.name,
+            "status": job.status,
+            "queue": job.queue,
+            "priority": job.priority,
+            "parameters": job.parameters,
+            "attempts": job.attempts,
+            "result": job.result,
+            "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
+        }
+
+
+def _enqueued(job: NewJob) -> Event:
+    return JobEnqueued(job.enqueued_at, job.id, job.name, job.queue, 0, job.priority, job.run_at)
+
+
+async def _in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    import asyncio  # here, because it is 58 ms that a program without coroutines need not pay
+
+    return await asyncio.to_thread(function, *args, **kwargs)

@@ -1,0 +1,226 @@
+"""Enqueueing a callable by its own, typed signature: the `@background` decorator and the `BackgroundJob` base class.
+
+mypy does not apply class decorators (python/mypy#3135), so under it `@background class X` leaves `X.enqueue` unknown,
+where pyright knows it. A class that derives from `BackgroundJob` is typed under both.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+
+from lateshift.default import get_app
+from lateshift.enqueuing import Call
+from lateshift.errors import InvalidOption, InvalidParameters
+from lateshift.options import JobOptions, check_isolation, check_priority, check_queue, check_retries, check_timeout
+from lateshift.retry import RetryLike, to_policy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
+
+
+class HasHandle(Protocol[P, R_co]):
+    """A job class: what its `handle` method takes is what its `enqueue` takes."""
+
+    def handle(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the job."""
+
+
+class EnqueueOptions(TypedDict, total=False):
+    """What `.options(...)` takes: as the arguments of `run_background_job` of the same names."""
+
+    delay: float | timedelta
+    priority: int | None
+    queue: str | None
+    run_at: datetime | None
+    max_retries: int | None
+    retry_delay: RetryLike | None
+    timeout: float | timedelta | None
+
+
+class Enqueueing(Generic[P]):
+    """How to enqueue one callable with certain options; made by `.options(...)`."""
+
+    def __init__(self, job: object, **chosen: Unpack[EnqueueOptions]) -> None:
+        unknown = sorted(chosen.keys() - EnqueueOptions.__annotations__.keys())
+        if unknown:
+            known = ", ".join(EnqueueOptions.__annotations__)
+            raise InvalidOption(f"There is no option {unknown[0]!r}: known are {known}.")
+        self._job = job
+        self._chosen = chosen
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Store the job and return its id; takes what the callable takes. Raises as `run_background_job`."""
+        return get_app().enqueue_many([self.call(*args, **kwargs)])[0]
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """As `enqueue`, for async code."""
+        return (await get_app().aenqueue_many([self.call(*args, **kwargs)]))[0]
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """The call itself, for `enqueue_many`."""
+        return Call(self._job, parameters=_by_name(self._job, args, kwargs), **self._chosen)
+
+
+class BackgroundFunction(Generic[P, R]):
+    """A function that can be called as before, and enqueued."""
+
+    def __init__(self, function: Callable[P, R], options: JobOptions) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.__lateshift__ = options
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, as if it had no decorator."""
+        return self.function(*args, **kwargs)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Store the job and return its id; takes what the function takes. Raises as `run_background_job`."""
+        return Enqueueing[P](self).enqueue(*args, **kwargs)
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """As `enqueue`, for async code."""
+        return await Enqueueing[P](self).aenqueue(*args, **kwargs)
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """The call itself, for `enqueue_many`."""
+        return Enqueueing[P](self).call(*args, **kwargs)
+
+    def options(self, **chosen: Unpack[EnqueueOptions]) -> Enqueueing[P]:
+        """The same job with other options: `send.options(delay=60).enqueue(to="a@example.com")`."""
+        return Enqueueing(self, **chosen)
+
+
+class BackgroundJob:
+    """Base of job classes that are enqueued by the signature of their `handle` method, under every type checker.
+
+    class ProcessOrder(BackgroundJob):
+        priority = 5
+
+        def handle(self, order_id: int) -> None: ...
+
+    ProcessOrder.enqueue(order_id=123)
+    """
+
+    @classmethod
+    def enqueue(cls: type[HasHandle[P, Any]], *args: P.args, **kwargs: P.kwargs) -> str:
+        """Store the job and return its id; takes what `handle` takes. Raises as `run_background_job`."""
+        return Enqueueing[P](cls).enqueue(*args, **kwargs)
+
+    @classmethod
+    async def aenqueue(cls: type[HasHandle[P, Any]], *args: P.args, **kwargs: P.kwargs) -> str:
+        """As `enqueue`, for async code."""
+        return await Enqueueing[P](cls).aenqueue(*args, **kwargs)
+
+    @classmethod
+    def call(cls: type[HasHandle[P, Any]], *args: P.args, **kwargs: P.kwargs) -> Call:
+        """The call itself, for `enqueue_many`."""
+        return Enqueueing[P](cls).call(*args, **kwargs)
+
+    @classmethod
+    def options(cls: type[HasHandle[P, Any]], **chosen: Unpack[EnqueueOptions]) -> Enqueueing[P]:
+        """The same job with other options: `ProcessOrder.options(delay=60).enqueue(order_id=123)`."""
+        return Enqueueing(cls, **chosen)
+
+
+class BackgroundClass(Protocol[P, T_co]):
+    """A job class after `@background`: the class itself, with what `BackgroundJob` has added."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> T_co:
+        """Make an instance, as before."""
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """As `BackgroundJob.enqueue`."""
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """As `enqueue`, for async code."""
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """The call itself, for `enqueue_many`."""
+
+    def options(self, **chosen: Unpack[EnqueueOptions]) -> Enqueueing[P]:
+        """The same job with other options."""
+
+
+class Decorator(Protocol):
+    """What `background(queue=...)` returns."""
+
+    # A class is a callable too, but its own parameters are not those of the job: hence the overlap, in this order.
+    @overload
+    def __call__(self, job: type[HasHandle[P, Any]], /) -> BackgroundClass[P, Any]: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, job: Callable[P, R], /) -> BackgroundFunction[P, R]: ...
+
+
+@overload
+def background(job: type[HasHandle[P, Any]], /) -> BackgroundClass[P, Any]: ...  # type: ignore[overload-overlap]
+@overload
+def background(job: Callable[P, R], /) -> BackgroundFunction[P, R]: ...
+@overload
+def background(
+    *,
+    queue: str = ...,
+    priority: int = ...,
+    max_retries: int | None = ...,
+    retry: RetryLike | None = ...,
+    timeout: float | timedelta | None = ...,
+    isolation: str | None = ...,
+) -> Decorator: ...
+def background(
+    job: Any = None,
+    /,
+    *,
+    queue: str = "default",
+    priority: int = 1,
+    max_retries: int | None = None,
+    retry: RetryLike | None = None,
+    timeout: float | timedelta | None = None,
+    isolation: str | None = None,
+) -> Any:
+    """Make a function, or a class with a `handle` method, enqueueable by its own signature.
+
+    `retry` is seconds, a list of seconds, a function or a RetryPolicy; `timeout` is in seconds; `isolation="process"`
+    runs each attempt in a child process. The allow-list applies as to any other callable. Raises InvalidOption.
+    """
+    options = JobOptions(
+        queue=check_queue(queue),
+        priority=check_priority(priority),
+        max_retries=None if max_retries is None else check_retries(max_retries),
+        retry=None if retry is None else to_policy(retry),
+        timeout=None if timeout is None else check_timeout(timeout),
+        isolation=check_isolation(isolation),
+    )
+    if job is None:
+        return functools.partial(_decorate, options=options)
+    return _decorate(job, options)
+
+
+def _decorate(job: Any, options: JobOptions) -> Any:
+    if not isinstance(job, type):
+        return BackgroundFunction(job, options)
+    cls = cast("Any", job)
+    cls.__lateshift__ = options
+    for name in ("enqueue", "aenqueue", "call", "options"):
+        setattr(cls, name, BackgroundJob.__dict__[name])
+    return cls
+
+
+def _by_name(job: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Jobs are stored with parameters by name, so arguments given by position get the names of the signature."""
+    if not args:
+        return kwargs
+    import inspect
+
+    handle = cast("Any", job).handle if isinstance(job, type) else cast("Any", job).function
+    parameters = list(inspect.signature(handle).parameters)[1 if isinstance(job, type) else 0 :]
+    if len(args) > len(parameters):
+        name = getattr(job, "__qualname__", repr(job))
+        raise InvalidParameters(f"{name} takes {len(parameters)} parameters, {len(args)} were given by position.")
+    named = dict(zip(parameters, args, strict=False))
+    if twice := sorted(named.keys() & kwargs.keys()):
+        raise InvalidParameters(f"The parameter {twice[0]!r} was given by position and by name.", twice[0])
+    return named | kwargs

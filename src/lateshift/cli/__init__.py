@@ -1,0 +1,60 @@
+"""The command line, `lateshift`: one file for each family of commands.
+
+This package is imported at every start, so nothing here imports the application, rich or asyncio before a command needs
+them (`lateshift status` is to take less than 250 ms, of which click is 60).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from lateshift.cli import changes, completion, enqueuing, jobs, logs, project, queues, work
+from lateshift.cli.base import Commands, report
+
+EPILOG: Final = """\
+\b
+Exit codes:
+  0    done; the job completed; every check is fine
+  1    a job failed or was cancelled, a check found an error, or an error that is not foreseen
+  2    refused: wrong usage, settings, callable or parameters, or not possible in the job's status
+  3    no such job
+  4    `wait` ran out of time
+  5    the database cannot be used
+  130  interrupted by Ctrl-C
+
+\b
+Commands that read print one JSON object or array with --json. Times in JSON are UTC (ISO 8601), times on the screen
+are local. `lateshift COMMAND --help` names the keys.
+"""
+
+FAMILIES: Final = (project, work, enqueuing, jobs, logs, changes, queues, completion)
+
+
+@click.group(
+    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
+@click.option("--plain", is_flag=True, help="Plain text without colours, also in a terminal; so does NO_COLOR=1.")
+@click.option("--traceback", is_flag=True, help="Show where an error comes from.")
+@click.version_option(package_name="lateshift", message="lateshift %(version)s")
+def cli(**_: bool) -> None:
+    """Background jobs for Python, with nothing to start."""
+
+
+for family in FAMILIES:
+    for command in family.COMMANDS:
+        cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    if not sys.flags.safe_path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does, so that `app/jobs.py` in this folder is found
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name from the database must not end in a UnicodeError
+    return report(lambda: cli.main(arguments, prog_name="lateshift", standalone_mode=False))

@@ -1,0 +1,160 @@
+"""What all commands share: exit codes, the application object, errors as one line on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final
+
+import click
+
+from lateshift.app import Lateshift
+from lateshift.cli.output import one_line
+from lateshift.default import set_app
+from lateshift.errors import (
+    JobNotFound,
+    LateshiftError,
+    ResultNotStorable,
+    SpawnError,
+    StorageError,
+    WaitTimeout,
+)
+
+
+class Code(IntEnum):
+    """The exit codes, as `lateshift --help` documents them."""
+
+    OK = 0
+    FAILED = 1
+    REFUSED = 2
+    NO_SUCH_JOB = 3
+    WAIT_TIMEOUT = 4
+    DATABASE = 5
+    INTERRUPTED = 130
+
+
+_CODES: Final[dict[type[LateshiftError], Code]] = {
+    JobNotFound: Code.NO_SUCH_JOB,
+    WaitTimeout: Code.WAIT_TIMEOUT,
+    StorageError: Code.DATABASE,
+    SpawnError: Code.FAILED,
+    ResultNotStorable: Code.FAILED,
+    LateshiftError: Code.REFUSED,
+}
+
+
+class Refusal(click.ClickException):
+    """Ends a command with one line on standard error and an exit code."""
+
+    def __init__(self, message: str, code: int = Code.REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Commands(click.Group):
+    """A group whose commands end in an exit code and at most one line of error, never in a traceback.
+
+    A command returns its exit code, or None for 0.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands in the order in which one meets them, not by the alphabet."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; every error comes out as click's own, or as a Refusal."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:  # the reader, such as `head`, has seen enough
+            _discard(sys.stdout)
+            return Code.OK
+        except Exception as error:
+            if ctx.params.get("traceback"):
+                traceback.print_exc()
+            raise _refusal(error) from error
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """As click's, with our way to report."""
+        run: Callable[..., Any] = super().main
+        if not extra.pop("standalone_mode", True):
+            return run(*args, **extra, standalone_mode=False)
+        sys.exit(report(lambda: run(*args, **extra, standalone_mode=False)))
+
+
+def report(run: Callable[[], Any]) -> int:
+    """Run click without its own reporting; returns the exit code and prints what it refused, in one line."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except click.UsageError as error:
+        hint = f" Try `{error.ctx.command_path} --help`." if error.ctx is not None else ""
+        complain(f"{error.format_message()}{hint}")
+        return Code.REFUSED
+    except click.ClickException as error:
+        complain(error.format_message())
+        return getattr(error, "code", Code.REFUSED)
+    except click.Abort:
+        return Code.INTERRUPTED
+    except BrokenPipeError:
+        _discard(sys.stdout)
+        return Code.OK
+    return code if isinstance(code, int) else Code.OK
+
+
+def complain(message: str) -> None:
+    """Print one line of error."""
+    click.echo(f"error: {one_line(message)}", err=True)
+
+
+def code_of(error: LateshiftError) -> Code:
+    """The exit code that stands for an error."""
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+
+
+def open_app(*, create: bool = False, **code: Any) -> Lateshift:
+    """The application object for a command, in force until the command ends. `code` are settings that it overrides.
+
+    Unless `create` is set, a database that does not exist is refused: in a wrong folder "no such job" would mislead.
+    """
+    app = Lateshift(**code)
+    path = app.database.path
+    if not create and path != ":memory:" and not os.path.exists(path):
+        raise Refusal(
+            f"There is no database at {path} yet. Run this in the project's folder; "
+            "`lateshift migrate` or the first enqueued job makes the database.",
+            Code.DATABASE,
+        )
+    find_jobs_below(str(app.settings.root))
+    before = set_app(app)
+    context = click.get_current_context()
+    context.call_on_close(app.close)
+    context.call_on_close(lambda: set_app(before))
+    return app
+
+
+def find_jobs_below(root: str) -> None:
+    """Make the project's packages importable also from one of its subfolders: they lie where its settings do."""
+    if not sys.flags.safe_path and root not in sys.path:
+        sys.path.insert(1, root)
+
+
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, LateshiftError):
+        return Refusal(str(error), code_of(error))
+    if isinstance(error, OSError):
+        return Refusal(f"{error}.", Code.FAILED)
+    words = f"{type(error).__name__}: {error}".rstrip(": .")
+    return Refusal(f"Not foreseen: {words}. `lateshift --traceback ...` shows where it comes from.", Code.FAILED)
+
+
+def _discard(stream: Any) -> None:
+    """Send what is still buffered nowhere, so that Python's last flush does not complain."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except (OSError, ValueError, AttributeError):  # not a real file
+        return

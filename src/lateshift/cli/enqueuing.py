@@ -1,0 +1,149 @@
+"""`enqueue`, `wait` and `run`: having a job done."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from typing import Any, Final
+
+import click
+import msgspec
+
+from lateshift.app import Lateshift
+from lateshift.cli.base import Code, Refusal, open_app
+from lateshift.cli.completion import job_ids, queue_names
+from lateshift.cli.output import as_json_text, clean, json_option, one_line, print_json, when
+from lateshift.cli.shapes import JOB_KEYS, job_shape
+from lateshift.errors import SpawnError
+from lateshift.host.fleet import is_alive, serves
+from lateshift.job import Job
+from lateshift.storage import reads
+from lateshift.wording import duration
+
+
+@click.command()
+@click.argument("callable_path", metavar="CALLABLE")
+@click.option("--method", default="handle", show_default=True, metavar="M", help="The method, if CALLABLE is a class.")
+@click.option("--params", default="{}", metavar="JSON", help="""Keyword arguments, such as '{"order_id": 123}'.""")
+@click.option("--priority", type=int, metavar="N", help="1 to 10, 10 first. Default: the job's own, else 1.")
+@click.option("--delay", type=float, default=0.0, metavar="S", help="Seconds to wait before it may start.")
+@click.option("--queue", metavar="Q", shell_complete=queue_names, help="Default: the job's own, else `default`.")
+@click.option("--wait", "wait_for_end", is_flag=True, help="Wait until it is finished and print its result too.")
+@json_option(f"the job as one object: {JOB_KEYS}")
+def enqueue(
+    callable_path: str,
+    method: str,
+    params: str,
+    priority: int | None,
+    delay: float,
+    queue: str | None,
+    *,
+    wait_for_end: bool,
+    as_json: bool,
+) -> int:
+    """Store a job and print its id.
+
+    A runner starts by itself if no worker runs. CALLABLE is a dotted name: app.jobs.ProcessOrder or
+    app.jobs.send_receipt. With --wait the result follows on a second line, as JSON, and the exit code is 1 unless the
+    job completed.
+    """
+    parameters = _parameters(params)
+    app = open_app(create=True)
+    try:
+        job_id = app.run_background_job(callable_path, method, parameters, priority, delay, queue=queue)
+    except SpawnError as error:
+        if error.job_id is not None and not as_json:
+            click.echo(error.job_id)
+        raise
+    if not as_json:
+        click.echo(job_id)
+        sys.stdout.flush()
+    if not wait_for_end:
+        if as_json:
+            print_json(job_shape(app.get_job(job_id)))
+        return Code.OK
+    _warn_if_nothing_moves(app, job_id)
+    return _tell_end(app.wait_for_job(job_id), as_json=as_json)
+
+
+@click.command()
+@click.argument("job_id", shell_complete=job_ids)
+@click.option("--timeout", type=float, metavar="S", help="Seconds to wait at most. Default: as long as it takes.")
+@json_option(f"the job as one object: {JOB_KEYS}")
+def wait(job_id: str, timeout: float | None, *, as_json: bool) -> int:
+    """Wait until a job is finished and print its result.
+
+    The result is JSON. The exit code is 1 unless the job completed, and 4 when --timeout passed first.
+    """
+    if timeout is not None and not timeout >= 0:
+        raise Refusal(f"--timeout is in seconds, 0 or more, not {timeout:g}.")
+    return _tell_end(open_app().wait_for_job(job_id, timeout), as_json=as_json)
+
+
+@click.command()
+@click.argument("job_id", shell_complete=job_ids)
+@json_option(f"the job as it is afterwards: {JOB_KEYS}")
+def run(job_id: str, *, as_json: bool) -> int:
+    """Run one waiting job now, in this process.
+
+    Be it due or not, its queue paused or not. What the job logs goes to standard error as well. Prints the result as
+    JSON; the exit code is 1 unless it completed.
+    """
+    from lateshift.runtime.inline import run_one
+
+    app = open_app()
+    logging.basicConfig(level=app.settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: give the job back in good order
+    click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, before))
+    return _tell_end(run_one(app, job_id), as_json=as_json)
+
+
+def _tell_end(job: Job, *, as_json: bool) -> int:
+    """Print what became of a job: the result on standard output, anything else as an error."""
+    if as_json:
+        print_json(job_shape(job))
+    elif job.status == "completed":
+        click.echo(as_json_text(job.result))
+    if job.status == "completed":
+        return Code.OK
+    click.echo(f"error: {one_line(_what_happened(job))}", err=True)
+    return Code.FAILED
+
+
+def _what_happened(job: Job) -> str:
+    tried = f"attempt {job.attempts} of {job.max_attempts}"
+    reason = "" if job.error is None else f" {job.error.type}: {clean(job.error.message)}."
+    if job.status == "pending_retry":
+        return f"Job {job.id} did not complete ({tried}) and runs again at {when(job.run_at)}.{reason}"
+    took = job.finished_at - job.started_at if job.finished_at and job.started_at else None
+    after = "" if took is None else f" after {duration(took.total_seconds())}"
+    return f"Job {job.id} {job.status}{after} ({tried}).{reason} `lateshift show {job.id}` shows all of it."
+
+
+def _warn_if_nothing_moves(app: Lateshift, job_id: str) -> None:
+    """Tell who waits at the screen when the job needs something else to be done first."""
+    queue = app.get_job(job_id).queue
+    if reads.queue_paused(app.database, queue):
+        click.echo(f"The queue {queue} is paused, `lateshift queues resume {queue}` lets it go on. Waiting.", err=True)
+    elif app.settings.spawn == "never" and not _somebody_serves(app, queue):
+        click.echo("No worker is running and LATESHIFT_SPAWN=never: start `lateshift work`. Waiting.", err=True)
+
+
+def _somebody_serves(app: Lateshift, queue: str) -> bool:
+    now = app.database.now()
+    return any(serves(worker, queue) and is_alive(worker, now) for worker in reads.workers(app.database))
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    example = """Write an object in quotes: --params '{"order_id": 123}'."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise Refusal(f"--params is not JSON: {text!r} ({error}). {example}") from error
+    if not isinstance(value, dict):
+        raise Refusal(f"--params must be a JSON object with the keyword arguments, not {text!r}. {example}")
+    return value
+
+
+COMMANDS: Final = (enqueue, run, wait)

@@ -1,0 +1,97 @@
+"""`init`, `migrate`, `doctor` and `demo`: a project's beginning and its health."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from lateshift.cli.base import find_jobs_below, open_app
+from lateshift.cli.output import COLOURS, fancy, json_option, one_line, print_json
+from lateshift.cli.scaffold import scaffold
+from lateshift.cli.shapes import CHECK_KEYS
+from lateshift.errors import SettingsError
+from lateshift.settings import load_settings
+from lateshift.storage.plan import pending
+from lateshift.storage.schema import LATEST
+
+if TYPE_CHECKING:
+    from lateshift.doctor.place import Check
+
+
+@click.command()
+def init() -> None:
+    """Set up a project in this folder.
+
+    Writes the settings to .env, a package for the jobs with one example, and storage/ to .gitignore. What is there
+    already is never overwritten.
+    """
+    done = scaffold(Path.cwd())
+    for line in done.lines:
+        click.echo(line)
+    click.echo(f"\n{done.advice}\n\n    {done.command}\n")
+
+
+@click.command()
+@click.option("--plan", is_flag=True, help="Only say what would be applied.")
+def migrate(*, plan: bool) -> None:
+    """Make the database's tables, or bring them up to date.
+
+    Every first use does that by itself.
+    """
+    database = open_app(create=True).database
+    steps = pending(database)
+    if not plan:
+        database.migrate()
+    for step in steps:
+        click.echo(f"{'Pending' if plan else 'Applied'} {step.number}: {step.title}.")
+    if not steps:
+        click.echo(f"The database is up to date, at schema {LATEST}.")
+
+
+@click.command()
+@json_option(f"an array of checks: {CHECK_KEYS}")
+def doctor(*, as_json: bool) -> int:
+    """Check settings, database, logs, allow-list and workers.
+
+    The exit code is 1 when a check found an error.
+    """
+    from lateshift.doctor import diagnose, exit_code
+
+    try:
+        find_jobs_below(str(load_settings().root))
+    except SettingsError:  # the first thing that the checks will tell
+        pass
+    checks = diagnose()
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        _print_checks(checks)
+    return exit_code(checks)
+
+
+@click.command()
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def demo(folder: Path | None) -> int:
+    """See Lateshift at work on a folder of source files.
+
+    Has one job done for each file of FOLDER, by default of Python's own library. Interrupted and started again, it
+    carries on. The exit code is 0 when everything that should complete did.
+    """
+    from lateshift.demo import run_demo
+
+    return run_demo(folder, plain=not fancy())
+
+
+def _print_checks(checks: list[Check]) -> None:
+    width = max((len(check.name) for check in checks), default=0)
+    for check in checks:
+        state = f"{check.level:7}"
+        if fancy():
+            state = click.style(state, fg=COLOURS[check.level])
+        click.echo(f"{state}  {check.name:{width}}  {one_line(f'{check.message} {check.remedy}')}")
+
+
+COMMANDS: Final = (init, migrate, doctor, demo)

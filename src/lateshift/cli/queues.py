@@ -1,0 +1,110 @@
+"""`queues` and `workers`: who waits, and who works."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from lateshift.cli.base import open_app
+from lateshift.cli.completion import queue_names
+from lateshift.cli.output import Column, json_option, print_json, print_table, when
+from lateshift.cli.shapes import QUEUE_KEYS, WORKER_KEYS, queue_shape, worker_shape
+from lateshift.host.fleet import is_alive
+from lateshift.job import to_datetime
+from lateshift.storage import reads
+from lateshift.storage.reads import COUNT_LIMIT, QueueRow
+from lateshift.wording import duration
+
+QUEUE_COLUMNS: Final = (
+    Column("QUEUE", needed=True, long=True),
+    Column("STATE", needed=True),
+    Column("WAITING", right=True),
+    Column("DELAYED", right=True),
+    Column("RUNNING", right=True),
+    Column("LONGEST WAIT", right=True),
+)
+WORKER_COLUMNS: Final = (
+    Column("WORKER", needed=True, long=True),
+    Column("KIND"),
+    Column("STATE", needed=True),
+    Column("RUNNING", right=True),
+    Column("STARTED"),
+    Column("PID", right=True),
+    Column("QUEUES", long=True),
+)
+
+
+@click.group(invoke_without_command=True)
+@json_option(f"an array of queues: {QUEUE_KEYS}")
+@click.pass_context
+def queues(context: click.Context, *, as_json: bool) -> None:
+    """List the queues, or pause and resume one."""
+    if context.invoked_subcommand is not None:
+        return
+    app = open_app()
+    now = app.database.now()
+    rows = reads.queues(app.database, now)
+    if as_json:
+        print_json([queue_shape(row) for row in rows])
+    elif rows:
+        print_table(QUEUE_COLUMNS, [_queue_row(row, now) for row in rows])
+    else:
+        click.echo("No jobs are waiting or running, and no queue is paused.")
+
+
+@queues.command()
+@click.argument("name", shell_complete=queue_names)
+def pause(name: str) -> None:
+    """Let the jobs of a queue wait until it is resumed; running ones finish."""
+    changed = open_app(create=True).pause_queue(name)
+    click.echo(f"Queue {name} is paused." if changed else f"Queue {name} was paused already.")
+
+
+@queues.command()
+@click.argument("name", shell_complete=queue_names)
+def resume(name: str) -> None:
+    """Let the jobs of a paused queue run again."""
+    changed = open_app(create=True).resume_queue(name)
+    click.echo(f"Queue {name} is resumed." if changed else f"Queue {name} was not paused.")
+
+
+@click.command()
+@json_option(f"an array of workers: {WORKER_KEYS}")
+def workers(*, as_json: bool) -> None:
+    """List the worker processes."""
+    app = open_app()
+    now = app.database.now()
+    rows = [(row, is_alive(row, now)) for row in reads.workers(app.database)]
+    if as_json:
+        print_json([worker_shape(row, alive=alive) for row, alive in rows])
+        return
+    if not rows:
+        click.echo("No workers. `lateshift work` starts them; a runner starts by itself when a job is enqueued.")
+        return
+    cells = [
+        (
+            row.id,
+            row.kind,
+            "alive" if alive else "dead",
+            str(row.running),
+            when(to_datetime(row.started_at)),
+            str(row.pid),
+            ", ".join(row.queues) or "all",
+        )
+        for row, alive in rows
+    ]
+    print_table(WORKER_COLUMNS, cells)
+
+
+def _queue_row(row: QueueRow, now: int) -> tuple[str, ...]:
+    longest = "" if row.oldest is None else duration((now - row.oldest) / 1_000_000)
+    state = "paused" if row.paused else "open"
+    return (row.name, state, _count(row.waiting), _count(row.delayed), str(row.running), longest)
+
+
+def _count(number: int) -> str:
+    return f"{COUNT_LIMIT}+" if number > COUNT_LIMIT else str(number)
+
+
+COMMANDS: Final = (queues, workers)

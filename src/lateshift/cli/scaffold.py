@@ -1,0 +1,98 @@
+"""The files that `lateshift init` writes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+JOBS: Final = '''\
+"""Background jobs. What LATESHIFT_ALLOWED names may run, and nothing else."""
+
+import logging
+
+log = logging.getLogger(__name__)
+
+
+class ProcessOrder:
+    """A job: each attempt makes a new instance and calls `handle` with the parameters, converted by its type hints."""
+
+    queue = "orders"
+    max_retries = 3
+    retry_delay = 5  # seconds
+
+    def handle(self, order_id: int) -> dict[str, object]:
+        log.info("processing order %s", order_id)
+        return {"order_id": order_id, "processed": True}
+'''
+
+ENV: Final = """\
+# Settings of Lateshift; the environment wins over this file. `lateshift doctor` shows what is in force.
+
+# Where the jobs are stored: a file that is made at the first use. The path is relative to this folder.
+LATESHIFT_DATABASE_URL=sqlite:///storage/lateshift.db
+
+# Packages and modules whose callables may run as jobs.
+LATESHIFT_ALLOWED={allowed}
+
+# Some others, with their defaults:
+# LATESHIFT_MAX_RETRIES=3
+# LATESHIFT_RETRY_DELAY=5
+# LATESHIFT_LOG_LEVEL=INFO
+# LATESHIFT_LOG_DAYS=14
+"""
+
+IGNORED: Final = "storage/"
+
+
+@dataclass
+class Scaffold:
+    """What was done, in lines to print, and the command to try next."""
+
+    lines: list[str] = field(default_factory=list)
+    advice: str = ""
+    command: str = ""
+
+
+def scaffold(folder: Path) -> Scaffold:
+    """Write what is missing of a project in this folder."""
+    done = Scaffold()
+    if (folder / "app.py").exists():  # a package `app` would hide the program `app.py` from Python
+        module, file, allowed = "jobs", folder / "jobs.py", "jobs"
+    else:
+        module, file, allowed = "app.jobs", folder / "app" / "jobs.py", "app.jobs"
+        _write(done, folder, folder / "app" / "__init__.py", "")
+    _write(done, folder, file, JOBS)
+    _write(done, folder, folder / ".env", ENV.format(allowed=allowed))
+    _ignore(done, folder / ".gitignore")
+    parameters = r'"{\"order_id\": 123}"' if sys.platform == "win32" else """'{"order_id": 123}'"""
+    done.command = f"lateshift enqueue {module}.ProcessOrder --params {parameters} --wait"
+    done.advice = "Now have a first job done, with nothing else to start:"
+    if "LATESHIFT_ALLOWED" not in (folder / ".env").read_text(encoding="utf-8", errors="replace"):
+        done.advice = f"Add `LATESHIFT_ALLOWED={allowed}` to .env; then have a first job done:"
+    if "class ProcessOrder" not in file.read_text(encoding="utf-8", errors="replace"):
+        done.advice = f"{file.name} has jobs of its own: name one of them, and its parameters, in place of these:"
+    return done
+
+
+def _write(done: Scaffold, folder: Path, file: Path, text: str) -> None:
+    name = file.relative_to(folder).as_posix()
+    if file.exists():
+        done.lines.append(f"kept   {name}")
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8", newline="\n")
+    done.lines.append(f"wrote  {name}")
+
+
+def _ignore(done: Scaffold, file: Path) -> None:
+    """Keep the database and the logs out of version control."""
+    present = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    if any(line.strip().strip("/") == IGNORED.strip("/") for line in present.splitlines()):
+        done.lines.append(f"kept   {file.name}")
+        return
+    gap = "\n" if present and not present.endswith("\n") else ""
+    with file.open("a", encoding="utf-8", newline="\n") as opened:
+        opened.write(f"{gap}{IGNORED}\n")
+    done.lines.append(f"{'added' if present else 'wrote'}  {file.name}: {IGNORED}")

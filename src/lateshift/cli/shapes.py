@@ -1,0 +1,79 @@
+"""What the commands know as JSON: these keys are documented and stay; more may be added.
+
+Times are aware datetimes in UTC, which become ISO 8601 texts such as "2026-11-24T03:46:32.123456Z".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from lateshift.job import Attempt, Job, JobError, moment, to_datetime
+from lateshift.storage.reads import QueueRow, WorkerRow
+
+JOB_KEYS: Final = (
+    "id, name, queue, priority, status, parameters, attempts, max_attempts, crashes, run_at, enqueued_at, started_at, "
+    "finished_at, result, error (type, message, traceback; or null), worker, progress (0 to 1), progress_message, "
+    "timeout (seconds), cancel_requested"
+)
+ATTEMPT_KEYS: Final = "number, outcome, started_at, finished_at, worker, error, logs"
+QUEUE_KEYS: Final = (
+    "name, paused, waiting (due now), delayed, running, oldest (when the longest waiting job became due); "
+    "counts end at 10001, for more than 10000"
+)
+WORKER_KEYS: Final = "id, kind, host, pid, queues ([] for all), version, started_at, heartbeat_at, running, alive"
+CHECK_KEYS: Final = 'name, level ("ok", "warning" or "error"), message, remedy'
+
+
+def job_shape(job: Job) -> dict[str, Any]:
+    """A job without its attempts: `JOB_KEYS`."""
+    names = (
+        "id name queue priority status parameters attempts max_attempts crashes run_at enqueued_at started_at "
+        "finished_at result error worker progress progress_message timeout cancel_requested"
+    )
+    shape = {name: getattr(job, name) for name in names.split()}
+    return {**shape, "error": _error(job.error)}
+
+
+def attempt_shape(attempt: Attempt) -> dict[str, Any]:
+    """One attempt: `ATTEMPT_KEYS`."""
+    return {
+        "number": attempt.number,
+        "outcome": attempt.outcome,
+        "started_at": attempt.started_at,
+        "finished_at": attempt.finished_at,
+        "worker": attempt.worker,
+        "error": _error(attempt.error),
+        "logs": list(attempt.logs),
+    }
+
+
+def queue_shape(queue: QueueRow) -> dict[str, Any]:
+    """A queue: `QUEUE_KEYS`."""
+    return {
+        "name": queue.name,
+        "paused": queue.paused,
+        "waiting": queue.waiting,
+        "delayed": queue.delayed,
+        "running": queue.running,
+        "oldest": to_datetime(queue.oldest),
+    }
+
+
+def worker_shape(worker: WorkerRow, *, alive: bool) -> dict[str, Any]:
+    """A worker: `WORKER_KEYS`."""
+    return {
+        "id": worker.id,
+        "kind": worker.kind,
+        "host": worker.host,
+        "pid": worker.pid,
+        "queues": list(worker.queues),
+        "version": worker.version,
+        "started_at": moment(worker.started_at),
+        "heartbeat_at": moment(worker.heartbeat_at),
+        "running": worker.running,
+        "alive": alive,
+    }
+
+
+def _error(error: JobError | None) -> dict[str, str] | None:
+    return None if error is None else {"type": error.type, "message": error.message, "traceback": error.traceback}

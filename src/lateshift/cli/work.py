@@ -1,0 +1,129 @@
+"""`work`: the worker processes of a machine, under one supervisor."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from typing import Final
+
+import click
+
+from lateshift.app import Lateshift
+from lateshift.cli.base import open_app
+from lateshift.cli.completion import queue_names
+from lateshift.cli.output import one_line
+from lateshift.errors import StorageError
+from lateshift.host.fleet import host_name
+from lateshift.options import check_queue
+from lateshift.settings import mask_url
+from lateshift.storage import reads
+from lateshift.wording import count
+
+LEAST_MEMORY: Final = 1 << 20
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, with K, M or G for the powers of 1024."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes for a text such as 500M."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", str(value).strip().lower())
+        size = int(float(found[1]) * 1024 ** " kmg".index(found[2] or " ")) if found else 0
+        if size < LEAST_MEMORY:
+            self.fail(f"{value!r} is no size of 1M or more: write it like 500M or 2G.", param, ctx)
+        return size
+
+
+@click.command()
+@click.option("--queues", metavar="A,B", shell_complete=queue_names, help="Serve only these queues. Default: all.")
+@click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help="Worker processes. Default: one per core.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Sync jobs at once in each. Default: LATESHIFT_THREADS.",
+)
+@click.option("--burst", is_flag=True, help="End when nothing is due any more.")
+@click.option("--max-jobs", type=click.IntRange(1), metavar="N", help="Replace a process after so many jobs.")
+@click.option("--max-memory", type=Size(), metavar="SIZE", help="Replace a process that takes more, such as 500M.")
+def work(
+    queues: str | None,
+    processes: int | None,
+    threads: int | None,
+    *,
+    burst: bool,
+    max_jobs: int | None,
+    max_memory: int | None,
+) -> int:
+    """Run jobs until Ctrl-C or SIGTERM.
+
+    The first stops in good order: running jobs get LATESHIFT_GRACE seconds, what is left goes back to its queue. The
+    second stops now.
+    """
+    from lateshift.runtime.process import make_supervisor
+
+    served = tuple(check_queue(name.strip()) for name in queues.split(",")) if queues is not None else ()
+    app = open_app(create=True, threads=threads)
+    app.database.version()  # an unusable database is told here, and not by every worker
+    app.database.close()
+    processes = processes or cores()
+    supervisor = make_supervisor(
+        app,
+        processes,
+        "worker",
+        on_event=lambda text: _tell(_with_count(app, text)),
+        queues=served,
+        burst=burst,
+        max_jobs=max_jobs,
+        max_memory=max_memory,
+    )
+    _greet(app, served, processes)
+    return supervisor.run()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _greet(app: Lateshift, queues: tuple[str, ...], processes: int) -> None:
+    version = sys.modules["lateshift"].__version__
+    _print(f"Lateshift {version} on {mask_url(app.settings.database_url)}")
+    _print(
+        f"{count(processes, 'worker process', 'worker processes')} with {count(app.settings.threads, 'thread')} each; "
+        f"queues: {', '.join(queues) or 'all'}; Ctrl-C stops in good order."
+    )
+
+
+def _with_count(app: Lateshift, text: str) -> str:
+    """What the supervisor tells; when it begins to stop, with what runs and how to hurry."""
+    if not text.startswith("stopping:"):
+        return text
+    mine = f"{host_name()}-{os.getpid()}-"
+    try:
+        workers = [worker.id for worker in reads.workers(app.database) if worker.id.startswith(mine)]
+        running = sum(len(reads.running_jobs(app.database, worker)) for worker in workers)
+        app.database.close()
+    except StorageError:
+        return f"{text}; again to stop now"
+    return f"stopping, {count(running, 'job')} running, again to stop now"
+
+
+def _tell(text: str) -> None:
+    _print(f"{time.strftime('%H:%M:%S')} {text}")
+
+
+def _print(text: str) -> None:
+    try:
+        click.echo(one_line(text))
+        sys.stdout.flush()
+    except OSError:  # whoever read this has gone; the work goes on
+        return
+
+
+COMMANDS: Final = (work,)

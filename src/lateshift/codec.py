@@ -1,0 +1,130 @@
+"""JSON text for parameters and results, and the types beyond JSON that it carries: paths, pydantic models, and so on.
+
+Never pickle. What JSON would change silently is refused: NaN, infinities, and models that do not survive the way back.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import PurePath
+from typing import Any, Final
+
+import msgspec
+
+from lateshift.errors import ResultNotStorable
+
+_DEEP: Final = "it is nested too deeply, or contains itself"
+
+
+class NotJson(ValueError):
+    """A value that JSON cannot hold; the message names what in it, and what to do."""
+
+
+def encode(value: object, *, limit: int) -> str:
+    """The JSON text of a job's result, at most `limit` bytes in UTF-8. Raises ResultNotStorable."""
+    if value is None:
+        return "null"
+    try:
+        text = to_json(value)
+    except NotJson as error:
+        raise ResultNotStorable(
+            f"The job ran, but its result cannot be stored: {error}. Return values that JSON can hold, or nothing."
+        ) from None
+    if len(text) > limit:
+        raise ResultNotStorable(
+            f"The job ran, but its result takes {len(text):,} bytes as JSON, and LATESHIFT_MAX_RESULT is {limit:,}. "
+            "Store it yourself and return where it is, or raise the setting."
+        )
+    return text.decode()
+
+
+def decode(text: str) -> Any:
+    """The plain values (dict, list, str, int, float, bool, None) of a JSON text. Raises ValueError."""
+    try:
+        return _PLAIN.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeEncodeError) as error:
+        raise ValueError(f"not a JSON text: {error}") from None
+
+
+def to_json(value: object) -> bytes:
+    """A value as JSON. Raises NotJson."""
+    try:
+        text = _encode(value)
+    except NotJson:
+        raise
+    except RecursionError:
+        raise NotJson(_DEEP) from None
+    except UnicodeEncodeError:
+        raise NotJson("it has text with half a surrogate pair, which UTF-8 cannot hold") from None
+    except Exception as error:  # what a user's own type raises while it is read
+        raise NotJson(f"it cannot be written as JSON: {error}") from error
+    if b"null" in text:
+        _refuse_infinities(value)
+    return text
+
+
+def encode_hook(value: Any) -> Any:
+    """What stands in JSON for a value that msgspec does not know."""
+    if isinstance(value, PurePath):
+        return str(value)
+    for base in (str, int, float):  # subclasses, such as Django's SafeString and numpy's float64
+        if isinstance(value, base):
+            return base(value) if base is not str else str.__str__(value)
+    if is_model(type(value)):
+        return _dump_model(value)
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    raise NotJson(f"it has a value of type {name}, which JSON cannot hold; pass its id or plain values instead")
+
+
+def decode_hook(kind: Any, value: Any) -> Any:
+    """The value of a type that msgspec does not know, made from what stands for it in JSON. Raises ValueError."""
+    if isinstance(kind, type):
+        if issubclass(kind, PurePath):
+            if isinstance(value, str | PurePath):
+                return kind(value)
+            raise ValueError(f"expected a path, got {type(value).__name__}")
+        if is_model(kind):
+            # As JSON, so that strict models take "2026-01-01" for a date.
+            return kind.model_validate_json(to_json(value))  # type: ignore[attr-defined]
+    raise ValueError(f"{getattr(kind, '__qualname__', kind)} cannot be made from JSON")
+
+
+def is_model(kind: type) -> bool:
+    """Whether a type is a pydantic model; pydantic is looked at only if the program has imported it."""
+    pydantic = sys.modules.get("pydantic")
+    base = getattr(pydantic, "BaseModel", None)
+    return base is not None and issubclass(kind, base)
+
+
+_encode = msgspec.json.Encoder(enc_hook=encode_hook).encode
+_PLAIN: Final = msgspec.json.Decoder()
+
+
+def _dump_model(model: Any) -> Any:
+    data = model.model_dump(mode="json", by_alias=True, round_trip=True)
+    kind = type(model)
+    try:
+        again = kind.model_validate_json(to_json(data))
+        same = again.model_dump() == model.model_dump()
+    except Exception as error:  # pydantic's errors, and those of the model's own validators
+        raise NotJson(f"its {kind.__qualname__} cannot be read back from JSON: {error}") from error
+    if not same:  # a SecretStr, for example, is written as stars
+        raise NotJson(
+            f"its {kind.__qualname__} would not come back from JSON as it is; does it hold a secret or a NaN?"
+        )
+    return data
+
+
+def _refuse_infinities(value: object) -> None:
+    """msgspec writes NaN and the infinities as null; find them, where a null says that there may be some."""
+    waiting = [msgspec.to_builtins(value, enc_hook=encode_hook)]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            raise NotJson(f"it has the number {item}, which JSON does not know; pass None instead")
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            waiting.extend(item)

@@ -1,0 +1,65 @@
+"""What a running job can know and say about itself: `current_job()`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Final
+
+from lateshift.errors import NotInsideJob
+from lateshift.job import Claimed
+
+LOG_LINES: Final = 200
+"""How many of its last log lines are kept with each attempt."""
+
+Report = Callable[[Claimed, float | None, str | None], None]
+
+
+class JobContext:
+    """The running job as its own code sees it.
+
+    `id`, `name`, `queue`, `attempt` (1 for the first) and `max_attempts` say who it is.
+    """
+
+    def __init__(self, job: Claimed, report: Report) -> None:
+        self.id = job.id
+        self.name = job.name
+        self.queue = job.queue
+        self.attempt = job.attempt
+        self.max_attempts = job.max_retries + 1
+        self.log_lines: deque[str] = deque(maxlen=LOG_LINES)
+        self.claimed = job
+        self.cancel_requested = False
+        self.cancel_observed = False
+        self._report = report
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked to cancel this job; a job that sees True should return soon, and ends as cancelled."""
+        if self.cancel_requested:
+            self.cancel_observed = True
+        return self.cancel_requested
+
+    def progress(self, fraction: float | None, message: str | None = None) -> None:
+        """Tell how far the job has come, from 0 to 1, with a few words; `get_job` shows it within about a second."""
+        if fraction is not None:
+            fraction = min(1.0, max(0.0, float(fraction)))
+        self._report(self.claimed, fraction, message)
+
+
+current: Final[ContextVar[JobContext | None]] = ContextVar("lateshift_job", default=None)
+
+
+def current_job() -> JobContext:
+    """The job that this code runs in. A thread that the job starts itself needs `contextvars.copy_context()`.
+
+    Raises NotInsideJob where no job runs.
+    """
+    context = current.get()
+    if context is None:
+        raise NotInsideJob(
+            "current_job() was called where no job runs. Call it in the job's own thread or coroutine; in a thread "
+            "that the job starts, run the code through contextvars.copy_context().run."
+        )
+    return context

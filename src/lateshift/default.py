@@ -1,0 +1,199 @@
+"""The default application object, and the functions of the package that use it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from lateshift.app import Lateshift
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from lateshift.enqueuing import Call
+    from lateshift.job import Job
+    from lateshift.retry import RetryLike
+
+_lock = threading.RLock()
+_app: Lateshift | None = None
+
+
+def get_app() -> Lateshift:
+    """The default application object, made from the environment at the first use."""
+    global _app  # noqa: PLW0603 - the one global of the package: the object behind its functions
+    with _lock:
+        if _app is None:
+            _app = Lateshift()
+        return _app
+
+
+def set_app(app: Lateshift | None) -> Lateshift | None:
+    """Make `app` the default one (None: make it anew at the next use); returns the one before."""
+    global _app
+    with _lock:
+        before, _app = _app, app
+    return before
+
+
+def configure(**code: Any) -> Lateshift:
+    """Set the default application object up in code: `configure(allowed=["orders"], max_retries=5)`.
+
+    The names are those of `Settings`; they win over the environment, `.env` and `pyproject.toml`. A runner that starts
+    by itself gets the same settings; `lateshift work` reads its own environment. Raises SettingsError.
+    """
+    app = Lateshift(**code)
+    set_app(app)
+    return app
+
+
+def run_background_job(
+    job: object,
+    method: str = "handle",
+    parameters: Mapping[str, Any] | None = None,
+    priority: int | None = None,
+    delay: float | timedelta = 0,
+    *,
+    queue: str | None = None,
+    run_at: datetime | None = None,
+    max_retries: int | None = None,
+    retry_delay: RetryLike | None = None,
+    timeout: float | timedelta | None = None,
+    connection: sqlite3.Connection | None = None,
+) -> str:
+    """Store a job, see to it that something runs it, and return its id; see `Lateshift.run_background_job`."""
+    return get_app().run_background_job(
+        job,
+        method,
+        parameters,
+        priority,
+        delay,
+        queue=queue,
+        run_at=run_at,
+        max_retries=max_retries,
+        retry_delay=retry_delay,
+        timeout=timeout,
+        connection=connection,
+    )
+
+
+async def arun_background_job(
+    job: object,
+    method: str = "handle",
+    parameters: Mapping[str, Any] | None = None,
+    priority: int | None = None,
+    delay: float | timedelta = 0,
+    *,
+    queue: str | None = None,
+    run_at: datetime | None = None,
+    max_retries: int | None = None,
+    retry_delay: RetryLike | None = None,
+    timeout: float | timedelta | None = None,
+) -> str:
+    """As `run_background_job`, for async code."""
+    return await get_app().arun_background_job(
+        job,
+        method,
+        parameters,
+        priority,
+        delay,
+        queue=queue,
+        run_at=run_at,
+        max_retries=max_retries,
+        retry_delay=retry_delay,
+        timeout=timeout,
+    )
+
+
+def enqueue_many(calls: Iterable[Call], *, connection: sqlite3.Connection | None = None) -> list[str]:
+    """Store many jobs in one transaction, all or none; returns their ids in order."""
+    return get_app().enqueue_many(calls, connection=connection)
+
+
+async def aenqueue_many(calls: Iterable[Call]) -> list[str]:
+    """As `enqueue_many`, for async code."""
+    return await get_app().aenqueue_many(calls)
+
+
+def get_job(job_id: str) -> Job:
+    """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
+    return get_app().get_job(job_id)
+
+
+async def aget_job(job_id: str) -> Job:
+    """As `get_job`, for async code."""
+    return await get_app().aget_job(job_id)
+
+
+def wait_for_job(job_id: str, timeout: float | None = None) -> Job:
+    """Wait until the job is finished, at most `timeout` seconds. Raises JobNotFound, WaitTimeout."""
+    return get_app().wait_for_job(job_id, timeout)
+
+
+async def await_for_job(job_id: str, timeout: float | None = None) -> Job:
+    """As `wait_for_job`, for async code."""
+    return await get_app().await_for_job(job_id, timeout)
+
+
+def list_jobs(
+    *,
+    status: str | None = None,
+    queue: str | None = None,
+    name: str | None = None,
+    limit: int = 50,
+    before: str | None = None,
+) -> list[Job]:
+    """Jobs, newest first; see `Lateshift.list_jobs`."""
+    return get_app().list_jobs(status=status, queue=queue, name=name, limit=limit, before=before)
+
+
+async def alist_jobs(**filters: Any) -> list[Job]:
+    """As `list_jobs`, for async code."""
+    return await get_app().alist_jobs(**filters)
+
+
+def cancel_job(job_id: str) -> None:
+    """Cancel a waiting job, or ask a running one to stop. Raises JobNotFound, JobStateError when it has finished."""
+    get_app().cancel_job(job_id)
+
+
+async def acancel_job(job_id: str) -> None:
+    """As `cancel_job`, for async code."""
+    await get_app().acancel_job(job_id)
+
+
+def retry_job(job_id: str) -> None:
+    """Run a failed or cancelled job again, or a waiting retry at once. Raises JobNotFound, JobStateError."""
+    get_app().retry_job(job_id)
+
+
+async def aretry_job(job_id: str) -> None:
+    """As `retry_job`, for async code."""
+    await get_app().aretry_job(job_id)
+
+
+def delete_job(job_id: str) -> None:
+    """Delete a finished job with its attempts and logs. Raises JobNotFound, JobStateError."""
+    get_app().delete_job(job_id)
+
+
+def pause_queue(name: str) -> bool:
+    """Let the jobs of a queue wait until it is resumed. False if it was paused already."""
+    return get_app().pause_queue(name)
+
+
+def resume_queue(name: str) -> bool:
+    """Let the jobs of a paused queue run again. False if it was not paused."""
+    return get_app().resume_queue(name)
+
+
+class DefaultCache:
+    """`Lateshift.cache` of the default application object."""
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
+        return get_app().cache.get(key)
+
+
+cache = DefaultCache()

@@ -1,0 +1,147 @@
+"""Checks of the machine: SQLite, file systems, permissions, disk space, clock."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from lateshift.doctor.place import Check, Place, can_make, existing
+from lateshift.storage import reads
+from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.wording import duration
+
+LEAST_SPACE: Final = 100_000_000
+"""Bytes of free disk below which there is a warning."""
+
+CLOCK_DIFFERENCE: Final = 2.0
+"""Seconds by which two clocks of one machine may differ."""
+
+
+_NETWORK: Final = re.compile(
+    r"(fuse\.)?(9p|afp(fs)?|afs|beegfs|ceph|cifs|coda|davfs2?|drvfs|gcsfuse|glusterfs|gpfs|grpcfuse|gvfsd-fuse|juicefs|"
+    r"lustre|ncpfs|nfs4?|orangefs|osxfs|rclone|s3fs|smb[23]?|smbfs|smbnetfs|sshfs|vboxsf|vmhgfs(-fuse)?|webdav)"
+)
+
+
+def sqlite(_: Place) -> Iterator[Check]:
+    """Whether this SQLite is one that may damage the database."""
+    memory = SqliteDatabase(":memory:")
+    version = str(memory.query("select sqlite_version()")[0][0])
+    memory.close()
+    if not has_wal_reset_bug(version):
+        yield Check("sqlite", "ok", f"SQLite {version}")
+        return
+    yield Check(
+        "sqlite",
+        "warning",
+        f"SQLite {version} has the WAL-reset bug (sqlite.org/wal.html#walresetbug): very rarely, a checkpoint that "
+        "races with a commit damages the database.",
+        "Use a Python linked to SQLite 3.51.3 or newer (or 3.44.6, 3.50.7), and keep backups.",
+    )
+
+
+def has_wal_reset_bug(version: str) -> bool:
+    """Whether it may damage a WAL database: 3.7.0 to 3.51.2 without the back-ports, and the withdrawn 3.52.0."""
+    number = tuple(int(part) for part in version.split(".")[:3])
+    repaired = {(3, 44): (3, 44, 6), (3, 50): (3, 50, 7), (3, 52): (3, 52, 1)}.get((number[0], number[1]), (3, 51, 3))
+    return (3, 7, 0) <= number < repaired
+
+
+def network(place: Place) -> Iterator[Check]:
+    """Whether the database is on a network file system."""
+    import psutil
+
+    mounts = [(part.mountpoint, part.fstype, part.opts) for part in psutil.disk_partitions(all=True)]
+    found = network_mount(os.path.realpath(existing(place.file.parent)), mounts)
+    if found is None:
+        yield Check("file system", "ok", f"{place.file.parent} is not on a network")
+        return
+    yield Check(
+        "file system",
+        "warning",
+        f"The database is on {found[1]} (mounted at {found[0]}): SQLite's locks and shared memory do not reach over a "
+        "network, and processes of two machines would damage it.",
+        "Point LATESHIFT_DATABASE_URL and LATESHIFT_STORAGE_DIR to a local disk.",
+    )
+
+
+def network_mount(path: str, mounts: Iterable[tuple[str, str, str]]) -> tuple[str, str] | None:
+    """(mount point, type) of what `path` is on, if that is on a network; `mounts` are (mount point, type, options)."""
+    best = ("", "", "remote") if path.startswith("\\\\") else ("", "", "")
+    for mount in mounts:
+        point = mount[0].rstrip("/\\")
+        inside = path in (mount[0], point) or path.startswith(f"{point}/") or (point and path.startswith(f"{point}\\"))
+        if inside and len(mount[0]) >= len(best[0]):
+            best = mount
+    remote = _NETWORK.fullmatch(best[1].lower()) or "remote" in best[2].split(",")
+    return (best[0] or path, best[1] or "a network share") if remote else None
+
+
+def disk(place: Place) -> Iterator[Check]:
+    """Whether the disks of database and logs have room."""
+    for folder in dict.fromkeys((existing(place.file.parent), existing(place.settings.storage_dir))):
+        free = shutil.disk_usage(folder).free
+        if free >= LEAST_SPACE:
+            yield Check("disk space", "ok", f"{free / 1e9:,.1f} GB are free at {folder}")
+            continue
+        told = f"Only {free / 1e6:.0f} MB are free at {folder}; on a full disk no job runs."
+        yield Check("disk space", "warning", told, "Free some, or lower LATESHIFT_KEEP_DAYS and LATESHIFT_LOG_DAYS.")
+
+
+def logs(place: Place) -> Iterator[Check]:
+    """Whether the log folder can be written."""
+    folder = place.settings.storage_dir / "logs"
+    if not folder.exists() and can_make(folder):
+        yield Check("logs", "ok", f"{folder} is not there yet; the first event makes it")
+        return
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            yield Check("logs", "ok", f"{folder} can be written")
+    except OSError as error:
+        told = f"{folder} cannot be written ({error.strerror}): jobs run, but nothing is logged."
+        yield Check("logs", "error", told, "Make it writable for this user, or set LATESHIFT_STORAGE_DIR.")
+
+
+def permissions(place: Place) -> Iterator[Check]:
+    """Whether other users can read what is stored, and this one can write it."""
+    if os.name != "posix":
+        return
+    paths = [path for path in (place.file, place.settings.storage_dir / "logs") if path.exists()]
+    troubles = [trouble for path in paths for trouble in _permissions_of(path)]
+    yield from troubles
+    if paths and not troubles:
+        yield Check("permissions", "ok", "database and logs are closed to other users, and open to this one")
+
+
+def _permissions_of(path: Path) -> Iterator[Check]:
+    state = path.stat()
+    mode = stat.filemode(state.st_mode)
+    if state.st_mode & 0o006 and path.parent.stat().st_mode & stat.S_IXOTH:
+        told = f"{path} is open to every user of this machine ({mode}), and jobs may hold confidential data."
+        yield Check("permissions", "warning", told, f"chmod -R o-rwx {path}")
+    if not os.access(path, os.W_OK):
+        told = f"{path} belongs to user {state.st_uid} ({mode}); this is user {os.geteuid()}, who may not write to it."
+        yield Check("permissions", "error", told, "Run as that user, or give this one the right to write.")
+
+
+def clock(place: Place) -> Iterator[Check]:
+    """Whether the clocks of this machine agree with one another, and with the workers' heartbeats."""
+    folder = existing(place.settings.storage_dir)
+    with tempfile.TemporaryFile(dir=folder if os.access(folder, os.W_OK) else None) as file:
+        off = abs(os.fstat(file.fileno()).st_mtime - time.time())
+    beats = [worker.heartbeat_at - place.db.now() for worker in reads.workers(place.db)] if place.usable else []
+    ahead = max(beats, default=0) / 1_000_000
+    if max(off, ahead) <= CLOCK_DIFFERENCE:
+        yield Check("clock", "ok", f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}, as on the disk")
+        return
+    told = f"The clock of the disk is {duration(off)} away from this machine's."
+    if ahead > CLOCK_DIFFERENCE:
+        told = f"A worker's last heartbeat is {duration(ahead)} in the future: the clock was set back."
+    yield Check("clock", "warning", told, "Synchronise the clocks: delays, retries and heartbeats are told by them.")

@@ -1,0 +1,65 @@
+"""What the checks look at, and the line that each of them gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from lateshift.host.fleet import is_alive
+from lateshift.settings import Explained, Settings
+from lateshift.storage import open_database, reads
+from lateshift.storage.reads import WorkerRow
+from lateshift.storage.sqlite import SqliteDatabase
+
+Level = Literal["ok", "warning", "error"]
+
+PATIENCE: Final = 3.0
+"""Seconds to wait for a locked database; somebody is watching."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the diagnosis: what was looked at, how it is, and what to do about it (empty when it is fine)."""
+
+    name: str
+    level: Level
+    message: str
+    remedy: str = ""
+
+
+class Place:
+    """The project that is looked at. `usable` turns True when its database has answered."""
+
+    def __init__(self, settings: Settings, explained: list[Explained]) -> None:
+        self.settings, self.explained = settings, explained
+        self.db: SqliteDatabase = open_database(replace(settings, busy_timeout=min(PATIENCE, settings.busy_timeout)))
+        self.usable = False
+
+    @property
+    def file(self) -> Path:
+        """The database."""
+        return Path(self.db.path)
+
+    def workers(self) -> tuple[list[WorkerRow], list[WorkerRow]]:
+        """The workers that live, and those that died without signing off."""
+        now, rows = self.db.now(), reads.workers(self.db)
+        alive = [worker for worker in rows if is_alive(worker, now)]
+        return alive, [worker for worker in rows if worker not in alive]
+
+
+Look = Callable[[Place], Iterator[Check]]
+"""A check: it looks at one thing and yields lines."""
+
+
+def existing(path: Path) -> Path:
+    """The nearest folder upwards that is there."""
+    return next((folder for folder in (path, *path.parents) if folder.is_dir()), Path(path.anchor))
+
+
+def can_make(path: Path) -> bool:
+    """Whether a file or folder that is not there can be made, with the folders it lacks."""
+    above = next((above for above in path.parents if above.exists()), Path(path.anchor))
+    return above.is_dir() and os.access(above, os.W_OK | os.X_OK)

@@ -1,0 +1,76 @@
+"""Checks of the project: its settings, its Python, what it allows to run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from lateshift.allowlist import AllowList
+from lateshift.doctor.place import Check, Place
+from lateshift.errors import CallableNotFound, InvalidJob
+from lateshift.settings_sources import env_name
+from lateshift.target import resolve
+
+ALWAYS_SHOWN: Final = ("root", "database_url", "allowed", "storage_dir")
+NOT_THERE: Final = "is not there"
+
+
+def settings(place: Place) -> Iterator[Check]:
+    """Each setting that matters or was set, with where it comes from; then all the others."""
+    shown = [item for item in place.explained if item.origin != "default" or item.name in ALWAYS_SHOWN]
+    for item in shown:
+        yield Check(env_name(item.name), "ok", f"{item.value} ({item.origin})")
+    rest = [f"{item.name}={item.value}" for item in place.explained if item not in shown]
+    if rest:
+        yield Check("other settings", "ok", f"at their defaults: {', '.join(rest)}")
+
+
+def python(_: Place) -> Iterator[Check]:
+    """Which Python, which Lateshift, and where modules are looked for."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    ours = sys.modules["lateshift"]
+    folder = os.path.dirname(str(ours.__file__))
+    yield Check("python", "ok", f"Python {version} at {sys.executable}, Lateshift {ours.__version__} in {folder}")
+    own = [path or "." for path in sys.path if not path.startswith((sys.prefix, sys.base_prefix))]
+    yield Check("python path", "ok", f"{os.pathsep.join(own) or 'nothing'}, then that of the installation")
+
+
+def allowed(place: Place) -> Iterator[Check]:
+    """Whether each entry of the allow-list can be imported."""
+    origin = next(item.origin for item in place.explained if item.name == "allowed")
+    faults = {entry: _import(entry) for entry in place.settings.allowed}
+    if origin == "default" and all(fault == NOT_THERE for fault in faults.values()):
+        remedy = "`lateshift init` makes app/jobs.py; or set LATESHIFT_ALLOWED to the package of your jobs."
+        yield Check("allow-list", "warning", f"Neither {' nor '.join(faults)} exists, so no job can run.", remedy)
+        return
+    for entry, fault in faults.items():
+        yield _entry(entry, fault, origin)
+
+
+def _entry(entry: str, fault: str, origin: str) -> Check:
+    if not fault:
+        return Check("allow-list", "ok", f"{entry} can be imported")
+    if fault != NOT_THERE:
+        remedy = f"Correct that module; `python -c 'import {entry}'` shows the traceback."
+        return Check("allow-list", "error", f"Importing {entry} fails: {fault}.", remedy)
+    if origin == "default":
+        return Check("allow-list", "ok", f"{entry} does not exist; it is a default and need not")
+    remedy = "Run this in the project's folder, put that folder on PYTHONPATH, or correct LATESHIFT_ALLOWED."
+    return Check("allow-list", "error", f"{entry} is not on the Python path (allowed by {origin}).", remedy)
+
+
+def _import(entry: str) -> str:
+    """Import an entry of the allow-list as a worker would; what is wrong with it, or nothing."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no part of the diagnosis
+            resolve(f"{entry}.lateshift_doctor", AllowList([entry]))
+    except CallableNotFound as error:
+        if error.__cause__ is not None:
+            return f"{type(error.__cause__).__name__}: {error.__cause__}"
+    except InvalidJob:  # something has that name; so the entry was imported
+        return ""
+    holder, _, name = entry.rpartition(".")
+    return "" if entry in sys.modules or hasattr(sys.modules.get(holder), name) else NOT_THERE

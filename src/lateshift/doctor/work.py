@@ -1,0 +1,110 @@
+"""Checks of the work itself: the database, the workers, and jobs that have got stuck."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from lateshift.doctor.place import Check, Place, can_make
+from lateshift.host.fleet import HEARTBEAT, host_name, serves
+from lateshift.storage import reads
+from lateshift.storage.plan import pending
+from lateshift.storage.reads import QueueRow, WorkerRow
+from lateshift.storage.schema import LATEST
+from lateshift.storage.workers import NewWorker, register_worker, remove_worker
+from lateshift.wording import count, duration
+
+LONG_WAIT: Final = 60.0
+"""Seconds that a due job may wait before somebody should look why."""
+
+
+def database(place: Place) -> Iterator[Check]:
+    """Whether the database can be read and written, and has the current schema."""
+    if not place.file.exists():
+        yield _not_there(place)
+        return
+    missing = pending(place.db)
+    if missing:
+        told = f"{place.file} has schema {missing[0].number - 1}; the current one is {LATEST}"
+        yield Check("schema", "warning", told, "`lateshift migrate` brings it up to date; so does the next use.")
+        return
+    probe = NewWorker(f"doctor-{os.getpid()}", "worker", host_name(), os.getpid(), "", (), "")
+    began = time.perf_counter()
+    with place.db.transaction():  # a write undone in its own transaction: the disk sees it, nobody else does
+        register_worker(place.db, probe, place.db.now())
+        remove_worker(place.db, probe.id)
+    took = duration(time.perf_counter() - began)
+    place.usable = True
+    yield Check("database", "ok", f"{place.file} can be read and written; a commit took {took}")
+    yield Check("schema", "ok", f"{place.db.version()}, the current one")
+
+
+def workers(place: Place) -> Iterator[Check]:
+    """Who is alive, and who died without signing off."""
+    if not place.usable:
+        return
+    alive, dead = place.workers()
+    for worker in dead:
+        silent = duration(max(0, place.db.now() - worker.heartbeat_at) / 1_000_000)
+        told = f"{worker.id} (process {worker.pid} on {worker.host}) died; its last heartbeat was {silent} ago"
+        yield Check("workers", "warning", told, _next_worker(place, alive))
+    if alive:
+        listed = ", ".join(f"{worker.id} ({worker.kind}, {worker.running} running)" for worker in alive)
+        yield Check("workers", "ok", f"{len(alive)} alive: {listed}")
+    elif place.settings.spawn == "auto":
+        yield Check("workers", "ok", "none is running; a runner starts by itself when a job is enqueued")
+    else:
+        told = "None is running, and none starts by itself, because LATESHIFT_SPAWN is never."
+        yield Check("workers", "warning", told, "Start `lateshift work`.")
+
+
+def jobs(place: Place) -> Iterator[Check]:
+    """Running jobs that nobody runs, and due ones that nobody takes."""
+    if not place.usable:
+        return
+    alive, dead = place.workers()
+    troubles = list(_orphans(place, [*(worker.id for worker in dead), *reads.absent_owners(place.db)], alive))
+    now = place.db.now()
+    for queue in reads.queues(place.db, now):
+        late = 0.0 if queue.oldest is None else (now - queue.oldest) / 1_000_000
+        if late > LONG_WAIT:
+            troubles.append(_late(place, queue, late, sum(serves(worker, queue.name) for worker in alive)))
+    yield from troubles or [Check("jobs", "ok", "none is stuck, none has lost its worker")]
+
+
+def _not_there(place: Place) -> Check:
+    if can_make(place.file):
+        return Check("database", "ok", f"{place.file} is not there yet; the first enqueued job makes it")
+    remedy = "Make the folder writable for this user, or point LATESHIFT_DATABASE_URL somewhere else."
+    return Check("database", "error", f"{place.file} is not there and cannot be made.", remedy)
+
+
+def _orphans(place: Place, owners: list[str], alive: list[WorkerRow]) -> Iterator[Check]:
+    for owner in owners:
+        held = [job.id for job, _ in reads.running_jobs(place.db, owner)]
+        if held:
+            listed = f"{', '.join(held[:3])}{', ...' if len(held) > 3 else ''}"
+            told = f"{count(len(held), 'job')} marked as running on {owner}, which is dead: {listed}."
+            yield Check("jobs", "warning", told, _next_worker(place, alive))
+
+
+def _late(place: Place, queue: QueueRow, late: float, serving: int) -> Check:
+    limit = reads.COUNT_LIMIT
+    due = f"more than {count(limit, 'due job')}" if queue.waiting > limit else count(queue.waiting, "due job")
+    told = f"The queue {queue.name!r} has {due}, the oldest since {duration(late)}"
+    if queue.paused:
+        return Check("jobs", "warning", f"{told}: it is paused.", f"`lateshift queues resume {queue.name}`.")
+    if not serving:
+        return Check("jobs", "warning", f"{told}: no worker serves it.", _next_worker(place, []))
+    remedy = "`lateshift explain JOB_ID` says what a job is behind; `lateshift work` adds workers."
+    return Check("jobs", "warning", f"{told}, and {count(serving, 'worker')} at it.", remedy)
+
+
+def _next_worker(place: Place, alive: list[WorkerRow]) -> str:
+    if alive:
+        return f"A living worker sees to it within {HEARTBEAT:g} s."
+    if place.settings.spawn == "never":
+        return "Start `lateshift work`, which sees to it."
+    return "Enqueue a job or start `lateshift work --burst`: the next worker sees to it."

@@ -1,0 +1,101 @@
+"""From a call as the user writes it to the row that is stored: every check of enqueuing is here, before any SQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from lateshift import retry
+from lateshift.allowlist import AllowList
+from lateshift.errors import InvalidJob
+from lateshift.job import CallOptions, NewJob
+from lateshift.options import check_delay, check_priority, check_queue, check_retries, check_run_at, check_timeout
+from lateshift.settings import Settings
+from lateshift.target import Target, importing, path_of, resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One job to be enqueued, for `enqueue_many`; the fields are the arguments of `run_background_job`."""
+
+    job: object
+    method: str = "handle"
+    parameters: Mapping[str, Any] | None = None
+    priority: int | None = None
+    delay: float | timedelta = 0
+    queue: str | None = None
+    run_at: datetime | None = None
+    max_retries: int | None = None
+    retry_delay: retry.RetryLike | None = None
+    timeout: float | timedelta | None = None
+
+
+class Preparation:
+    """Turns calls into rows. Remembers what each callable resolved to, since most programs enqueue a few, often."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._allow = AllowList(settings.allowed)
+        self._targets: dict[tuple[object, str], Target] = {}
+
+    def prepare(self, call: Call, now: int) -> NewJob:
+        """The row for a call. Raises InvalidJob, or one of its subclasses, with what is wrong and what to do."""
+        if (module := importing()) is not None:
+            raise InvalidJob(
+                f"A job was enqueued while Lateshift was importing {module!r} in order to run one: it would enqueue "
+                'itself for ever. Put the enqueuing under `if __name__ == "__main__":`, or into a function.'
+            )
+        target = self.target(call.job, call.method)
+        options = target.options
+        retries = call.max_retries if call.max_retries is not None else options.max_retries
+        return NewJob(
+            new_id(now),
+            target.path,
+            options.queue if call.queue is None else check_queue(call.queue),
+            target.executor,
+            options.priority if call.priority is None else check_priority(call.priority),
+            target.signature.check(call.parameters or {}, self._settings.max_parameters),
+            self._settings.max_retries if retries is None else check_retries(retries),
+            _due(call, now),
+            now,
+            _overrides(call),
+        )
+
+    def target(self, job: object, method: str) -> Target:
+        """What a job and its method resolve to, checked against the allow-list."""
+        try:
+            known = self._targets.get((job, method))
+        except TypeError:  # not hashable, hence no class and no function: path_of says so
+            known = None
+        if known is None:
+            known = resolve(path_of(job, method), self._allow)
+            self._targets[(job, method)] = known
+        return known
+
+
+def new_id(now: int) -> str:
+    """A unique id that sorts by time: a UUID of version 7 (RFC 9562), with microseconds in its first random bits."""
+    milliseconds, micros = divmod(now, 1000)
+    high = f"{milliseconds:012x}7{micros * 4:03x}"
+    low = os.urandom(8).hex()
+    variant = "89ab"[int(low[0], 16) & 3]
+    return f"{high[:8]}-{high[8:12]}-{high[12:]}-{variant}{low[1:4]}-{low[4:]}"
+
+
+def _due(call: Call, now: int) -> int:
+    if call.run_at is not None:
+        return check_run_at(call.run_at, call.delay, now)
+    return now if call.delay == 0 else now + round(check_delay(call.delay) * 1_000_000)
+
+
+def _overrides(call: Call) -> str | None:
+    if call.retry_delay is None and call.timeout is None:
+        return None
+    policy = None if call.retry_delay is None else retry.encode(retry.to_policy(call.retry_delay))
+    timeout = None if call.timeout is None else check_timeout(call.timeout)
+    return msgspec.json.encode(CallOptions(retry=policy, timeout=timeout)).decode()

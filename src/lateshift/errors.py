@@ -1,0 +1,123 @@
+"""Every error that Lateshift raises to a caller, and what each asks you to do.
+
+    LateshiftError
+    ├── SettingsError             a LATESHIFT_ setting is unknown or has a bad value
+    ├── InvalidJob                the job cannot be enqueued as it is written
+    │   ├── CallableNotFound      nothing importable stands behind the dotted name
+    │   ├── CallableNotAllowed    it exists, but the allow-list does not permit it
+    │   ├── InvalidParameters     missing, unknown, of a wrong type, not JSON, or too large
+    │   └── InvalidOption         priority, delay, run_at, queue, retries or timeout out of range
+    ├── JobNotFound               no job has this id
+    ├── JobStateError             the job's present status does not allow the action
+    ├── WaitTimeout               the job did not finish in the time you gave it
+    ├── SpawnError                the job is stored, but no runner could be started for it
+    ├── NotInsideJob              current_job() was called where no job runs
+    ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
+    └── StorageError              the database did not do what was asked
+        ├── StorageUnavailable    missing, read-only, full, or locked for too long
+        ├── StorageCorrupt        the database file is damaged
+        └── SchemaTooNew          written by a newer Lateshift than this one
+
+The message says what happened, names the value and ends with what to do next; the facts are attributes as well.
+"""
+
+from __future__ import annotations
+
+
+class LateshiftError(Exception):
+    """Base of every error that Lateshift raises to its caller."""
+
+
+class SettingsError(LateshiftError):
+    """A LATESHIFT_ setting is unknown or has a bad value; the message says where it came from."""
+
+
+class InvalidJob(LateshiftError):
+    """The job cannot be enqueued as it is written."""
+
+
+class CallableNotFound(InvalidJob):
+    """Nothing importable stands behind the dotted name."""
+
+
+class CallableNotAllowed(InvalidJob):
+    """The callable is not permitted by LATESHIFT_ALLOWED, or is reached in a way that it does not cover."""
+
+
+class InvalidParameters(InvalidJob):
+    """The parameters do not fit the callable's signature or cannot be stored as JSON.
+
+    `parameter` is the name at fault, or None when it is the whole.
+    """
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class InvalidOption(InvalidJob):
+    """Priority, delay, run_at, queue, retries or timeout is out of range."""
+
+
+class JobNotFound(LateshiftError):
+    """No job has this id: it was never enqueued in this database, or it was deleted or pruned."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"There is no job {job_id!r} in this database. It may have been deleted or pruned; "
+            "`lateshift list` shows the jobs that are there."
+        )
+        self.job_id = job_id
+
+
+class JobStateError(LateshiftError):
+    """The job's present status does not allow the action."""
+
+    def __init__(self, message: str, job_id: str, status: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.status = status
+
+
+class WaitTimeout(LateshiftError):
+    """The job did not finish in the time you gave it; it goes on all the same."""
+
+    def __init__(self, message: str, job_id: str, status: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.status = status
+
+
+class SpawnError(LateshiftError):
+    """The job is stored and safe, but no runner could be started to run it.
+
+    `job_id` is the id of the stored job, or None when several were stored.
+    """
+
+    def __init__(self, message: str, job_id: str | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class NotInsideJob(LateshiftError):
+    """`current_job()` was called where no job runs."""
+
+
+class ResultNotStorable(LateshiftError):
+    """A job returned what JSON cannot hold, or more than LATESHIFT_MAX_RESULT bytes of it."""
+
+
+class StorageError(LateshiftError):
+    """The database did not do what was asked."""
+
+
+class StorageUnavailable(StorageError):
+    """The database is missing, read-only, full, or was locked by others for too long."""
+
+
+class StorageCorrupt(StorageError):
+    """The database file is damaged."""
+
+
+class SchemaTooNew(StorageError):
+    """The database was written by a newer Lateshift than this one."""

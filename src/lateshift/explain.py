@@ -1,0 +1,300 @@
+"""Why a job is where it is, and what will happen next and when: `lateshift explain`, in words."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from lateshift.allowlist import AllowList
+from lateshift.app import Lateshift
+from lateshift.errors import CallableNotAllowed, JobNotFound, LateshiftError
+from lateshift.host import presence
+from lateshift.host.fleet import host_name, is_alive, serves
+from lateshift.job import WAITING, Job, JobError, moment
+from lateshift.outcome import MAX_CRASHES
+from lateshift.storage import reads
+from lateshift.storage.reads import WorkerRow
+from lateshift.target import resolve
+from lateshift.wording import count, duration, local_time, shortened
+
+LONGEST_ERROR: Final = 300
+"""Characters of an error's message; `lateshift show` has all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A job's status at the moment of asking, and the sentences that explain it: first what is, then what comes."""
+
+    job_id: str
+    status: str
+    sentences: tuple[str, ...]
+
+
+def explain(app: Lateshift, job_id: str) -> Explanation:
+    """Say why a job is where it is and what will happen next. Raises JobNotFound.
+
+    Of a waiting job it imports the callable, as the worker will. It changes nothing and starts nothing.
+    """
+    now = app.database.now()
+    job = reads.get(app.database, job_id, history=True)
+    if job is None:
+        raise JobNotFound(job_id)
+    scene = _Scene(app, job, now)
+    if job.status in WAITING:
+        sentences = _waiting(scene)
+    elif job.status == "running":
+        sentences = _running(scene)
+    else:
+        sentences = _finished(scene)
+    return Explanation(job_id, job.status, tuple(sentences))
+
+
+class _Scene:
+    """A job and what surrounds it, at one moment."""
+
+    def __init__(self, app: Lateshift, job: Job, now: int) -> None:
+        self.app, self.db, self.settings = app, app.database, app.settings
+        self.job, self.now, self.moment = job, now, moment(now)
+        self.workers = reads.workers(self.db)
+        self.alive = [worker for worker in self.workers if is_alive(worker, now)]
+
+    def since(self, then: datetime | None) -> str:
+        """How long ago a moment was."""
+        return "some time" if then is None else duration((self.moment - then).total_seconds())
+
+    def at(self, then: datetime) -> str:
+        """A moment to come, in this machine's time and from now."""
+        return f"{local_time(then)}, in {duration((then - self.moment).total_seconds())}"
+
+
+def _waiting(scene: _Scene) -> Iterator[str]:
+    job = scene.job
+    yield from _so_far(scene)
+    due = job.run_at <= scene.moment
+    if due:
+        yield (
+            f"It has been due for {scene.since(job.run_at)} and waits in the queue {job.queue!r} "
+            f"with priority {job.priority}."
+        )
+    else:
+        what = _next_attempt(job) if job.status == "pending_retry" else "It is delayed: it"
+        yield f"{what} is due at {scene.at(job.run_at)}."
+    yield from _obstacles_of_the_callable(scene)
+    paused = reads.queue_paused(scene.db, job.queue)
+    if paused:
+        yield f"The queue {job.queue!r} is paused: the job waits until `lateshift queues resume {job.queue}`."
+    serving = [worker for worker in scene.alive if serves(worker, job.queue)]
+    if not serving:
+        yield _no_worker(scene)
+    elif due and not paused:
+        yield from _in_line(scene, serving)
+
+
+def _so_far(scene: _Scene) -> Iterator[str]:
+    """What has happened to a waiting job before."""
+    job = scene.job
+    yield f"{job.name} was enqueued {scene.since(job.enqueued_at)} ago, at {local_time(job.enqueued_at)}."
+    last = next((attempt for attempt in reversed(job.history) if attempt.outcome != "running"), None)
+    if job.status == "pending_retry" and last is not None:
+        yield from _last_attempt(scene, last.outcome, last.error, scene.since(last.finished_at))
+    yield from _crashes(job)
+
+
+def _last_attempt(scene: _Scene, outcome: str, error: JobError | None, ago: str) -> Iterator[str]:
+    job = scene.job
+    if outcome in ("failed", "cancelled", "completed"):
+        yield f"Its last attempt {_ended(outcome)} {ago} ago; it was then sent to run again, with all its attempts."
+    elif outcome == "snoozed":
+        yield f"It asked to run later itself (Snooze), {ago} ago; that uses up no attempt."
+    elif outcome == "returned":
+        yield f"Its worker stopped {ago} ago and gave it back unfinished; that uses up no attempt."
+    elif outcome == "lost":
+        yield f"Its worker died under it {ago} ago, so it runs again; that uses up no attempt."
+    else:
+        yield f"Attempt {job.attempts} of {job.max_attempts} failed {ago} ago with {_error(error)}."
+
+
+def _next_attempt(job: Job) -> str:
+    if job.attempts and job.history and job.history[-1].outcome == "retry":
+        return f"Retry {job.attempts} of {job.max_attempts - 1}"
+    return "Its next attempt" if job.attempts else "It"
+
+
+def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
+    """Whether the worker will be able to find the callable, tried out here."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported is not our answer
+            resolve(scene.job.name, AllowList(scene.settings.allowed))
+    except CallableNotAllowed as error:
+        yield f"It is not allowed, and fails as soon as a worker with the settings of this folder takes it: {error}"
+    except LateshiftError as error:
+        yield (
+            f"Its callable cannot be imported here: {error} A worker that cannot import it either fails the attempt."
+        )
+    except (Exception, SystemExit) as error:
+        yield f"Importing its callable ends in {type(error).__name__}: {shortened(str(error), LONGEST_ERROR)}."
+
+
+def _no_worker(scene: _Scene) -> str:
+    queue = scene.job.queue
+    if scene.alive:
+        others = sorted({name for worker in scene.alive for name in worker.queues})
+        lead = (
+            f"No worker serves the queue {queue!r}: {count(len(scene.alive), 'worker')} "
+            f"{'is' if len(scene.alive) == 1 else 'are'} alive, for {', '.join(map(repr, others))} only."
+        )
+    else:
+        lead = "No worker is running."
+    if scene.settings.spawn == "never":
+        return f"{lead} None starts by itself, because LATESHIFT_SPAWN is never: start one with `lateshift work`."
+    log = scene.settings.storage_dir / "logs" / "runner.log"
+    return (
+        f"{lead} One starts by itself whenever a job is enqueued or waited for: `lateshift wait {scene.job.id}`, or "
+        f"`lateshift work`, has it done. If a runner does not stay, {log} has its last words."
+    )
+
+
+def _in_line(scene: _Scene, serving: list[WorkerRow]) -> Iterator[str]:
+    """What stands before a job that is due."""
+    job = scene.job
+    higher, same = reads.jobs_ahead(scene.db, job.id, scene.now)
+    workers = count(len(serving), "worker")
+    if not higher and not same:
+        yield f"Nothing stands before it: {workers} can take it, and one that has room does within milliseconds."
+        return
+    ahead = []
+    if higher:
+        ahead.append(f"{_bounded(higher)} of higher priority")
+    if same:
+        ahead.append(f"{_bounded(same)} of its own priority that {'was' if same == 1 else 'were'} due before it")
+    yield f"It is behind {' and '.join(ahead)}."
+    yield f"{workers.capitalize()} {'serves' if len(serving) == 1 else 'serve'} the queue, highest priority first."
+
+
+def _bounded(number: int) -> str:
+    limit = reads.COUNT_LIMIT
+    return f"more than {count(limit, 'job')}" if number > limit else count(number, "job")
+
+
+def _running(scene: _Scene) -> Iterator[str]:
+    job = scene.job
+    worker = next((worker for worker in scene.workers if worker.id == job.worker), None)
+    if worker is None or worker not in scene.alive:
+        yield from _orphaned(scene, worker)
+        return
+    ran = scene.since(job.started_at)
+    where = f"worker {worker.id}, process {worker.pid} on {worker.host}"
+    begun = presence.started_jobs(worker.folder, worker.id) if worker.host == host_name() else None
+    if begun is not None and job.id not in begun:
+        yield f"{job.name} was claimed {ran} ago by {where}, and waits there for a free place to run."
+    else:
+        yield f"{job.name} has been running for {ran} on {where}: attempt {job.attempts} of {job.max_attempts}."
+    if job.progress is not None or job.progress_message:
+        told = " ".join(filter(None, (None if job.progress is None else f"{job.progress:.0%}", job.progress_message)))
+        yield f"It last reported {shortened(told, LONGEST_ERROR)}."
+    if job.cancel_requested:
+        yield (
+            "It was asked to cancel: a coroutine or a child process is stopped within about a second, code in a thread "
+            "has to look at current_job().cancelled."
+        )
+    elif job.timeout is not None and job.started_at is not None:
+        yield f"Its timeout ends the attempt at {scene.at(job.started_at + timedelta(seconds=job.timeout))}."
+    yield from _crashes(job)
+    yield from _after_this_attempt(job)
+
+
+def _after_this_attempt(job: Job) -> Iterator[str]:
+    left = job.max_attempts - job.attempts
+    if left > 0 and not job.cancel_requested:
+        yield f"If it fails, it is retried up to {count(left, 'more time')}."
+    elif not job.cancel_requested:
+        yield "If it fails, that is final: this is its last attempt."
+
+
+def _orphaned(scene: _Scene, worker: WorkerRow | None) -> Iterator[str]:
+    """A running job whose worker is not there any more."""
+    job = scene.job
+    began = f"{job.name} was begun {scene.since(job.started_at)} ago on worker {job.worker}"
+    if worker is None:
+        yield f"{began}, which is not among the workers any more: it died, or signed off without this job."
+    else:
+        silent = duration((scene.now - worker.heartbeat_at) / 1_000_000)
+        yield f"{began}, process {worker.pid} on {worker.host}, which died: its last heartbeat was {silent} ago."
+    fate = "it then fails" if job.crashes + 1 >= MAX_CRASHES else "it then runs again, and no attempt is used up"
+    if any(other.id != job.worker for other in scene.alive):
+        yield f"Another worker takes it back within about a second; {fate}."
+    elif scene.settings.spawn == "never":
+        yield f"It is taken back as soon as a worker starts: `lateshift work`; {fate}."
+    else:
+        yield f"It is taken back by the next worker: enqueue any job, or start `lateshift work`; {fate}."
+    yield from _crashes(job)
+
+
+def _crashes(job: Job) -> Iterator[str]:
+    if job.crashes and job.status != "failed":
+        times = "once" if job.crashes == 1 else f"{job.crashes} times"
+        yield f"Its worker died under it {times}; a job to which that happens {MAX_CRASHES} times fails."
+
+
+def _finished(scene: _Scene) -> Iterator[str]:
+    job = scene.job
+    yield _how_it_ended(scene)
+    if job.status == "failed":
+        yield from _why_it_failed(job)
+    if job.status == "cancelled":
+        yield from _why_it_was_cancelled(job)
+    again = "" if job.status == "completed" else f"; `lateshift retry {job.id}` runs it again"
+    yield f"Nothing more happens to it{again}."
+    if job.finished_at is not None:
+        pruned = job.finished_at + timedelta(days=scene.settings.keep_days)
+        when = f"at {scene.at(pruned)}" if pruned > scene.moment else "by the next worker that runs"
+        yield f"It is deleted {when} (LATESHIFT_KEEP_DAYS={scene.settings.keep_days:g})."
+
+
+def _how_it_ended(scene: _Scene) -> str:
+    job = scene.job
+    ended = f"{job.name} {_ended(job.status)} {scene.since(job.finished_at)} ago"
+    if job.finished_at is not None:
+        ended += f", at {local_time(job.finished_at)}"
+    if job.started_at is None or job.finished_at is None or not job.attempts:
+        return f"{ended}."
+    took = duration((job.finished_at - job.started_at).total_seconds())
+    return f"{ended}: attempt {job.attempts} of {job.max_attempts} ran for {took} on worker {job.worker}."
+
+
+def _why_it_failed(job: Job) -> Iterator[str]:
+    if job.crashes >= MAX_CRASHES:
+        yield (
+            f"Its worker process died under it {job.crashes} times, and a job that brings down its worker so often is "
+            'not tried again: look for os._exit, native code that crashes, or memory; isolation="process" contains it.'
+        )
+    elif job.attempts < job.max_attempts and job.error is not None:
+        yield f"It was not tried again after {_error(job.error)}: such an error is not to be retried."
+    else:
+        yield f"Its last error was {_error(job.error)}."
+    yield f"`lateshift show {job.id}` has the traceback of each attempt."
+
+
+def _why_it_was_cancelled(job: Job) -> Iterator[str]:
+    if not job.attempts:
+        yield "It was cancelled before it ever started."
+    elif job.error is not None and job.error.type.endswith(".Cancel"):
+        yield f"It ended itself (Cancel): {shortened(job.error.message, LONGEST_ERROR)}"
+    elif job.cancel_requested:
+        yield "An operator asked to cancel it while it was running."
+    else:
+        yield f"It was cancelled after attempt {job.attempts} of {job.max_attempts}, before the next one."
+
+
+def _ended(outcome: str) -> str:
+    return "was cancelled" if outcome == "cancelled" else outcome
+
+
+def _error(error: JobError | None) -> str:
+    if error is None:
+        return "an error that was not recorded"
+    return f"{error.type}: {shortened(error.message, LONGEST_ERROR)}" if error.message else error.type

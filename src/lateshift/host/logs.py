@@ -1,0 +1,374 @@
+"""The two daily log files: a subscriber to the events, and a handler for what jobs log themselves.
+
+    background-jobs-YYYY-MM-DD.log           everything from LATESHIFT_LOG_LEVEL up, a line each
+    background-jobs-errors-YYYY-MM-DD.log    what is an error, with its traceback
+
+Any number of processes write them at once: each batch of lines is one appending write, which the system does not
+interleave. The file is opened anew for each batch. That costs 3 us more than keeping it open, and there is then nothing
+that midnight, a deleted folder, a fork, or threads that log while one of them changes files could break.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from lateshift import events
+from lateshift.context import current
+from lateshift.settings import Settings
+
+ALL: Final = "background-jobs-"
+ERRORS: Final = "background-jobs-errors-"
+
+LONGEST_MESSAGE: Final = 1_000
+"""Characters of an error's message in its log line; the errors file and the database have all of it."""
+
+LONGEST_KEPT: Final = 4_000
+"""Characters of a line that is kept with the job: 200 of them have to fit into a row."""
+
+DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+
+
+class FileLog:
+    """Writes events to the daily log files. Subscribe it; it never raises, whatever becomes of the disk."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.storage_dir / "logs"
+        self.json = settings.log_format == "json"
+        self.level: int = getattr(logging, settings.log_level)
+        self._stamp = _stamp_of(0)
+        self._torn = False
+
+    def __call__(self, batch: Sequence[events.Event]) -> None:
+        """Write the lines of a batch: one write per file and day."""
+        stamp, lines = self._stamp, list[str]()
+        ended = self._ended_at_once(batch)
+        for event in batch:
+            describe = _DESCRIBE.get(type(event))
+            if describe is None or (isinstance(event, events.JobStarted) and event.job_id in ended):
+                continue
+            form, values = describe(event)
+            if form.level < self.level:
+                continue
+            if event.at // 1_000_000 != stamp.second:
+                before, stamp = stamp, self.stamp(event.at)
+                if before.day != stamp.day:
+                    lines = self._append(ALL, before.day, lines)
+            lines.append(self._line(stamp, event, form, values))
+            if form.level >= ERROR:
+                self._append(ERRORS, stamp.day, [self._line(stamp, event, form, values, _traceback(event))])
+        self._append(ALL, stamp.day, lines)
+
+    def _ended_at_once(self, batch: Sequence[events.Event]) -> set[str]:
+        """Jobs whose beginning need not be told, since the line of their end comes in the same moment with the time."""
+        if self.level <= DEBUG or len(batch) == 1:
+            return set()
+        return {event.job_id for event in batch if type(event) is events.JobFinished}
+
+    def write_job_records(self, records: Sequence[str], at: int, level: int = INFO) -> None:
+        """Write what a job logged, as `format_record` gives it; `at` is in microseconds since 1970 in UTC."""
+        day = self.stamp(at).day
+        self._append(ALL, day, records)
+        if level >= ERROR:
+            self._append(ERRORS, day, records)
+
+    def format_record(self, at: int, level: str, logger: str, message: str, job: tuple[str, str, int] | None) -> str:
+        """A record of a job's own logging, ready to write; `job` is its (id, name, attempt)."""
+        stamp = self.stamp(at)
+        if self.json:
+            tag = {} if job is None else {"job": job[0], "name": job[1], "attempt": job[2]}
+            return _encode(stamp, at, level, {"event": "log", **tag, "logger": logger, "message": message})
+        head = f"{stamp.text}.{at // 1000 % 1000:03d} {level:<5} "
+        tag_text = "" if job is None else f"{job[0]} {job[1]} "
+        first, *more = message.split("\n")
+        return _one_line(f"{head}{tag_text}[{logger}] {first}") + _indented(more)
+
+    def stamp(self, at: int) -> _Stamp:
+        """The local time of a moment, remembered for the second."""
+        stamp = self._stamp
+        if stamp.second != at // 1_000_000:
+            stamp = self._stamp = _stamp_of(at // 1_000_000)
+        return stamp
+
+    def _line(
+        self, stamp: _Stamp, event: events.Event, form: _Form, values: tuple[object, ...], traceback: str = ""
+    ) -> str:
+        job = (event.job_id, event.name) if isinstance(event, events.JobEvent) else ()
+        if self.json:
+            fields: dict[str, object] = {"event": form.verb}
+            if job:
+                fields["job"], fields["name"] = job
+            fields.update(zip(form.keys, values, strict=True))
+            if traceback:
+                fields["traceback"] = traceback
+            return _encode(stamp, event.at, form.level_name, fields)
+        line = form.template % (stamp.text, event.at // 1000 % 1000, *job, *values)
+        if not line.isprintable():
+            line = escape(line)
+        return f"{line}\n{_indented(traceback.splitlines())}" if traceback else line + "\n"
+
+    def _append(self, prefix: str, day: str, lines: Sequence[str]) -> list[str]:
+        """Add whole lines to a file; returns the empty list that comes after them."""
+        if lines:
+            path = self.folder / f"{prefix}{day}.log"
+            data = "".join(lines).encode(errors="backslashreplace")
+            try:
+                self._write(path, b"\n" + data if self._torn else data)
+            except OSError as error:
+                _complain(path, error)
+        return []
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            handle = _open_to_append(path)
+        except FileNotFoundError:  # the first line of all, or somebody has deleted the folder
+            for folder in (path.parent.parent, path.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = _open_to_append(path)
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(handle, data[written:])
+        finally:
+            if written:  # a part only, as the disk is full: what comes next is to begin on a line of its own
+                self._torn = written < len(data)
+            os.close(handle)
+
+
+class JobLogHandler(logging.Handler):
+    """Brings what jobs log to the log files, tagged with the job's id, and keeps their last lines with the job."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.log_level)
+        self._log = FileLog(settings)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one record of the standard library's logging."""
+        try:
+            self._take(record)
+        except Exception:
+            self.handleError(record)
+
+    def _take(self, record: logging.LogRecord) -> None:
+        message, at, context = self.format(record), int(record.created * 1_000_000), current.get()
+        job = None if context is None else (context.id, context.name, context.attempt)
+        if context is not None:
+            head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<5} [{record.name}] "
+            for line in message.split("\n"):
+                context.log_lines.append(escape((head + line)[:LONGEST_KEPT]))
+                head = "    "
+        text = self._log.format_record(at, record.levelname, record.name, message, job)
+        self._log.write_job_records([text], at, record.levelno)
+
+
+def capture_logging(settings: Settings) -> JobLogHandler:
+    """Bring all that this process logs, from LATESHIFT_LOG_LEVEL up, to the log files."""
+    handler = JobLogHandler(settings)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(settings.log_level)
+    return handler
+
+
+def delete_old(folder: Path, days: int, today: date | None = None) -> int:
+    """Delete the log files older than so many days, today's being the first of them; returns how many went."""
+    today, deleted = today or date.today(), 0  # noqa: DTZ011 - the files are named by local days
+    for path in folder.glob(f"{ALL}*.log"):
+        try:
+            if (today - date.fromisoformat(path.stem[-10:])).days >= days:
+                path.unlink()
+                deleted += 1
+        except (ValueError, OSError):  # somebody else's file; or gone, or held open by somebody on Windows
+            continue
+    return deleted
+
+
+def escape(text: str) -> str:
+    """The text on one line, without anything that a terminal obeys: what is not printable as in a Python string."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.expandtabs(4))
+
+
+class _Stamp(NamedTuple):
+    """A second as it is written: local time, and how far that is from UTC."""
+
+    second: int
+    text: str
+    day: str
+    offset: str
+
+
+def _stamp_of(second: int) -> _Stamp:
+    local = time.localtime(second)
+    text, offset = time.strftime("%Y-%m-%d %H:%M:%S", local), time.strftime("%z", local)
+    return _Stamp(second, text, text[:10], f"{offset[:3]}:{offset[3:]}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a kind of event is written: its level, its verb, and the names of its values."""
+
+    level: int
+    verb: str
+    keys: tuple[str, ...]
+    of_job: bool = True
+    level_name: str = field(init=False)
+    template: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        units = {"duration": "%.3fs", "delay": "%.6gs"}
+        values = [f"{key}={units.get(key, '%s')}" for key in self.keys]
+        name = logging.getLevelName(self.level)
+        words = ["%s.%03d", f"{name:<5}", *(["%s", "%s"] if self.of_job else []), self.verb, *values]
+        object.__setattr__(self, "level_name", name)
+        object.__setattr__(self, "template", " ".join(words))
+
+
+_ENDING = ("attempt", "duration", "queue", "worker")
+_WAITING = (*_ENDING, "delay")
+
+_ENQUEUED = _Form(INFO, "enqueued", ("queue", "priority", "delay"))
+_STARTED = _Form(INFO, "started", ("attempt", "queue", "worker"))
+_OUTCOMES = {
+    "completed": _Form(INFO, "completed", _ENDING),
+    "retry": _Form(WARNING, "retry", (*_WAITING, "error")),
+    "failed": _Form(ERROR, "failed", (*_ENDING, "error")),
+    "cancelled": _Form(WARNING, "cancelled", (*_ENDING, "error")),
+    "snoozed": _Form(INFO, "snoozed", _WAITING),
+    "returned": _Form(INFO, "returned", _WAITING),
+    "lost": _Form(WARNING, "lost", (*_WAITING, "error")),
+}
+_RESCUED = _Form(WARNING, "rescued", ("attempt", "queue", "worker", "status"))
+_LEASE_LOST = _Form(WARNING, "lease lost", ("attempt", "queue", "worker"))
+_CANCELLED = _Form(WARNING, "cancelled", ("attempt", "queue"))
+_PAUSED = _Form(INFO, "queue paused", ("queue",), of_job=False)
+_RESUMED = _Form(INFO, "queue resumed", ("queue",), of_job=False)
+_WORKER_STARTED = _Form(INFO, "worker started", ("worker", "pid"), of_job=False)
+_WORKER_STOPPED = _Form(INFO, "worker stopped", ("worker", "reason"), of_job=False)
+
+_Described = tuple[_Form, tuple[object, ...]]
+
+
+def _started(event: events.JobStarted) -> _Described:
+    return _STARTED, (event.attempt, event.queue, event.worker)
+
+
+def _finished(event: events.JobFinished) -> _Described:
+    outcome = event.outcome
+    duration = (outcome.finished_at - outcome.started_at) / 1_000_000
+    form = _OUTCOMES[outcome.kind]
+    values: tuple[object, ...] = (event.attempt, duration, event.queue, event.worker)
+    if len(form.keys) == 4:
+        return form, values
+    if "delay" in form.keys:
+        values = (*values, max(0, (outcome.run_at or 0) - outcome.finished_at) / 1_000_000)
+    if "error" in form.keys:
+        values = (*values, _error(event))
+    return form, values
+
+
+def _changed(event: events.JobChanged) -> _Described:
+    if event.action == "cancelled":
+        return _CANCELLED, (event.attempt, event.queue)
+    return _Form(INFO, event.action.replace("_", " "), ("attempt", "queue")), (event.attempt, event.queue)
+
+
+_DESCRIBE: Final[dict[type[events.Event], Callable[[Any], _Described]]] = {
+    events.JobEnqueued: lambda e: (_ENQUEUED, (e.queue, e.priority, max(0, e.run_at - e.at) / 1_000_000)),
+    events.JobStarted: _started,
+    events.JobFinished: _finished,
+    events.JobRescued: lambda e: (_RESCUED, (e.attempt, e.queue, e.worker, e.status)),
+    events.JobChanged: _changed,
+    events.LeaseLost: lambda e: (_LEASE_LOST, (e.attempt, e.queue, e.worker)),
+    events.QueueChanged: lambda e: (_PAUSED if e.paused else _RESUMED, (e.queue,)),
+    events.WorkerStarted: lambda e: (_WORKER_STARTED, (e.worker, e.pid)),
+    events.WorkerStopped: lambda e: (_WORKER_STOPPED, (e.worker, e.reason)),
+}
+
+
+def _error(event: events.JobFinished) -> str:
+    error = event.outcome.error
+    if error is None:
+        return "none"
+    text = f"{error.type}: {error.message}"
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}... ({len(text):,} characters)"
+
+
+def _traceback(event: events.Event) -> str:
+    error = event.outcome.error if isinstance(event, events.JobFinished) else None
+    return "" if error is None else error.traceback or f"{error.type}: {error.message}"
+
+
+def _encode(stamp: _Stamp, at: int, level: str, fields: dict[str, object]) -> str:
+    moment = f"{stamp.day}T{stamp.text[11:]}.{at // 1000 % 1000:03d}{stamp.offset}"
+    whole = {"time": moment, "level": level, **fields}
+    try:
+        line = msgspec.json.encode(whole).decode()
+    except (UnicodeEncodeError, TypeError):  # half a surrogate pair, from a file name that is no UTF-8
+        line = msgspec.json.encode({key: escape(str(value)) for key, value in whole.items()}).decode()
+    return (line if line.isprintable() else "".join(map(_json_escape, line))) + "\n"
+
+
+def _json_escape(character: str) -> str:
+    """JSON itself lets through what turns a terminal's writing round, or ends a line for some readers."""
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+def _one_line(text: str) -> str:
+    return escape(text) + "\n"
+
+
+def _indented(lines: Sequence[str]) -> str:
+    return "".join(f"    {escape(line)}\n" for line in lines)
+
+
+_complained: set[Path] = set()
+
+
+def _complain(path: Path, error: OSError) -> None:
+    """Once per folder and process, to whom it may concern; jobs go on without a log."""
+    if path.parent in _complained or sys.stderr is None:
+        return
+    _complained.add(path.parent)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(
+            f"Lateshift cannot write its log {path}: {error.strerror or error}. Jobs go on without it. Make the folder "
+            "writable, free space on its disk, or name another one in LATESHIFT_STORAGE_DIR.\n"
+        )
+
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+    from ctypes import wintypes
+
+    def _open_to_append(path: Path) -> int:
+        """Open with FILE_APPEND_DATA alone, so that the system appends: C's O_APPEND seeks first, and loses lines."""
+        append_data, share_all, open_always, normal = 0x4, 0x7, 4, 0x80
+        create = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
+        create.restype = wintypes.HANDLE
+        word, pointer = wintypes.DWORD, wintypes.LPVOID
+        create.argtypes = [wintypes.LPCWSTR, word, word, pointer, word, word, wintypes.HANDLE]
+        handle = create(str(path), append_data, share_all, None, open_always, normal, None)
+        if handle == wintypes.HANDLE(-1).value:
+            raise ctypes.WinError(ctypes.get_last_error())
+        return msvcrt.open_osfhandle(handle, os.O_WRONLY | os.O_NOINHERIT)
+
+else:
+
+    def _open_to_append(path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,209 @@
+"""A worker's life as the other processes of this host see it, without asking the database.
+
+Two files in a folder: `<worker>.lock`, on which the worker holds a lock for as long as it lives, and `<worker>.run`, a
+memory map of slots with the job that each is executing. The operating system drops the lock at the very moment of a
+`kill -9`, and keeps what was written to the map; so whoever comes next knows that the worker is dead, and which of its
+jobs had begun. Neither a process id that is used again nor a slow heartbeat can deceive.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import sys
+import time
+import weakref
+from pathlib import Path
+from typing import Final
+
+SLOT: Final = 64
+"""Bytes for one job id: more than a UUID's 36, and a whole cache line, so that a write does not cross one."""
+
+SLOTS: Final = 512
+
+
+class Presence:
+    """One worker's lock and slots. Acquire it before the worker is made known to others, release it at the end.
+
+    `slots` is how many jobs the worker may execute at once. Safe to use from several threads, on different slots.
+    """
+
+    def __init__(self, folder: Path | str, worker_id: str, slots: int = SLOTS) -> None:
+        self.folder = Path(folder)
+        self.worker_id = worker_id
+        self.slots = slots
+        self._lock: int | None = None
+        self._marks: mmap.mmap | bytearray = bytearray(slots * SLOT)
+        self._empty = bytes(SLOT)
+
+    def acquire(self) -> None:
+        """Take the lock and make the slots. Raises OSError: no permission, disk full, or this worker lives already."""
+        for folder in (self.folder.parent, self.folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_alive(self.folder, self.worker_id):
+            raise FileExistsError(f"a living process is worker {self.worker_id} already")
+        try:
+            self._marks = _make_marks(_run_file(self.folder, self.worker_id), self.slots * SLOT)
+            self._lock = _take_lock(_lock_file(self.folder, self.worker_id))
+        except OSError:
+            self.let_go()
+            forget(self.folder, self.worker_id)
+            raise
+        _held.add(self)
+
+    def mark(self, slot: int, job_id: str) -> None:
+        """Note that `slot` is executing this job: one write to memory, which a `kill -9` does not undo."""
+        start = slot * SLOT
+        self._marks[start : start + SLOT] = job_id.encode().ljust(SLOT, b"\0")
+
+    def clear(self, slot: int) -> None:
+        """Note that `slot` is executing nothing."""
+        start = slot * SLOT
+        self._marks[start : start + SLOT] = self._empty
+
+    def release(self) -> None:
+        """Remove both files and drop the lock; marks made after this go nowhere."""
+        if self._lock is None:
+            return
+        if sys.platform != "win32":  # there an open file cannot be removed; here the name goes before the lock does
+            forget(self.folder, self.worker_id)
+        self.let_go()
+        forget(self.folder, self.worker_id)
+
+    def let_go(self) -> None:
+        """Close the files, without removing them: what a forked child does with what it inherited."""
+        _held.discard(self)
+        self._marks = bytearray(self.slots * SLOT)  # the map goes when the last thread in mark() has let go of it
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def is_alive(folder: Path | str, worker_id: str) -> bool | None:
+    """Whether the worker's process lives; None when its lock file is not there or cannot be read, so nobody knows."""
+    try:
+        handle = os.open(_lock_file(folder, worker_id), os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return None
+    try:
+        if _is_locked(handle):
+            return True
+        return False if os.fstat(handle).st_nlink else None  # unlinked: it was released while we looked
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(handle)
+
+
+def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
+    """The ids of the jobs that the worker is executing, or was when it died; None when it left no file."""
+    try:
+        marks = _run_file(folder, worker_id).read_bytes()
+    except OSError:
+        return None
+    slots = (marks[start : start + SLOT].rstrip(b"\0") for start in range(0, len(marks), SLOT))
+    return frozenset(job_id.decode(errors="replace") for job_id in slots if job_id)
+
+
+def forget(folder: Path | str, worker_id: str) -> None:
+    """Remove what a dead worker left."""
+    for path in (_lock_file(folder, worker_id), _run_file(folder, worker_id)):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:  # Windows, while somebody looks at it: a few bytes stay behind, and harm nobody
+            continue
+
+
+def _lock_file(folder: Path | str, worker_id: str) -> Path:
+    return Path(folder) / f"{worker_id}.lock"
+
+
+def _run_file(folder: Path | str, worker_id: str) -> Path:
+    return Path(folder) / f"{worker_id}.run"
+
+
+def _make_marks(path: Path, size: int) -> mmap.mmap:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        # Written, not only sized: a map over a hole of a full disk would end the process by SIGBUS at the first mark.
+        if os.write(handle, bytes(size)) != size:
+            raise OSError(errno.ENOSPC, "no space left for the worker's slots", str(path))
+        return mmap.mmap(handle, size)
+    finally:
+        os.close(handle)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take_lock(path: Path) -> int:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOINHERIT, 0o600)
+        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
+        return handle
+
+    def _lock_now(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+    def _is_locked(handle: int) -> bool:
+        for pause in (0.0, 0.005, 0.02):  # another process that just looks holds the lock for some microseconds
+            time.sleep(pause)
+            try:
+                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+            except OSError:
+                continue
+            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _take_lock(path: Path) -> int:
+        """Lock first, name after: nobody ever sees the file of a living worker unlocked."""
+        unnamed = path.with_suffix(f".{os.getpid()}")
+        handle = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            os.rename(unnamed, path)
+        except OSError:
+            os.close(handle)
+            unnamed.unlink(missing_ok=True)
+            raise
+        return handle
+
+    def _lock_now(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _is_locked(handle: int) -> bool:
+        """Ask with a shared lock, so that two who ask at once do not take one another for the worker."""
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def try_lock(path: Path) -> int | None:
+    """Take the one lock of this name for as long as the handle is open, or None because another process has it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock_now(handle)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+_held: weakref.WeakSet[Presence] = weakref.WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """A process that a job forks shares the lock, and would keep a dead worker alive for as long as it runs itself."""
+    for presence in tuple(_held):
+        presence.let_go()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go_in_child)

@@ -1,0 +1,148 @@
+"""Starting the runner: a background process of its own session that outlives its caller and leaves it no zombie."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+from lateshift.errors import SpawnError
+from lateshift.settings import Settings, to_environment
+
+RUNNER: Final = ("-m", "lateshift.runtime.process", "runner")
+
+PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
+"""The environment variable that carries, as JSON, what a process of ours has to know beside its settings."""
+
+LOG_LIMIT: Final = 1_000_000
+"""Bytes of runner.log beyond which the next start empties it: it only holds what nobody meant to print."""
+
+INTERMEDIATE: Final = "import os, sys; os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ); os._exit(0)"
+"""Run by a bare Python that ends at once, so that the runner is the system's child and not the caller's.
+
+Forking the caller itself is no choice: it may have threads, which since Python 3.12 warns and at times deadlocks.
+"""
+
+
+def start_runner(settings: Settings, arguments: Sequence[str] = RUNNER) -> None:
+    """Start the runner in the background and come back as soon as that is done, without waiting for its first claim.
+
+    Raises SpawnError, with the remedy, when no process could be started.
+    """
+    command = [_interpreter(), *arguments]
+    try:
+        environment = _environment(settings)
+        with _open_log(settings.storage_dir) as log:
+            _start(command, environment, log)
+    except (OSError, ValueError) as error:  # ValueError: an environment that no process can be given
+        raise _failure(f"{type(error).__name__}: {error}") from error
+
+
+def describe_process() -> dict[str, object]:
+    """What a process started by this one needs to import the same jobs: the module path, and the script being run.
+
+    {"path": sys.path made absolute, "main": [importable name, file] or None}
+    """
+    return {"path": [path for entry in sys.path if (path := _absolute(entry)) is not None], "main": _main_module()}
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    import json
+
+    environment = {**os.environ, **to_environment(settings), PROCESS_VARIABLE: json.dumps(describe_process())}
+    package_root = str(Path(__file__).resolve().parents[2])
+    if os.path.basename(package_root) not in ("site-packages", "dist-packages"):
+        # Reached through a sys.path of the caller's making: before the runner can take that over it must find us.
+        known = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([package_root, known] if known else [package_root])
+    return environment
+
+
+def _absolute(entry: object) -> str | None:
+    try:
+        return os.path.abspath(entry) if isinstance(entry, str) else None
+    except OSError:  # the current folder was deleted, so nothing can be imported from it either
+        return None
+
+
+def _main_module() -> list[str] | None:
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if not isinstance(file, str) or (path := _absolute(file)) is None:
+        return None
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return [spec.name, path]
+    name, suffix = os.path.splitext(os.path.basename(path))
+    return [name, path] if suffix in (".py", ".pyw") and name.isidentifier() else None
+
+
+def _interpreter() -> str:
+    """The Python to run. Under uWSGI, mod_wsgi or in a frozen program `sys.executable` is something else, or empty."""
+    executable = sys.executable or ""
+    if getattr(sys, "frozen", False):
+        raise _failure(f"this program is frozen, so {executable!r} is not a Python interpreter")
+    if os.path.basename(executable).lower().startswith(("python", "pypy", "graalpy")):
+        return executable
+    for name in ("bin/python3", "bin/python", "python.exe"):
+        candidate = os.path.join(sys.prefix, name)
+        if os.access(candidate, os.X_OK):
+            return candidate
+    raise _failure(f"no Python interpreter is known (sys.executable is {executable!r}, and none is in {sys.prefix})")
+
+
+def _failure(reason: str) -> SpawnError:
+    return SpawnError(
+        f"The job is stored, but no runner could be started for it: {reason}. Run `lateshift work` on this machine to "
+        "have it done, and set LATESHIFT_SPAWN=never if workers are always started that way."
+    )
+
+
+def _open_log(storage_dir: Path) -> IO[bytes]:
+    """runner.log, for what escapes to standard output and error; the null device if it cannot be opened."""
+    folder = storage_dir / "logs"
+    try:
+        for each in (storage_dir, folder):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(folder / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except OSError:
+        return open(os.devnull, "wb")
+    if os.fstat(handle).st_size > LOG_LIMIT:
+        os.ftruncate(handle, 0)
+    os.lseek(handle, 0, os.SEEK_END)  # Windows hands the position on, but not that writing means appending
+    return os.fdopen(handle, "wb")
+
+
+if sys.platform == "win32":
+
+    def _start(command: list[str], environment: dict[str, str], log: IO[bytes]) -> None:
+        """No console window, and out of the caller's job object if that permits it, so as not to end with it."""
+        import subprocess
+
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+        files: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        try:
+            free = flags | subprocess.CREATE_BREAKAWAY_FROM_JOB
+            process = subprocess.Popen(command, env=environment, creationflags=free, **files)
+        except OSError:
+            process = subprocess.Popen(command, env=environment, creationflags=flags, **files)
+        process.returncode = 0  # it is not ours to wait for; without this, Popen warns when it is collected
+
+else:
+
+    def _start(command: list[str], environment: dict[str, str], log: IO[bytes]) -> None:
+        """In a session of its own. The first process of a container gets orphans back, so there a thread awaits it."""
+        import subprocess
+        import threading
+
+        first = os.getpid() == 1
+        arguments = command if first else [command[0], "-S", "-P", "-c", INTERMEDIATE, *command]
+        process = subprocess.Popen(
+            arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        if first:
+            threading.Thread(target=process.wait, name="lateshift-reaper", daemon=True).start()
+        elif process.wait() != 0:
+            raise OSError(f"{command[0]} ended with exit code {process.returncode}; runner.log has its message")

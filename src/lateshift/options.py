@@ -1,0 +1,170 @@
+"""What a job may choose about how it is run: the options of a class or function, and the checks of single values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from lateshift.durations import LONGEST, check_seconds
+from lateshift.errors import InvalidOption
+from lateshift.job import STATUSES, Status, to_microseconds
+from lateshift.retry import RetryPolicy, to_policy
+
+LONGEST_QUEUE_NAME: Final = 100
+MOST_RETRIES: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """The options that a job class or function declares; None where it leaves the choice to the settings."""
+
+    queue: str = "default"
+    priority: int = 1
+    max_retries: int | None = None
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+    isolation: Literal["process"] | None = None
+
+
+_DEFAULTS: Final = JobOptions()
+
+
+def read_options(job: object) -> JobOptions:
+    """The options of a job: from `@background`, and for a class from its attributes and those of its bases.
+
+    What is declared nearest to the class wins; on one class `@background` wins. Raises InvalidOption naming the class.
+    """
+    if not isinstance(job, type):
+        declared = getattr(job, "__lateshift__", None)
+        return declared if isinstance(declared, JobOptions) else _DEFAULTS
+    chosen: dict[str, Any] = {}
+    for owner in reversed(job.__mro__):
+        chosen |= _of_class(owner)
+    return JobOptions(**chosen)
+
+
+def check_priority(value: object) -> int:
+    """A priority from 1 to 10, 10 first. Raises InvalidOption."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10:
+        raise InvalidOption(f"The priority is {value!r}: give a whole number from 1 to 10; 10 runs first.")
+    return int(value)
+
+
+def check_queue(value: object) -> str:
+    """A queue name: up to 100 printable characters, without a space at either end. Raises InvalidOption."""
+    if not isinstance(value, str):
+        raise InvalidOption(f"The queue is {value!r}: give its name as text.")
+    if not value.strip():
+        raise InvalidOption(f"The queue name {value!r} is empty: give a name, or leave it out for 'default'.")
+    if len(value) > LONGEST_QUEUE_NAME:
+        raise InvalidOption(
+            f"The queue name {value[:20]!r}... has {len(value)} characters: give at most {LONGEST_QUEUE_NAME}."
+        )
+    if not value.isprintable() or value != value.strip() or "," in value:
+        raise InvalidOption(
+            f"The queue name {value!r} has spaces at its ends, a comma, or characters that cannot be printed. "
+            "`lateshift work --queues` takes names with commas between them."
+        )
+    return value
+
+
+def check_delay(value: object) -> float:
+    """Seconds until a job is due: a number or a timedelta from 0 to ten years. Raises InvalidOption."""
+    return check_seconds(value, "The delay")
+
+
+def check_run_at(value: object, delay: object = 0, now: int | None = None) -> int:
+    """The moment when a job is due, as microseconds UTC: an aware datetime, past ones meaning at once.
+
+    Raises InvalidOption for a naive datetime, together with a delay, or more than ten years after `now`.
+    """
+    if not isinstance(value, datetime):
+        raise InvalidOption(
+            f"run_at is {value!r}: give an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)."
+        )
+    if value.utcoffset() is None:
+        raise InvalidOption(
+            f"run_at is {value.isoformat()}, without a time zone: it could mean different moments. "
+            "Use datetime.now(UTC), or .astimezone() for local time."
+        )
+    if delay:
+        raise InvalidOption(f"Both run_at ({value.isoformat()}) and delay ({delay!r}) were given: give one of them.")
+    try:
+        due = to_microseconds(value.astimezone(UTC))
+    except (OverflowError, ValueError):
+        raise InvalidOption(f"run_at is {value.isoformat()}: that is outside the calendar in UTC.") from None
+    if due > (time.time_ns() // 1000 if now is None else now) + LONGEST * 1_000_000:
+        raise InvalidOption(f"run_at is {value.isoformat()}: that is more than ten years ahead.")
+    return due
+
+
+def check_timeout(value: object) -> float:
+    """Seconds that an attempt may take: a number or a timedelta above 0. Raises InvalidOption."""
+    return check_seconds(value, "The timeout", above_zero=True)
+
+
+def check_retries(value: object) -> int:
+    """How often a failed job is tried again: 0 to 10,000. Raises InvalidOption."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_RETRIES:
+        raise InvalidOption(f"max_retries is {value!r}: give a whole number from 0 to {MOST_RETRIES}.")
+    return int(value)
+
+
+def check_isolation(value: object) -> Literal["process"] | None:
+    """How attempts are kept apart: "process" for a child process each, or None. Raises InvalidOption."""
+    if value is None:
+        return None
+    if value == "process":
+        return "process"
+    raise InvalidOption(f'isolation is {value!r}: give "process" for a child process per attempt, or leave it out.')
+
+
+def check_status(value: object) -> Status:
+    """One of the six statuses. Raises InvalidOption."""
+    for status in STATUSES:
+        if value == status:
+            return status
+    raise InvalidOption(f"The status is {value!r}: give one of {', '.join(STATUSES)}.")
+
+
+def _retry_policy(value: object) -> RetryPolicy:
+    return to_policy(value.__func__ if isinstance(value, staticmethod) else value)
+
+
+_ATTRIBUTES: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
+    "queue": ("queue", check_queue),
+    "priority": ("priority", check_priority),
+    "max_retries": ("max_retries", check_retries),
+    "retry_delay": ("retry", _retry_policy),
+    "retry": ("retry", _retry_policy),
+    "timeout": ("timeout", check_timeout),
+    "isolation": ("isolation", check_isolation),
+}
+"""Class attribute -> field of JobOptions and check; of `retry` and `retry_delay` the former wins."""
+
+
+def _of_class(owner: type) -> dict[str, Any]:
+    """What one class declares itself, without its bases."""
+    chosen: dict[str, Any] = {}
+    attributes = vars(owner)
+    for name, (option, check) in _ATTRIBUTES.items():
+        value = attributes.get(name)
+        if value is None:
+            continue
+        label = f"{owner.__module__}.{owner.__qualname__}.{name}"
+        if getattr(value, "__qualname__", "") == f"{owner.__qualname__}.{name}" and not isinstance(value, staticmethod):
+            raise InvalidOption(
+                f"{label} is a method or descriptor, but this name sets an option of the job. Call it something else."
+            )
+        try:
+            chosen[option] = check(value)
+        except InvalidOption as error:
+            raise InvalidOption(f"{label}: {error}") from None
+    declared = attributes.get("__lateshift__")
+    if isinstance(declared, JobOptions):
+        values = {item.name: getattr(declared, item.name) for item in fields(JobOptions)}
+        chosen |= {name: value for name, value in values.items() if value != getattr(_DEFAULTS, name)}
+    return chosen

@@ -1,0 +1,88 @@
+"""The child process of a job with `isolation="process"`: one job in, JSON lines out, then the end.
+
+Run as `python -m lateshift.runtime.child` by `executors.process`, never by hand.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import msgspec
+
+from lateshift.host.logs import capture_logging
+from lateshift.job import Claimed
+from lateshift.outcome import Outcome
+from lateshift.runtime.execution import Execution, Run
+from lateshift.settings import load_settings
+
+
+class Channel:
+    """The way back to the worker: JSON lines on what was standard output, which the job itself no longer reaches."""
+
+    def __init__(self) -> None:
+        self._file = os.fdopen(os.dup(1), "wb", buffering=0)
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+
+    def send(self, **message: Any) -> None:
+        """Tell the worker something."""
+        with self._lock:
+            self._file.write(msgspec.json.encode(message) + b"\n")
+
+    def progress(self, _: Claimed, fraction: float | None, words: str | None) -> None:
+        """Pass a job's progress on."""
+        self.send(progress=fraction, message=words)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Tell how the attempt ended."""
+        self.send(outcome=outcome)
+
+
+def main() -> None:
+    """Run the job that the worker hands over."""
+    _die_with_worker()
+    channel = Channel()
+    sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD"))["path"]
+    settings = load_settings()
+    line = sys.stdin.buffer.readline()
+    job = msgspec.json.decode(line, type=Claimed)
+    threading.Thread(target=_end_with_worker, daemon=True).start()
+    capture_logging(settings)
+    execution = Execution(settings, lambda: time.time_ns() // 1000, channel.progress)
+    run = execution.begin(job)
+
+    def ready(run: Run) -> None:
+        if run.timeout is not None:
+            channel.send(timeout=run.timeout)
+
+    outcome = execution.execute(run, ready)
+    logging.shutdown()
+    channel.outcome(outcome)
+    os._exit(0)  # threads and handlers of the job's making must not keep the process
+
+
+def _die_with_worker() -> None:
+    """Have the kernel kill this process with the worker's watching thread: code that keeps the GIL sees no pipe."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _end_with_worker() -> None:
+    """Wait for the worker's end of the pipe to close, then end this process and whatever it started."""
+    sys.stdin.buffer.read()
+    if sys.platform != "win32":
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

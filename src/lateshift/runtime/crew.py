@@ -1,0 +1,176 @@
+"""A worker's executors as one: what there is room for, what runs, and the outcomes that come back.
+
+Executors answer from their own threads; what they say is put into queues that the control thread empties.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from lateshift.context import Report
+from lateshift.events import Event, JobStarted
+from lateshift.host.presence import Presence
+from lateshift.job import EXECUTORS, Claimed, ExecutorKind
+from lateshift.outcome import Outcome
+from lateshift.runtime.execution import Execution, Run
+from lateshift.runtime.executors import Executor
+from lateshift.runtime.executors.thread import ThreadExecutor
+from lateshift.runtime.wake import Wake
+from lateshift.settings import Settings
+from lateshift.storage.writes import Settlement
+
+IN_HAND: Final = 0.1
+"""Seconds of measured work that a worker holds: the delay that a job of a higher priority may meet."""
+
+MOST_IN_HAND: Final = 500
+"""Jobs in one claim: beyond a few hundred the commit is no longer what costs."""
+
+
+class Crew:
+    """The executors of one worker process, made when the first job for each comes."""
+
+    def __init__(
+        self, worker: str, settings: Settings, execution: Execution, presence: Presence, wake: Wake, report: Report
+    ) -> None:
+        self.slots: dict[ExecutorKind, int] = {
+            "thread": settings.threads,
+            "loop": settings.coroutines,
+            "process": settings.children,
+        }
+        self.held: dict[ExecutorKind, int] = dict.fromkeys(self.slots, 0)
+        self.inbox: deque[Settlement] = deque()
+        self.notes: deque[Event] = deque()
+        self.hand = settings.threads
+        self.lease_until = math.inf
+        self._worker = worker
+        self._settings = settings
+        self._execution = execution
+        self._presence = presence
+        self._wake = wake
+        self._report = report
+        self._executors: dict[ExecutorKind, Executor] = {}
+        self._free_marks = deque(range(sum(self.slots.values())))
+        self._marks: dict[Claimed, int] = {}
+        self._measured_at = 0.0
+
+    @property
+    def busy(self) -> int:
+        """How many jobs it holds."""
+        return sum(self.held.values())
+
+    @property
+    def unstarted(self) -> int:
+        """How many of them have not begun."""
+        return sum(executor.unstarted for executor in self._executors.values())
+
+    def room(self) -> dict[ExecutorKind, int]:
+        """How many jobs of each kind may be claimed now."""
+        room = {kind: self.slots[kind] - held for kind, held in self.held.items()}
+        if self.hand > self.slots["thread"]:  # fast jobs: refill when half is gone, so that claims stay large
+            room["thread"] = self.hand - self.held["thread"] if self.held["thread"] <= self.hand // 2 else 0
+        return {kind: count for kind, count in room.items() if count > 0}
+
+    def submit(self, jobs: Sequence[Claimed]) -> None:
+        """Hand claimed jobs to their executors."""
+        for kind in EXECUTORS:
+            chosen = [job for job in jobs if job.executor == kind]
+            if chosen:
+                self.held[kind] += len(chosen)
+                self._executor(kind).submit(chosen)
+
+    def collect(self, now: float) -> list[Settlement]:
+        """The outcomes that have come in; measures by them how much to hold."""
+        done: list[Settlement] = []
+        while self.inbox:
+            settlement = self.inbox.popleft()
+            self.held[settlement.job.executor] -= 1
+            done.append(settlement)
+        elapsed, self._measured_at = now - self._measured_at, now
+        threaded = sum(1 for settlement in done if settlement.job.executor == "thread")
+        if threaded and elapsed > 0:
+            wanted = min(int(threaded / elapsed * IN_HAND), self.hand * 2, MOST_IN_HAND)
+            self.hand = max(self.slots["thread"], (self.hand + wanted) // 2 if wanted < self.hand else wanted)
+        return done
+
+    def withdraw(self) -> list[Claimed]:
+        """Take back what has not begun, to be released."""
+        jobs = [job for executor in self._executors.values() for job in executor.withdraw()]
+        for job in jobs:
+            self.held[job.executor] -= 1
+        if jobs:
+            self.hand = self.slots["thread"]
+        return jobs
+
+    def cancel(self, job_id: str, lease: int) -> None:
+        """Ask a running job to stop."""
+        for executor in self._executors.values():
+            executor.cancel(job_id, lease)
+
+    def tick(self, now: float) -> float | None:
+        """Let the executors look after timeouts; seconds until they want to look again."""
+        waits = [wait for executor in self._executors.values() if (wait := executor.tick(now)) is not None]
+        return min(waits, default=None)
+
+    def running(self) -> list[Run]:
+        """What runs now."""
+        return [run for executor in self._executors.values() for run in executor.running()]
+
+    def stuck(self) -> list[Run]:
+        """What nothing but the end of this process will stop."""
+        return [run for executor in self._executors.values() for run in executor.stuck()]
+
+    def interrupt(self) -> None:
+        """Interrupt everything that runs."""
+        for executor in self._executors.values():
+            executor.interrupt()
+
+    def close(self) -> None:
+        """End the executors' idle threads."""
+        for executor in self._executors.values():
+            executor.close()
+
+    def started(self, run: Run) -> bool:
+        """An executor begins a run: make it visible to the other processes of this host, and tell.
+
+        False when the worker's lease has run out, as after a SIGSTOP: others may have the job, so it must not begin.
+        """
+        if time.monotonic() > self.lease_until:
+            return False
+        job = run.job
+        mark = self._free_marks.popleft() if self._free_marks else None
+        if mark is not None:
+            self._marks[job] = mark
+            self._presence.mark(mark, job.id)
+        self.notes.append(JobStarted(run.started_at, job.id, job.name, job.queue, job.attempt, self._worker))
+        return True
+
+    def finished(self, job: Claimed, outcome: Outcome) -> None:
+        """An executor has an answer. Wakes the control thread when it is short of work or has much to write."""
+        mark = self._marks.pop(job, None)
+        if mark is not None:
+            self._presence.clear(mark)
+            self._free_marks.append(mark)
+        self.inbox.append(Settlement(job, outcome))
+        if len(self.inbox) * 2 >= self.hand or not self._executors[job.executor].unstarted:
+            self._wake.set()
+
+    def _executor(self, kind: ExecutorKind) -> Executor:
+        if kind not in self._executors:
+            self._executors[kind] = self._make(kind)
+        return self._executors[kind]
+
+    def _make(self, kind: ExecutorKind) -> Executor:
+        slots, execution = self.slots[kind], self._execution
+        if kind == "thread":
+            return ThreadExecutor(slots, execution, self.started, self.finished)
+        if kind == "loop":
+            from lateshift.runtime.executors.loop import LoopExecutor
+
+            return LoopExecutor(slots, execution, self.started, self.finished)
+        from lateshift.runtime.executors.process import ProcessExecutor
+
+        return ProcessExecutor(slots, execution, self.started, self.finished, self._settings, self._report)

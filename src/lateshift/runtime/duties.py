@@ -1,0 +1,234 @@
+"""The worker's housekeeping. A duty has no thread, no sleep and no clock: `tick(now) -> seconds until next`.
+
+Every duty is safe to run on two hosts at once, so there is no leader. `now` is microseconds by the database's clock.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopped
+from lateshift.host import presence
+from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
+from lateshift.job import Claimed, JobError
+from lateshift.outcome import lost
+from lateshift.runtime.crew import Crew
+from lateshift.storage import reads, workers, writes
+from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.storage.writes import Settlement
+
+WORKER_DIED: Final = "lateshift.errors.WorkerDied"
+
+
+class Duty(Protocol):
+    """A piece of background housekeeping."""
+
+    def tick(self, now: int) -> float:
+        """Do what is due at `now`; returns the seconds until it wants to be called again."""
+
+
+class Heartbeat:
+    """Renews the worker's lease; `evicted` turns True when others have declared the worker dead."""
+
+    def __init__(self, db: SqliteDatabase, worker: str, crew: Crew) -> None:
+        self._db, self._worker, self._crew = db, worker, crew
+        self.evicted = False
+
+    def tick(self, now: int) -> float:
+        """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
+        began = time.monotonic()
+        if workers.heartbeat(self._db, self._worker, now):
+            self._crew.lease_until = began + LEASE
+        else:
+            self.evicted = True
+        return HEARTBEAT
+
+
+class Rescue:
+    """Takes the jobs of dead workers back: of this host within about a second, of others after three heartbeats."""
+
+    INTERVAL: Final = 1.0
+
+    def __init__(self, db: SqliteDatabase, events: Events, worker: str) -> None:
+        self._db, self._events, self._worker = db, events, worker
+        self._last: int | None = None
+
+    def tick(self, now: int) -> float:
+        """Look at every other worker; rescue the dead ones' jobs."""
+        asleep = self._last is not None and now - self._last > LEASE * 1_000_000
+        self._last = now
+        if asleep:  # this host was suspended: every heartbeat looks old, so let the living write theirs first
+            return LEASE
+        for worker in reads.workers(self._db):
+            if worker.id != self._worker and not is_alive(worker, now):
+                rescue(self._db, self._events, worker.id, worker.folder if worker.host == host_name() else None)
+        for owner in reads.absent_owners(self._db):
+            rescue(self._db, self._events, owner, None)
+        return self.INTERVAL + random.random() / 4
+
+
+class Cancellations:
+    """Passes operators' requests on to the jobs that run here."""
+
+    def __init__(self, db: SqliteDatabase, worker: str, crew: Crew) -> None:
+        self._db, self._worker, self._crew = db, worker, crew
+
+    def tick(self, _: int) -> float:
+        """Ask the database which running jobs are to be cancelled."""
+        if self._crew.busy:
+            for job_id, lease in reads.cancel_requests(self._db, self._worker):
+                self._crew.cancel(job_id, lease)
+        return 0.5
+
+
+class Reports:
+    """Writes the progress and the log lines of running jobs about once a second, those that changed."""
+
+    INTERVAL: Final = 0.5
+
+    def __init__(self, db: SqliteDatabase) -> None:
+        self._db = db
+        self._crew: Crew | None = None
+        self._progress: dict[Claimed, tuple[float | None, str | None]] = {}
+        self._lines: dict[Claimed, int] = {}
+
+    def report(self, job: Claimed, fraction: float | None, message: str | None) -> None:
+        """Take note of a job's progress, from any thread."""
+        self._progress[job] = (fraction, message)
+
+    def watch(self, crew: Crew) -> None:
+        """Look at the log lines of what this crew runs."""
+        self._crew = crew
+
+    def tick(self, _: int) -> float:
+        """Write what is new."""
+        if self._progress:
+            taken, self._progress = self._progress, {}
+            writes.save_progress(self._db, [(job, *told) for job, told in taken.items()])
+        runs = [] if self._crew is None else self._crew.running()
+        running = {run.job: run.context.log_lines for run in runs if run.context.log_lines}
+        fresh = [(job, list(lines)) for job, lines in running.items() if self._lines.get(job) != hash(lines[-1])]
+        if fresh:
+            writes.save_logs(self._db, fresh)
+        self._lines = {job: hash(lines[-1]) for job, lines in running.items()}
+        return self.INTERVAL
+
+
+class Prune:
+    """Deletes finished jobs after LATESHIFT_KEEP_DAYS, old counts, and old log files; a little at a time."""
+
+    def __init__(self, db: SqliteDatabase, keep_days: float, delete_logs: Callable[[], Any]) -> None:
+        self._db, self._keep, self._delete_logs = db, round(keep_days * 86_400_000_000), delete_logs
+
+    def tick(self, now: int) -> float:
+        """Delete one batch; comes back soon while there is more."""
+        if writes.prune(self._db, now - self._keep, limit=500) == 500:
+            return 0.2
+        workers.prune_statistics(self._db, (now - self._keep) // 60_000_000)
+        self._delete_logs()
+        return 60.0
+
+
+class Statistics:
+    """Counts what this worker finished, by minute and queue, and writes the sums every ten seconds."""
+
+    INTERVAL: Final = 10.0
+
+    def __init__(self, db: SqliteDatabase, events: Events, worker: str) -> None:
+        self._db, self._worker = db, worker
+        self._rows: dict[tuple[int, str], dict[str, Any]] = {}
+        events.subscribe(self._count)
+
+    def tick(self, _: int) -> float:
+        """Write the sums."""
+        if self._rows:
+            taken, self._rows = self._rows, {}
+            workers.add_statistics(self._db, list(taken.values()))
+        return self.INTERVAL
+
+    def _count(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, JobFinished):
+                outcome = event.outcome
+                began, ended = outcome.started_at, outcome.finished_at
+                key = (ended // 60_000_000, event.queue)
+                row = self._rows.get(key) or self._new(key)
+                row[_COLUMNS[outcome.kind]] += 1
+                row["run_time"] += ended - began
+                if began > event.due_at:
+                    row["wait_time"] += began - event.due_at
+
+    def _new(self, key: tuple[int, str]) -> dict[str, Any]:
+        zero = dict.fromkeys(("completed", "failed", "retried", "cancelled", "other", "run_time", "wait_time"), 0)
+        row = self._rows[key] = {"minute": key[0], "queue": key[1], "worker": self._worker, **zero}
+        return row
+
+
+_COLUMNS: Final = {
+    "completed": "completed",
+    "failed": "failed",
+    "retry": "retried",
+    "lost": "retried",
+    "cancelled": "cancelled",
+    "snoozed": "other",
+    "returned": "other",
+}
+
+
+class Memory:
+    """Watches the process's resident memory; `exceeded` turns True above `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.exceeded = False
+
+    def tick(self, _: int) -> float:
+        """Measure."""
+        self.exceeded = resident_memory() > self._limit
+        return 1.0
+
+
+def rescue(db: SqliteDatabase, events: Events, worker: str, folder: str | None) -> int:
+    """Take the jobs of a dead worker back and forget the worker; returns how many jobs.
+
+    Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed.
+    """
+    begun = None if folder is None else presence.started_jobs(folder, worker)
+    told: list[Event] = []
+    with db.transaction():
+        now = db.now()
+        held = reads.running_jobs(db, worker)
+        crashed = [(job, at) for job, at in held if begun is None or job.id in begun]
+        innocent = [job for job, _ in held if begun is not None and job.id not in begun]
+        error = JobError(WORKER_DIED, f"the worker {worker} died while the job was running")
+        settlements = [Settlement(job, lost(job, at, now, error)) for job, at in crashed]
+        if settlements:
+            writes.settle(db, settlements)
+        if innocent:
+            writes.release(db, innocent, now)
+        told.extend(
+            JobRescued(now, s.job.id, s.job.name, s.job.queue, s.job.attempt, worker, s.outcome.status)
+            for s in settlements
+        )
+        told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
+        if workers.remove_worker(db, worker):
+            told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))
+    if folder is not None:
+        presence.forget(folder, worker)
+    events.emit(told)
+    return len(held)
+
+
+def resident_memory() -> int:
+    """The process's resident memory in bytes."""
+    if sys.platform != "linux":
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,242 @@
+"""From a claimed job to the outcome of one attempt: resolve, bind, call, conclude.
+
+Executors decide where this happens; what happens is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, cast
+
+import msgspec
+
+from lateshift import codec, retry
+from lateshift.allowlist import AllowList
+from lateshift.context import JobContext, Report, current
+from lateshift.errors import CallableNotAllowed, InvalidOption
+from lateshift.job import CallOptions, Claimed, JobError
+from lateshift.options import JobOptions
+from lateshift.outcome import Ending, JobTimeout, Outcome, decide, returned
+from lateshift.settings import Settings
+from lateshift.target import Target, resolve
+
+TRACEBACK_LIMIT: Final = 64 * 1024
+MESSAGE_LIMIT: Final = 4 * 1024
+"""Characters kept of an error: a huge one must not fill the database (Trigger.dev, 2025-09-26, ran out of memory)."""
+
+OVERLAP_GUARD: Final = 1.0
+"""Seconds before a job may run again that was given back while its code could not be stopped: its process ends now."""
+
+_PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + os.sep
+
+Interruption = Literal["timeout", "cancel", "stop"]
+
+
+class Run:
+    """One attempt in progress, as its executor holds it."""
+
+    __slots__ = ("context", "hook", "interruption", "job", "options", "started_at", "timeout")
+
+    def __init__(self, job: Claimed, context: JobContext, started_at: int) -> None:
+        self.job = job
+        self.context = context
+        self.started_at = started_at
+        self.timeout: float | None = None
+        self.interruption: Interruption | None = None
+        self.options: JobOptions | None = None
+        self.hook: Callable[[BaseException], Any] | None = None
+
+
+Ready = Callable[[Run], None]
+"""Called when a run is about to enter the job's code, with its timeout known."""
+
+
+class Execution:
+    """Runs attempts under one set of settings; remembers what each name resolved to."""
+
+    def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
+        self._settings = settings
+        self._now = now
+        self._report = report
+        self._allow = AllowList(settings.allowed)
+        self._targets: dict[str, Target] = {}
+
+    def begin(self, job: Claimed) -> Run:
+        """Take a claimed job up; nothing of the user's runs yet."""
+        return Run(job, JobContext(job, self._report), self._now())
+
+    def execute(self, run: Run, ready: Ready) -> Outcome:
+        """Run an attempt in this thread, to its outcome. Only what an executor raises in the thread comes out of it."""
+        token = current.set(run.context)
+        try:
+            try:
+                value = self._function(run, ready)()
+                if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
+                    value = _run_coroutine(value)
+                ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
+            except BaseException as error:
+                ending = self._failure(run, error)
+            if _forked:  # a job that called os.fork() comes back twice; the child has no worker around it
+                os._exit(0)
+            outcome = self._conclude(run, ending)
+            if outcome.kind == "failed" and run.hook is not None:
+                self._call_hook(run, ending, _run_if_coroutine)
+            return self._with_logs(run, outcome)
+        finally:
+            current.reset(token)
+
+    async def execute_async(self, run: Run, ready: Ready) -> Outcome:
+        """Run an attempt on this event loop, to its outcome."""
+        token = current.set(run.context)
+        try:
+            try:
+                value = self._function(run, ready)()
+                if hasattr(value, "__await__"):
+                    value = await value
+                ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
+            except BaseException as error:
+                ending = self._failure(run, error)
+            outcome = self._conclude(run, ending)
+            if outcome.kind == "failed" and run.hook is not None:
+                awaited: list[Any] = []
+                self._call_hook(run, ending, awaited.append)
+                await _await_hook(run, awaited)
+            return self._with_logs(run, outcome)
+        finally:
+            current.reset(token)
+
+    def interrupted(self, run: Run) -> Outcome:
+        """The outcome of an attempt that was interrupted before it could conclude by itself."""
+        ending = self._failure(run, JobTimeout())
+        return self._with_logs(run, self._conclude(run, ending))
+
+    def _function(self, run: Run, ready: Ready) -> Callable[[], Any]:
+        target = self._target(run.job.name)
+        run.options, run.hook = target.options, target.failed
+        overrides = _overrides(run.job.options)
+        run.timeout = overrides.timeout or target.options.timeout or self._settings.timeout
+        arguments = target.signature.bind(run.job.parameters)
+        call = target.bound()
+        ready(run)
+        return lambda: call(**arguments)
+
+    def _target(self, name: str) -> Target:
+        target = self._targets.get(name)
+        if target is None:
+            target = self._targets[name] = resolve(name, self._allow)
+        return target
+
+    def _failure(self, run: Run, error: BaseException) -> Ending:
+        if run.interruption == "timeout":
+            error = JobTimeout(f"ran longer than its timeout of {run.timeout:g} s").with_traceback(error.__traceback__)
+        elif run.interruption == "cancel":
+            run.context.cancel_requested = run.context.cancel_observed = True
+        context = run.context
+        return Ending(
+            exception=error,
+            error=describe(error),
+            cancel_requested=context.cancel_requested,
+            cancel_observed=context.cancel_observed,
+        )
+
+    def _conclude(self, run: Run, ending: Ending) -> Outcome:
+        now = self._now()
+        if ending.exception is None:
+            observed = run.context.cancel_observed
+            ending = Ending(result=ending.result, cancel_observed=observed) if observed else ending
+        elif run.interruption == "stop":
+            return returned(run.started_at, now)
+        return decide(run.job, ending, run.started_at, now, lambda attempt, error: self._delay(run, attempt, error))
+
+    def _delay(self, run: Run, attempt: int, error: BaseException) -> float | None:
+        if isinstance(error, CallableNotAllowed):
+            return None
+        policy = _stored_policy(run.job.options) or (run.options.retry if run.options else None)
+        return (policy or retry.to_policy(self._settings.retry_delay)).delay(attempt, error)
+
+    def _call_hook(self, run: Run, ending: Ending, take: Callable[[Any], None]) -> None:
+        try:
+            take(cast("Any", run.hook)(ending.exception))
+        except BaseException:
+            run.context.log_lines.append(f"The failed() hook raised:\n{traceback.format_exc()}")
+
+    def _with_logs(self, run: Run, outcome: Outcome) -> Outcome:
+        lines = run.context.log_lines
+        return msgspec.structs.replace(outcome, logs=tuple(lines)) if lines else outcome
+
+
+def describe(error: BaseException) -> JobError:
+    """An exception as it is stored: dotted type, message, and the traceback from the first frame that is not ours."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message could not be made)"
+    lines = traceback.format_exception(kind, error, _own_frames(error.__traceback__))
+    text = "".join(lines)
+    if len(text) > TRACEBACK_LIMIT:
+        text = f"{text[: TRACEBACK_LIMIT // 2]}\n... shortened ...\n{text[-TRACEBACK_LIMIT // 2 :]}"
+    return JobError(name, storable(message[:MESSAGE_LIMIT]), storable(text))
+
+
+def storable(text: str) -> str:
+    """Text that every database can hold: no lone surrogates, no NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def _own_frames(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE) and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def _overrides(options: str | None) -> CallOptions:
+    return _NO_OVERRIDES if options is None else msgspec.json.decode(options, type=CallOptions)
+
+
+def _stored_policy(options: str | None) -> retry.RetryPolicy | None:
+    try:
+        stored = _overrides(options).retry
+        return None if stored is None else retry.decode(stored)
+    except (InvalidOption, msgspec.DecodeError):  # a row written by other hands: it has failed for that already
+        return None
+
+
+_NO_OVERRIDES: Final = CallOptions()
+
+
+def _run_coroutine(value: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio
+
+    return asyncio.run(value)
+
+
+def _run_if_coroutine(value: Any) -> None:
+    if hasattr(value, "__await__"):
+        _run_coroutine(value)
+
+
+async def _await_hook(run: Run, awaited: list[Any]) -> None:
+    try:
+        for value in awaited:
+            if hasattr(value, "__await__"):
+                await value
+    except BaseException:
+        run.context.log_lines.append(f"The failed() hook raised:\n{traceback.format_exc()}")
+
+
+_forked = False
+
+
+def _note_fork() -> None:
+    global _forked  # noqa: PLW0603 - a fact about this process; asking for its id at each job cost 7 % of a worker's time
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)

@@ -1,0 +1,147 @@
+"""Jobs that are coroutines: hundreds at once on one event loop, in one thread.
+
+Stopping is cancellation. A coroutine that blocks the loop, or that swallows its cancellation, is `stuck`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from lateshift.job import Claimed
+from lateshift.outcome import Outcome, returned
+from lateshift.runtime.execution import Execution, Interruption, Run
+from lateshift.runtime.executors import Finished, Started
+
+STUCK_AFTER: Final = 5.0
+"""Seconds that a coroutine gets to end after it was cancelled, and that the loop gets to answer."""
+
+
+class LoopExecutor:
+    """Runs up to `slots` coroutines on an event loop in a thread of its own."""
+
+    def __init__(self, slots: int, execution: Execution, started: Started, finished: Finished) -> None:
+        self.slots = slots
+        self._execution = execution
+        self._started = started
+        self._finished = finished
+        self._active: dict[Claimed, _Active] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="lateshift-loop", daemon=True)
+        self._thread.start()
+        self._pinged_at: float | None = None
+
+    @property
+    def unstarted(self) -> int:
+        """Always none: the loop begins everything at once."""
+        return 0
+
+    def submit(self, jobs: Sequence[Claimed]) -> None:
+        """Take jobs; they start in this order."""
+        self._loop.call_soon_threadsafe(self._start, list(jobs))
+
+    def withdraw(self) -> list[Claimed]:
+        """Nothing: what the loop has taken has begun."""
+        return []
+
+    def cancel(self, job_id: str, lease: int) -> None:
+        """Tell the job and cancel its coroutine."""
+        self._loop.call_soon_threadsafe(self._interrupt_one, job_id, lease)
+
+    def tick(self, now: float) -> float | None:
+        """Ask the loop for a sign of life while it has work; timeouts are the loop's own timers."""
+        if not self._active:
+            self._pinged_at = None
+            return None
+        if self._pinged_at is None:
+            self._pinged_at = now
+            self._loop.call_soon_threadsafe(self._answer)
+        return 1.0
+
+    def stuck(self) -> list[Run]:
+        """Runs that did not end after they were cancelled; all of them, when the loop itself does not answer."""
+        now = time.monotonic()
+        active = list(self._active.values())
+        if self._pinged_at is not None and now - self._pinged_at > STUCK_AFTER:
+            return [a.run for a in active if a.overdue(now)]
+        return [a.run for a in active if a.interrupted_at is not None and now - a.interrupted_at > STUCK_AFTER]
+
+    def interrupt(self) -> None:
+        """Cancel everything."""
+        self._loop.call_soon_threadsafe(self._interrupt_all)
+
+    def running(self) -> list[Run]:
+        """What runs now."""
+        return [active.run for active in list(self._active.values())]
+
+    def close(self) -> None:
+        """End the loop."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        self._loop.close()
+
+    def _answer(self) -> None:
+        self._pinged_at = None
+
+    def _start(self, jobs: list[Claimed]) -> None:
+        for job in jobs:
+            active = _Active(self._execution.begin(job))
+            self._active[job] = active
+            active.task = self._loop.create_task(self._run(active))
+
+    async def _run(self, active: _Active) -> None:
+        run = active.run
+        outcome: Outcome | None = None
+        try:
+            if self._started(run):
+                outcome = await self._execution.execute_async(run, lambda _: self._arm(active))
+            else:
+                outcome = returned(run.started_at, run.started_at)
+        except asyncio.CancelledError:  # cancelled a second time, while it was concluding
+            pass
+        finally:
+            if active.timer is not None:
+                active.timer.cancel()
+            del self._active[run.job]
+            self._finished(run.job, outcome or self._execution.interrupted(run))
+
+    def _arm(self, active: _Active) -> None:
+        if active.run.timeout is not None:
+            active.deadline = time.monotonic() + active.run.timeout
+            active.timer = self._loop.call_later(active.run.timeout, self._interrupt, active, "timeout")
+
+    def _interrupt(self, active: _Active, why: Interruption) -> None:
+        if active.task is not None and active.interrupted_at is None:
+            active.run.interruption = why
+            active.interrupted_at = time.monotonic()
+            active.task.cancel()
+
+    def _interrupt_one(self, job_id: str, lease: int) -> None:
+        for active in self._active.values():
+            if active.run.job.id == job_id and active.run.job.lease == lease:
+                active.run.context.cancel_requested = True
+                self._interrupt(active, "cancel")
+
+    def _interrupt_all(self) -> None:
+        for active in list(self._active.values()):
+            self._interrupt(active, "stop")
+
+
+class _Active:
+    """A coroutine on the loop."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.deadline: float | None = None
+        self.interrupted_at: float | None = None
+
+    def overdue(self, now: float) -> bool:
+        return self.deadline is not None and now > self.deadline + STUCK_AFTER

@@ -1,0 +1,228 @@
+"""Jobs with `isolation="process"`: each attempt in a child process, which can always be stopped, with all it started.
+
+The child reads the job from its standard input and answers in JSON lines on what was its standard output; what the job
+itself prints goes to standard error. A child that sees its input end knows that the worker is gone and ends at once,
+so that no attempt outlives its lease.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from lateshift.context import Report
+from lateshift.job import Claimed, JobError
+from lateshift.outcome import Outcome, lost, returned
+from lateshift.runtime.execution import Execution, Interruption, Run
+from lateshift.runtime.executors import Finished, Started
+from lateshift.settings import Settings, to_environment
+
+KILL_AFTER: Final = 2.0
+"""Seconds between asking a child's process tree to end and killing it."""
+
+
+class ProcessExecutor:
+    """Runs up to `slots` child processes, each watched by a thread."""
+
+    def __init__(
+        self, slots: int, execution: Execution, started: Started, finished: Finished, settings: Settings, report: Report
+    ) -> None:
+        self.slots = slots
+        self._execution = execution
+        self._started = started
+        self._finished = finished
+        self._settings = settings
+        self._report = report
+        self._children: dict[Claimed, _Child] = {}
+
+    @property
+    def unstarted(self) -> int:
+        """Always none: each job gets its process at once."""
+        return 0
+
+    def submit(self, jobs: Sequence[Claimed]) -> None:
+        """Take jobs; each gets a process."""
+        for job in jobs:
+            child = _Child(self._execution.begin(job))
+            self._children[job] = child
+            threading.Thread(target=self._watch, args=(child,), name=f"lateshift-child-{job.id}", daemon=True).start()
+
+    def withdraw(self) -> list[Claimed]:
+        """Nothing: what it has taken has begun."""
+        return []
+
+    def cancel(self, job_id: str, lease: int) -> None:
+        """Kill the job's process tree."""
+        for child in list(self._children.values()):
+            if child.run.job.id == job_id and child.run.job.lease == lease:
+                child.run.context.cancel_requested = True
+                child.interrupt("cancel")
+
+    def tick(self, now: float) -> float | None:
+        """Kill the process trees whose job ran out of time."""
+        waits = [wait for child in list(self._children.values()) if (wait := child.look(now)) is not None]
+        return min(waits, default=None)
+
+    def stuck(self) -> list[Run]:
+        """Never any: a process can be killed."""
+        return []
+
+    def interrupt(self) -> None:
+        """Kill every child."""
+        for child in list(self._children.values()):
+            child.interrupt("stop")
+
+    def running(self) -> list[Run]:
+        """What runs now."""
+        return [child.run for child in list(self._children.values())]
+
+    def close(self) -> None:
+        """Nothing to close: children end with their jobs."""
+
+    def _watch(self, child: _Child) -> None:
+        run = child.run
+        outcome: Outcome | None = None
+        try:
+            if self._started(run):
+                child.start(self._environment())
+                outcome = child.follow(self._report)
+            else:
+                outcome = returned(run.started_at, run.started_at)
+        except OSError as error:
+            outcome = lost(run.job, run.started_at, run.started_at, JobError("OSError", f"no process: {error}"))
+        finally:
+            child.reap()
+        self._children.pop(run.job, None)
+        self._finished(run.job, outcome or self._without_answer(child))
+
+    def _without_answer(self, child: _Child) -> Outcome:
+        """The child ended without an outcome: we stopped it, or it died."""
+        run = child.run
+        if run.interruption is not None:
+            return self._execution.interrupted(run)
+        now = self._execution.interrupted(run).finished_at
+        error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}")
+        return msgspec.structs.replace(lost(run.job, run.started_at, now, error), logs=tuple(run.context.log_lines))
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            **to_environment(self._settings),
+            "_LATESHIFT_CHILD": json.dumps({"path": sys.path}),
+        }
+
+
+class _Child:
+    """One child process and the job in it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.process: subprocess.Popen[bytes] | None = None
+        self._interrupted_at: float | None = None
+        self._deadline: float | None = None
+
+    def start(self, environment: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lateshift.runtime.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        if self._interrupted_at is not None:
+            self._kill(hard=True)
+        stdin = self.process.stdin
+        if stdin is not None:
+            stdin.write(msgspec.json.encode(self.run.job) + b"\n")
+            stdin.flush()
+
+    def follow(self, report: Report) -> Outcome | None:
+        """Read what the child tells until it has told the outcome, or is gone."""
+        stdout = self.process.stdout if self.process is not None else None
+        for line in stdout or ():
+            try:
+                message: dict[str, Any] = msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                continue
+            if "timeout" in message:
+                self.run.timeout = message["timeout"]
+                self._deadline = time.monotonic() + message["timeout"]
+            elif "progress" in message:
+                report(self.run.job, message["progress"], message["message"])
+            elif "log" in message:
+                self.run.context.log_lines.append(message["log"])
+            elif "outcome" in message:
+                return msgspec.convert(message["outcome"], Outcome)
+        return None
+
+    def look(self, now: float) -> float | None:
+        if self._interrupted_at is not None:
+            if now - self._interrupted_at >= KILL_AFTER:
+                self._kill(hard=True)
+            return KILL_AFTER
+        if self._deadline is None:
+            return None
+        if now >= self._deadline:
+            self.interrupt("timeout")
+            return KILL_AFTER
+        return self._deadline - now
+
+    def interrupt(self, why: Interruption) -> None:
+        if self._interrupted_at is None:
+            self.run.interruption = why
+            self._interrupted_at = time.monotonic()
+            self._kill(hard=False)
+
+    def reap(self) -> None:
+        """See to it that nothing of the child is left, its own children included."""
+        if self.process is None:
+            return
+        self._kill(hard=True)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:  # the child is gone; so is what we had not written
+                    pass
+        self.process.wait()
+
+    def _kill(self, *, hard: bool) -> None:
+        if self.process is not None:
+            kill_tree(self.process, hard=hard)
+
+
+def kill_tree(process: subprocess.Popen[bytes], *, hard: bool) -> None:
+    """End a child, which leads a session of its own, with everything that it started."""
+    if sys.platform == "win32":
+        import psutil
+
+        try:
+            for member in psutil.Process(process.pid).children(recursive=True):
+                member.kill()
+        except psutil.Error:
+            pass
+        process.kill()
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
+    except ProcessLookupError:
+        return
+
+
+def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:
+    code = None if process is None else process.returncode
+    if code is None:
+        return "could not be followed"
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code} before the job was done"

@@ -1,0 +1,209 @@
+"""Jobs in threads: as many as there are slots, started when they are needed.
+
+A thread that has nothing left takes the next job without a lock or a switch, so thousands of short jobs a second run in
+one thread, and eight long ones in eight. Stopping code in a thread is asking: an exception is raised in it at its next
+bytecode (PyThreadState_SetAsyncExc), which code inside a C call sees only afterwards. What does not end by that is
+`stuck`, and its worker process is replaced.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from lateshift.job import Claimed
+from lateshift.outcome import JobTimeout, Outcome, returned
+from lateshift.runtime.execution import Execution, Interruption, Run
+from lateshift.runtime.executors import Finished, Started
+
+STUCK_AFTER: Final = 5.0
+"""Seconds that code gets to end after an exception was raised in its thread."""
+
+FAST: Final = 0.001
+"""Seconds: below this, waking a second thread for a job costs more than waiting for the first."""
+
+
+class ThreadExecutor:
+    """Runs jobs in up to `slots` threads."""
+
+    def __init__(self, slots: int, execution: Execution, started: Started, finished: Finished) -> None:
+        self.slots = slots
+        self._execution = execution
+        self._started = started
+        self._finished = finished
+        self._todo: deque[Claimed] = deque()
+        self._condition = threading.Condition()
+        self._threads: list[_Slot] = []
+        self._idle = 0
+        self._answered_before = 0
+        self._closed = False
+        self._mean = 1.0
+
+    @property
+    def unstarted(self) -> int:
+        """How many jobs wait for a thread."""
+        return len(self._todo)
+
+    def submit(self, jobs: Sequence[Claimed]) -> None:
+        """Take jobs; they start in this order."""
+        self._todo.extend(jobs)
+        self._wake(1 if self._mean < FAST else len(jobs))
+
+    def withdraw(self) -> list[Claimed]:
+        """Give back what has not been started, and forget it."""
+        jobs: list[Claimed] = []
+        try:
+            while True:
+                jobs.append(self._todo.popleft())
+        except IndexError:
+            return jobs
+
+    def cancel(self, job_id: str, lease: int) -> None:
+        """Tell the job; its code has to look at `current_job().cancelled`."""
+        for run in self.running():
+            if run.job.id == job_id and run.job.lease == lease:
+                run.context.cancel_requested = True
+
+    def tick(self, now: float) -> float | None:
+        """Raise in threads whose job ran out of time; wake one more thread where jobs wait and nothing moves."""
+        waits = [wait for slot in self._threads if (wait := slot.look(now)) is not None]
+        answered = sum(slot.answered for slot in self._threads)
+        if self._todo:
+            if answered == self._answered_before:
+                self._wake(1)
+            waits.append(0.005)
+        self._answered_before = answered
+        return min(waits, default=None)
+
+    def stuck(self) -> list[Run]:
+        """Runs that went on for `STUCK_AFTER` seconds after they were interrupted."""
+        return [slot.run for slot in self._threads if slot.stuck and slot.run is not None]
+
+    def interrupt(self) -> None:
+        """Raise in every thread that runs a job."""
+        for slot in self._threads:
+            slot.interrupt("stop")
+
+    def running(self) -> list[Run]:
+        """What runs now."""
+        return [run for slot in self._threads if (run := slot.run) is not None]
+
+    def close(self) -> None:
+        """Let the threads end."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def _wake(self, count: int) -> None:
+        with self._condition:
+            count = min(count, len(self._todo))
+            fresh = min(count - self._idle, self.slots - len(self._threads))
+            self._condition.notify(count)
+        for _ in range(fresh):
+            slot = _Slot(len(self._threads))
+            self._threads.append(slot)
+            thread = threading.Thread(target=self._serve, args=(slot,), name=f"lateshift-{slot.number}", daemon=True)
+            thread.start()
+
+    def _serve(self, slot: _Slot) -> None:
+        slot.thread_id = threading.get_ident()
+        while True:
+            try:
+                job = self._todo.popleft()
+            except IndexError:
+                if not self._wait():
+                    return
+                continue
+            self._run(slot, job)
+
+    def _wait(self) -> bool:
+        with self._condition:
+            while not self._todo and not self._closed:
+                self._idle += 1
+                try:
+                    self._condition.wait()
+                finally:
+                    self._idle -= 1
+            return not self._closed
+
+    def _run(self, slot: _Slot, job: Claimed) -> None:
+        run = self._execution.begin(job)
+        outcome: Outcome | None = None
+        try:
+            slot.begin(run)
+            if self._started(run):
+                outcome = self._execution.execute(run, slot.arm)
+            else:
+                outcome = returned(run.started_at, run.started_at)
+        except JobTimeout:  # raised between two of our own lines: the attempt counts as interrupted
+            pass
+        while True:
+            try:
+                slot.end()
+                break
+            except JobTimeout:  # it came while we were closing the door; close it again
+                continue
+        outcome = outcome or self._execution.interrupted(run)
+        self._mean += 0.1 * ((outcome.finished_at - outcome.started_at) / 1_000_000 - self._mean)
+        slot.answered += 1
+        self._finished(job, outcome)
+
+
+class _Slot:
+    """One thread, what it runs, and the door that an exception may be thrown through while it does."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.thread_id = 0
+        self.answered = 0
+        self.run: Run | None = None
+        self.stuck = False
+        self._door = threading.Lock()
+        self._deadline: float | None = None
+        self._raised_at: float | None = None
+
+    def begin(self, run: Run) -> None:
+        self.run = run
+
+    def arm(self, run: Run) -> None:
+        if run.timeout is not None:
+            self._deadline = time.monotonic() + run.timeout
+
+    def end(self) -> None:
+        with self._door:
+            self.run = None
+            self.stuck = False
+            self._deadline = None
+            if self._raised_at is not None:
+                self._raised_at = None
+                _raise_in(self.thread_id, None)
+
+    def look(self, now: float) -> float | None:
+        """Interrupt what is over time; the seconds until there is something to look at again."""
+        if self._raised_at is not None:
+            self.stuck = now - self._raised_at >= STUCK_AFTER
+            return None if self.stuck else STUCK_AFTER - (now - self._raised_at)
+        deadline = self._deadline
+        if deadline is None:
+            return None
+        if now < deadline:
+            return deadline - now
+        self.interrupt("timeout")
+        return STUCK_AFTER
+
+    def interrupt(self, why: Interruption) -> None:
+        with self._door:
+            if self.run is not None and self._raised_at is None:
+                self.run.interruption = why
+                self._raised_at = time.monotonic()
+                _raise_in(self.thread_id, JobTimeout)
+
+
+def _raise_in(thread_id: int, exception: type[BaseException] | None) -> None:
+    """Raise in a thread at its next bytecode; None takes back what was not raised yet."""
+    value = ctypes.py_object(exception) if exception is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), value)

@@ -1,0 +1,185 @@
+"""One waiting job, run now in this process: `lateshift run JOB_ID`.
+
+The process is a worker for that long, with a row, a lock and a heartbeat like any other, so that nobody takes the job
+for abandoned and nobody else runs it. The job runs in an executor's thread and this one does the duties.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from lateshift.app import Lateshift
+from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageUnavailable
+from lateshift.events import JobFinished, LeaseLost
+from lateshift.host.fleet import host_name
+from lateshift.host.logs import JobLogHandler
+from lateshift.host.presence import Presence
+from lateshift.job import Claimed, Job
+from lateshift.outcome import returned
+from lateshift.runtime.crew import Crew
+from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports, Statistics
+from lateshift.runtime.execution import OVERLAP_GUARD, Execution
+from lateshift.runtime.process import presence_folder
+from lateshift.runtime.wake import PlainWake
+from lateshift.storage import reads, workers, writes
+from lateshift.storage.writes import Settlement
+
+LAST_WORDS: Final = 2.0
+"""Seconds that the job gets to end after Ctrl-C."""
+
+NO_QUEUE: Final = " (one job)"
+"""What this worker says it serves. No queue can have that name, so other jobs still get a runner of their own."""
+
+
+def run_one(app: Lateshift, job_id: str) -> Job:
+    """Run a waiting job, due or not, to the end of one attempt, and return it as it stands then.
+
+    Ctrl-C gives the job back without using up the attempt. Raises JobNotFound; JobStateError when it does not wait.
+    """
+    worker = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
+    with _registered(app, worker) as presence, _job_logs(app):
+        claimed = writes.claim_one(app.database, worker, app.database.now(), job_id)
+        if claimed is None:
+            raise _not_waiting(app, job_id)
+        _Inline(app, worker, presence).run(claimed)
+    return app.get_job(job_id)
+
+
+class _Inline:
+    """The worker around one job."""
+
+    def __init__(self, app: Lateshift, worker: str, presence: Presence) -> None:
+        self._app, self._db, self._worker = app, app.database, worker
+        self._wake = PlainWake()
+        self._reports = Reports(self._db)
+        self._execution = Execution(app.settings, app.database.now, self._reports.report)
+        self._crew = Crew(worker, app.settings, self._execution, presence, self._wake, self._reports.report)
+        self._reports.watch(self._crew)
+        self._heartbeat = Heartbeat(self._db, worker, self._crew)
+        self._statistics = Statistics(self._db, app.events, worker)
+        self._duties: list[Duty] = [self._heartbeat, Cancellations(self._db, worker, self._crew), self._reports]
+        self._due = [0.0] * len(self._duties)
+
+    def run(self, job: Claimed) -> None:
+        """Run the job and write what became of it."""
+        try:
+            self._crew.submit([job])
+            done = self._await_end(None)
+        except KeyboardInterrupt:
+            self._crew.interrupt()
+            self._settle(self._await_end(LAST_WORDS) or self._give_back(job))
+            raise
+        self._settle(done or self._give_back(job))
+        self._crew.close()
+
+    def _await_end(self, seconds: float | None) -> Settlement | None:
+        """The job's outcome; None when it did not come in time or its code cannot be stopped."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not (done := self._crew.collect(now := time.monotonic())):
+            if self._crew.stuck() or (deadline is not None and now >= deadline):
+                return None
+            self._tell_started()
+            pause = self._do_duties(now)
+            self._wake.wait(pause if deadline is None else min(pause, deadline - now))
+        self._tell_started()
+        return done[0]
+
+    def _do_duties(self, now: float) -> float:
+        """Do what is due; the seconds until something is due again."""
+        for place, duty in enumerate(self._duties):
+            if now >= self._due[place]:
+                self._due[place] = now + duty.tick(self._db.now())
+        if self._heartbeat.evicted:
+            self._crew.interrupt()
+            raise LateshiftError(
+                "Other workers took this process for dead, because it was stopped for a while, and run the job "
+                "themselves; what it did here is thrown away. `lateshift list` shows how the job stands."
+            )
+        tick = self._crew.tick(now)
+        return max(0.0, min(*self._due, now + (1.0 if tick is None else tick)) - now)
+
+    def _tell_started(self) -> None:
+        notes = self._crew.notes
+        self._app.events.emit([notes.popleft() for _ in range(len(notes))])
+
+    def _give_back(self, job: Claimed) -> Settlement:
+        """For a job whose code goes on until this process ends: nobody may claim it before that."""
+        now = self._db.now()
+        run = next(iter(self._crew.running()), None)
+        outcome = returned(now if run is None else run.started_at, now, OVERLAP_GUARD)
+        if run is not None and run.interruption == "timeout":
+            timed_out = self._execution.interrupted(run)
+            if timed_out.run_at is not None:
+                timed_out = msgspec.structs.replace(timed_out, run_at=max(timed_out.run_at, outcome.run_at or now))
+            outcome = timed_out
+        return Settlement(job, outcome)
+
+    def _settle(self, done: Settlement) -> None:
+        job, outcome = done.job, done.outcome
+        if writes.settle(self._db, [done]):
+            self._app.events.emit([LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)])
+            return
+        told = JobFinished(
+            outcome.finished_at, job.id, job.name, job.queue, job.attempt, self._worker, outcome, job.run_at
+        )
+        self._app.events.emit([told])
+        self._statistics.tick(self._db.now())
+
+
+@contextmanager
+def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
+    folder = presence_folder(app.settings)
+    presence = Presence(folder, worker)
+    try:
+        presence.acquire()
+    except OSError as error:
+        raise StorageUnavailable(
+            f"The folder {folder} cannot be written ({error.strerror or error}), and a worker needs its lock there. "
+            "Make it writable, or point LATESHIFT_STORAGE_DIR somewhere else."
+        ) from error
+    try:
+        row = workers.NewWorker(
+            worker, "worker", host_name(), os.getpid(), str(folder), (NO_QUEUE,), sys.modules["lateshift"].__version__
+        )
+        workers.register_worker(app.database, row, app.database.now())
+        try:
+            yield presence
+        finally:
+            workers.remove_worker(app.database, worker)
+    finally:
+        presence.release()
+
+
+@contextmanager
+def _job_logs(app: Lateshift) -> Iterator[None]:
+    """Keep what the job logs with the job and in the log files, as a worker process does."""
+    root, handler = logging.getLogger(), JobLogHandler(app.settings)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(app.settings.log_level)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+
+
+def _not_waiting(app: Lateshift, job_id: str) -> LateshiftError:
+    status = reads.status(app.database, job_id)
+    if status is None:
+        return JobNotFound(job_id)
+    advice = {
+        "running": f"`lateshift wait {job_id}` waits for it",
+        "completed": "enqueue it anew",
+    }.get(status, f"`lateshift retry {job_id}` makes it wait again")
+    return JobStateError(f"Job {job_id} is {status}, only a waiting job can be run: {advice}.", job_id, status)

@@ -1,0 +1,284 @@
+"""The parent of N worker processes: starts them, replaces those that die, and passes on that it is time to stop.
+
+It shares nothing with its workers but a pipe to each one's standard input. The words on it are `stop` and `now`; its
+end means that the supervisor died, and a worker then stops in good order by itself. A worker answers with its exit
+code. The supervisor imports nothing of what jobs need, so it stays small and has nothing that could break.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from types import FrameType
+from typing import Any, Final, Literal
+
+FINISHED: Final = 0
+"""Exit code of a worker that has ended for good: told to, nothing left, or idle."""
+
+RECYCLE: Final = 75
+"""Exit code of a worker that asks to be replaced at once (EX_TEMPFAIL of sysexits.h: come again)."""
+
+QUICK_DEATH: Final = 2.0
+"""Seconds: who dies younger may die of what would kill its successor as well, which is then given more time."""
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+
+KILL_AFTER: Final = 10.0
+"""Seconds beyond the grace period, for settling, after which a worker that was told to stop is killed."""
+
+PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
+
+if sys.platform == "win32":
+    _OWN_GROUP: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+else:
+    _OWN_GROUP: Final[dict[str, Any]] = {"process_group": 0}
+"""Ctrl-C in a terminal is to reach the supervisor only, and no running job or what that has started."""
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class Supervisor:
+    """Runs `count` worker processes until all have ended for good.
+
+    `make_config(n)` gives what worker n (from 0) is told, as a dict that JSON can hold; it is called anew for each
+    process and must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
+    `environment` is added to that of this process. `rescue(worker_id)` is called, in the thread of `run`, as soon as a
+    worker has died; it may raise. `grace` is how many seconds running jobs get at a stop. `on_event` is told in a few
+    words what happens. `command` is what to run. When one worker has died at once `give_up_after` times in a row, the
+    others are stopped and `run` returns 1; None means never.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        make_config: Callable[[int], Mapping[str, Any]],
+        rescue: Callable[[str], None],
+        *,
+        grace: float = 30.0,
+        on_event: Callable[[str], None] = lambda _: None,
+        command: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        give_up_after: int | None = None,
+    ) -> None:
+        self._make_config = make_config
+        self._rescue = rescue
+        self._grace = grace
+        self._on_event = on_event
+        self._command = tuple(command or (sys.executable, "-m", "lateshift.runtime.process", "worker"))
+        self._environment = dict(environment or {})
+        self._give_up_after = give_up_after
+        self._seats = [_Seat(number) for number in range(count)]
+        self._messages: SimpleQueue[_Child | Literal["stop"]] = SimpleQueue()
+        self._stops = 0
+        self._kill_at: float | None = None
+        self._exit_code = 0
+
+    def run(self) -> int:
+        """Run the workers; returns 0 when all have ended for good, 1 when one had to be killed or would not start.
+
+        In the main thread SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
+        """
+        handlers = self._take_signals()
+        try:
+            while self._turn():
+                pass
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return self._exit_code
+
+    def stop(self) -> None:
+        """Ask the workers to stop: the first time within the grace period, the second time now, the third time kill.
+
+        May be called from any thread and from a signal handler.
+        """
+        self._messages.put("stop")
+
+    def _turn(self) -> bool:
+        """Start what is due, wait for one message, act on it; False when nothing is left to wait for."""
+        now = time.monotonic()
+        for seat in self._seats:
+            if seat.start_at is not None and seat.start_at <= now:
+                self._start(seat)
+        if self._kill_at is not None and self._kill_at <= now:
+            self._kill_all()
+        if all(seat.child is None and seat.start_at is None for seat in self._seats):
+            return False
+        message = self._next_message()
+        if message == "stop":
+            self._advance_stop()
+        elif message is not None:
+            self._ended(message)
+        return True
+
+    def _next_message(self) -> _Child | Literal["stop"] | None:
+        moments = [seat.start_at for seat in self._seats if seat.start_at is not None]
+        if self._kill_at is not None:
+            moments.append(self._kill_at)
+        wait = max(0.0, min(moments) - time.monotonic()) if moments else None
+        if sys.platform == "win32":  # a wait in the main thread does not see Ctrl-C there
+            wait = 0.5 if wait is None else min(wait, 0.5)
+        try:
+            return self._messages.get(timeout=wait)
+        except Empty:
+            return None
+
+    def _start(self, seat: _Seat) -> None:
+        seat.start_at = None
+        config = dict(self._make_config(seat.number))
+        environment = {**os.environ, **self._environment, PROCESS_VARIABLE: json.dumps(config)}
+        try:
+            seat.child = _Child(seat, config["worker"], self._command, environment, self._messages.put)
+        except OSError as error:
+            self._on_event(f"worker process {seat.number} could not be started: {error}")
+            self._replace(seat, 0.0)
+        else:
+            self._on_event(f"worker {seat.child.worker_id} started as process {seat.child.pid}")
+
+    def _ended(self, child: _Child) -> None:
+        seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
+        seat.child = None
+        child.close()
+        if code in (FINISHED, RECYCLE):
+            self._on_event(f"worker {child.worker_id} ended" + (", to be replaced" if code == RECYCLE else ""))
+            if code == RECYCLE and not self._stops:
+                seat.quick_deaths = 0
+                seat.start_at = time.monotonic()
+            return
+        self._on_event(f"worker {child.worker_id} (process {child.pid}) {_how_it_died(code)}")
+        child.kill()  # what it had started goes with it: the jobs are about to run again
+        self._take_back(child.worker_id)
+        self._replace(seat, lifetime)
+
+    def _take_back(self, worker_id: str) -> None:
+        try:
+            self._rescue(worker_id)
+        except Exception as error:  # whatever it is, the other workers need their supervisor
+            self._on_event(f"the jobs of worker {worker_id} wait for another rescue: {type(error).__name__}: {error}")
+
+    def _replace(self, seat: _Seat, lifetime: float) -> None:
+        if self._stops:
+            self._exit_code = 1
+            return
+        seat.quick_deaths = seat.quick_deaths + 1 if lifetime < QUICK_DEATH else 0
+        if self._give_up_after is not None and seat.quick_deaths >= self._give_up_after:
+            self._on_event(f"giving up: worker process {seat.number} died at once, {seat.quick_deaths} times in a row")
+            self._exit_code = 1
+            self._advance_stop()
+            return
+        seat.start_at = time.monotonic() + pause_before(seat.quick_deaths)
+
+    def _advance_stop(self) -> None:
+        self._stops += 1
+        now = time.monotonic()
+        for seat in self._seats:
+            seat.start_at = None
+        for child in self._children():
+            child.tell("stop" if self._stops == 1 else "now")
+        if self._stops == 1:
+            self._kill_at = now + self._grace + KILL_AFTER
+            self._on_event(f"stopping: running jobs have {self._grace:g} s to finish")
+        elif self._stops == 2:
+            self._kill_at = min(now + KILL_AFTER, self._kill_at or now + KILL_AFTER)
+            self._on_event("stopping now")
+        else:
+            self._kill_at = now
+
+    def _kill_all(self) -> None:
+        self._kill_at = None
+        for child in self._children():
+            self._on_event(f"worker {child.worker_id} did not stop and is killed")
+            child.kill()
+
+    def _children(self) -> list[_Child]:
+        return [seat.child for seat in self._seats if seat.child is not None]
+
+    def _take_signals(self) -> dict[int, Handler]:
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        names = ("SIGTERM", "SIGINT", "SIGBREAK")
+        taken: dict[int, Handler] = {}
+        for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
+            if signal.getsignal(number) != signal.SIG_IGN:  # a shell's background job: its Ctrl-C is for others
+                taken[number] = signal.signal(number, lambda *_: self.stop())
+        return taken
+
+
+class _Seat:
+    """The place of one worker, which one process after the other takes."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.child: _Child | None = None
+        self.start_at: float | None = 0.0
+        self.quick_deaths = 0
+
+
+class _Child:
+    """One worker process, and the thread that waits for its end. Raises OSError when it cannot be started."""
+
+    def __init__(
+        self,
+        seat: _Seat,
+        worker_id: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        on_exit: Callable[[_Child], None],
+    ) -> None:
+        self.seat = seat
+        self.worker_id = worker_id
+        self.started_at = time.monotonic()
+        self.exit_code: int | None = None
+        self._on_exit = on_exit
+        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, bufsize=0, **_OWN_GROUP)
+        self.pid = self._process.pid
+        threading.Thread(target=self._await_end, name=f"lateshift-waits-{worker_id}", daemon=True).start()
+
+    def tell(self, word: str) -> None:
+        """Write a word to the worker's standard input."""
+        stdin = self._process.stdin
+        if stdin is not None:
+            with suppress(OSError):  # it has ended, and our thread is about to say so
+                stdin.write(word.encode() + b"\n")
+
+    def kill(self) -> None:
+        """Kill the process with what it started. Also when it has ended: it led a group, which bears its number."""
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            with suppress(ProcessLookupError, PermissionError):  # nothing is left; macOS says the latter of zombies
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _await_end(self) -> None:
+        self.exit_code = self._process.wait()
+        self._on_exit(self)
+
+
+def pause_before(quick_deaths: int) -> float:
+    """Seconds before a worker is replaced whose last `quick_deaths` predecessors died at once: 0, 0.1, 0.2, ... 5."""
+    if quick_deaths <= 1:
+        return 0.0
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(quick_deaths - 2, 10))
+
+
+def _how_it_died(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"died with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"

@@ -1,0 +1,140 @@
+"""What the control thread sleeps on: a flag that any thread may raise, and the writing of others to the database.
+
+On Linux both are file descriptors of one `poll`: a pipe, and an inotify watch on the database's folder, in which every
+commit writes to the `-wal` file. So an idle worker sleeps for good and wakes within a fraction of a millisecond.
+(Looking at `pragma data_version` every 3 ms instead took 2.8 % of a core on the machine where we measured: 50 to 80 µs
+a look, nearly all of it waking up.) Elsewhere, and behind the watch, the worker looks from time to time; that alone is
+enough.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import sys
+import threading
+from pathlib import Path
+from typing import Final, Protocol
+
+LOOK: Final = 0.1
+"""Seconds between two looks at the database where its folder is watched: the net below the watch."""
+
+LOOK_AGAIN: Final = 0.0005
+"""Seconds until the first look after somebody wrote: the file changes before its commit is complete and can be seen."""
+
+LOOK_UNWATCHED: Final = 0.005
+"""The same where it cannot be watched: 2.5 ms of mean delay."""
+
+_IN_MODIFY: Final = 0x2
+
+
+class Wake(Protocol):
+    """`interval` is how often, in seconds, its owner should look at the database itself."""
+
+    interval: float
+
+    def set(self) -> None:
+        """Let the waiting thread, or the next one to wait, go on."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the flag is up (it is lowered) or somebody wrote; False when the time ran out first."""
+
+    def close(self) -> None:
+        """Give the file descriptors back."""
+
+
+def make_wake(database: str) -> Wake:
+    """The best that this system has, for a database file."""
+    if sys.platform == "linux" and Path(database).parent.is_dir():
+        watch = _watch_folder(Path(database).parent)
+        if watch is not None:
+            return WatchingWake(watch)
+    return PlainWake()
+
+
+class PlainWake:
+    """A lock that is released to wake: cheaper than an Event, and it is raised for every job."""
+
+    interval = LOOK_UNWATCHED
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let the waiting thread, or the next one to wait, go on."""
+        try:
+            self._lock.release()
+        except RuntimeError:  # it is up already
+            return
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the flag is up (it is lowered); False when the time ran out first."""
+        return self._lock.acquire(timeout=max(0.0, seconds))
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class WatchingWake:
+    """A pipe and an inotify watch in one poll. `interval` grows from `LOOK_AGAIN` to `LOOK` after each writing."""
+
+    def __init__(self, watch: int) -> None:
+        self.interval = LOOK
+        self._watch = watch
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._poll = select.poll()
+        self._poll.register(self._reader, select.POLLIN)
+        self._poll.register(self._watch, select.POLLIN)
+        self._up = False
+        self._waiting = False
+
+    def set(self) -> None:
+        """Let the waiting thread, or the next one to wait, go on."""
+        self._up = True
+        if self._waiting:  # else it looks at the flag before it sleeps, and the pipe costs a system call
+            try:
+                os.write(self._writer, b"!")
+            except OSError:  # full: it is awake a thousand times over; or closed: it has ended
+                return
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the flag is up (it is lowered) or somebody wrote; False when the time ran out first."""
+        self._waiting = True
+        ready = [] if self._up else self._poll.poll(max(0.0, seconds) * 1000)
+        self._waiting = False
+        self.interval = min(LOOK, self.interval * 2)
+        for descriptor, _ in ready:
+            if descriptor == self._watch:
+                self.interval = LOOK_AGAIN
+            try:
+                os.read(descriptor, 65536)
+            except BlockingIOError:
+                continue
+        if self._up:  # lowered only when seen: what was put down before it was raised is seen by the caller's next turn
+            self._up = False
+            return True
+        return bool(ready)
+
+    def close(self) -> None:
+        """Give the file descriptors back."""
+        for descriptor in (self._watch, self._reader, self._writer):
+            os.close(descriptor)
+
+
+def _watch_folder(folder: Path) -> int | None:
+    """A descriptor that becomes readable when a file in the folder is written to; None where that is not to be had."""
+    try:
+        library = ctypes.CDLL(None)
+        descriptor = int(library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    except (OSError, AttributeError):
+        return None
+    if descriptor < 0:
+        return None
+    if library.inotify_add_watch(descriptor, os.fsencode(folder), _IN_MODIFY) < 0:
+        os.close(descriptor)
+        return None
+    return descriptor

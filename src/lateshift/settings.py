@@ -1,0 +1,180 @@
+"""The settings: one frozen value, put together from code, the environment, `.env`, `pyproject.toml` and defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from lateshift import settings_values as kinds
+from lateshift.errors import SettingsError
+from lateshift.settings_sources import Found, env_name, find_root, gather, unknown_name
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, checked and with absolute paths. `load_settings` looks them up; made by hand, the rest is default.
+
+    Durations are in seconds unless the name says days; sizes are in bytes of JSON. Raises SettingsError.
+    """
+
+    root: Path = field(default_factory=Path.cwd)
+    """The folder that relative paths are against."""
+    database_url: str = "sqlite:///storage/lateshift.db"
+    """Where the jobs are stored."""
+    allowed: tuple[str, ...] = ("app.jobs", "app.services")
+    """Packages, modules or classes whose callables may run."""
+    max_retries: int = 3
+    """How often a failed job is tried again, unless the job says otherwise."""
+    retry_delay: float = 5.0
+    """Seconds before a retry, unless the job says otherwise."""
+    timeout: float | None = None
+    """Seconds an attempt may take, unless the job says otherwise; None for no limit."""
+    storage_dir: Path = Path("storage")
+    """The folder of the logs and of what workers of this machine know of each other."""
+    log_level: LogLevel = "INFO"
+    """The least level that goes to the log files."""
+    log_days: int = 14
+    """How many days the log files are kept."""
+    log_format: Literal["text", "json"] = "text"
+    """Whether a log line is for people or one JSON object."""
+    spawn: Literal["auto", "never"] = "auto"
+    """Whether enqueuing starts a runner when no worker is there."""
+    idle_exit: float = 30.0
+    """Seconds without work after which a runner ends."""
+    sqlite_durability: Literal["full", "normal"] = "full"
+    """Whether SQLite waits for the disk at each commit; with `normal` a power cut may lose the last moments."""
+    busy_timeout: float = 30.0
+    """Seconds to wait for a database that others have locked."""
+    max_parameters: int = 1_048_576
+    """The most that a job's parameters may take."""
+    max_result: int = 1_048_576
+    """The most that a job's result may take."""
+    keep_days: float = 7.0
+    """How many days finished jobs are kept."""
+    grace: float = 30.0
+    """Seconds that running jobs get when their worker stops."""
+    threads: int = 8
+    """Sync jobs at once in each worker process."""
+    coroutines: int = 200
+    """Async jobs at once in each worker process."""
+    children: int = field(default_factory=_cores)
+    """Jobs with `isolation="process"` at once in each worker process."""
+
+    def __post_init__(self) -> None:
+        for name in NAMES:
+            object.__setattr__(self, name, _checked(name, Found(getattr(self, name), "code")))
+        root = Path(os.path.abspath(self.root))  # resolve() would follow links, to paths nobody wrote
+        object.__setattr__(self, "root", root)
+        object.__setattr__(self, "storage_dir", kinds.absolute(self.storage_dir, root))
+        object.__setattr__(self, "database_url", kinds.absolute_url(self.database_url, root))
+
+
+_KINDS: Final[dict[str, kinds.Kind]] = {
+    "root": kinds.path,
+    "database_url": kinds.url,
+    "allowed": kinds.packages,
+    "max_retries": kinds.whole(0, 10_000),
+    "retry_delay": kinds.number(0, 315_360_000),
+    "timeout": kinds.or_none(kinds.number(0.001, 315_360_000)),
+    "storage_dir": kinds.path,
+    "log_level": kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
+    "log_days": kinds.whole(1, 36_500),
+    "log_format": kinds.one_of("text", "json"),
+    "spawn": kinds.one_of("auto", "never"),
+    "idle_exit": kinds.number(0, 315_360_000),
+    "sqlite_durability": kinds.one_of("full", "normal"),
+    "busy_timeout": kinds.number(0, 86_400),
+    "max_parameters": kinds.whole(2, 1 << 30),
+    "max_result": kinds.whole(4, 1 << 30),
+    "keep_days": kinds.number(0, 36_500),
+    "grace": kinds.number(0, 86_400),
+    "threads": kinds.whole(1, 1_000),
+    "coroutines": kinds.whole(1, 100_000),
+    "children": kinds.whole(1, 1_000),
+}
+
+NAMES: Final = tuple(item.name for item in fields(Settings))
+"""The settings' names, as they are written in code and in pyproject.toml."""
+
+
+class Explained(NamedTuple):
+    """One setting for `lateshift doctor`: passwords are masked; `origin` says where the value comes from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+def load_settings(**code: Any) -> Settings:
+    """The settings in force: code > environment > `.env` > `[tool.lateshift]` in pyproject.toml > default.
+
+    The two files are those of the nearest folder upwards that has one of them with settings of ours in it; that folder
+    is also the root of relative paths. None in code means "not given", but for `timeout`. Raises SettingsError.
+    """
+    return _settings(_gather(code))
+
+
+def explain_settings(**code: Any) -> list[Explained]:
+    """Each setting with its value as text and its origin, in the order of `Settings`. Raises SettingsError."""
+    found = _gather(code)
+    values = to_text(_settings(found))
+    return [
+        Explained(name, mask_url(values[name]), found[name].origin if name in found else "default") for name in NAMES
+    ]
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """All settings as LATESHIFT_ variables: a process that is started with them reads the same settings."""
+    return {env_name(name): text for name, text in to_text(settings).items()}
+
+
+def to_text(settings: Settings) -> dict[str, str]:
+    """All settings by name, each as text that reads back as the same value."""
+    return {name: _as_text(getattr(settings, name)) for name in NAMES}
+
+
+def mask_url(url: str) -> str:
+    """A database URL fit for logs and screens: its password, and what looks like a secret in its query, become `***`.
+
+    >>> mask_url("postgresql://app:secret@db/jobs")
+    'postgresql://app:***@db/jobs'
+    """
+    url = re.sub(r"(://[^:/?#@]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?i)([?&][^=&#]*(?:passw|pwd|secret|token)[^=&#]*=)[^&#]*", r"\1***", url)
+
+
+def _gather(code: dict[str, Any]) -> dict[str, Found]:
+    for name in code:
+        if name not in _KINDS:
+            raise unknown_name(name, NAMES, "code")
+    given = {name: Found(value, "code") for name, value in code.items() if value is not None or name == "timeout"}
+    return gather(given, NAMES, find_root)
+
+
+def _settings(found: dict[str, Found]) -> Settings:
+    return Settings(**{name: _checked(name, item) for name, item in found.items()})
+
+
+def _checked(name: str, found: Found) -> Any:
+    try:
+        return _KINDS[name](found.value)
+    except ValueError as error:
+        shown = mask_url(found.value) if isinstance(found.value, str) else found.value
+        label = name if found.origin == "code" or "toml" in found.origin else env_name(name)
+        raise SettingsError(f"{label} is {shown!r} ({found.origin}): {error}.") from None
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "none" if value is None else str(value)

@@ -1,0 +1,158 @@
+"""Where settings are found: the environment, and `.env` and `pyproject.toml` of the nearest folder that has some."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from lateshift.errors import SettingsError
+
+PREFIX: Final = "LATESHIFT_"
+IGNORED: Final = "LATESHIFT_TEST_"
+"""Names that start so belong to test suites, ours and others'."""
+
+_IN_DOTENV: Final = re.compile(rf"^\s*(?:export\s+)?{PREFIX}(?!TEST_)", re.MULTILINE)
+_TOML_ORIGIN: Final = "pyproject.toml [tool.lateshift]"
+
+
+class Found(NamedTuple):
+    """A value as a source has it, and the words for that source."""
+
+    value: Any
+    origin: str
+
+
+def env_name(name: str) -> str:
+    """The environment's name of a setting."""
+    return PREFIX + name.upper()
+
+
+def gather(given: Mapping[str, Found], names: Sequence[str], find_root: Callable[[], Path]) -> dict[str, Found]:
+    """What is known of each setting, the strongest source winning; `given` comes from code."""
+    found = _from_environment(names) | dict(given)
+    if len(found) == len(names):
+        return found  # as in a process that we started ourselves: no file could add anything
+    if "root" in found:
+        root = _as_folder(found["root"])
+    else:
+        root = find_root()
+        found["root"] = Found(root, "found from the current folder")
+    return _from_pyproject(root, names) | _from_dotenv(root, names) | found
+
+
+def find_root() -> Path:
+    """The nearest folder upwards with a `.env` or a `pyproject.toml` with settings of ours, else the current one."""
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise SettingsError(
+            f"The current folder is gone or cannot be read ({error}). Change into another, or set LATESHIFT_ROOT."
+        ) from None
+    for folder in (here, *here.parents):
+        if _IN_DOTENV.search(_text(folder / ".env")) or _tables(folder / "pyproject.toml") is not None:
+            return folder
+    return here
+
+
+def unknown_name(name: str, known: Sequence[str], origin: str) -> SettingsError:
+    """The error for a name that is no setting; it proposes the nearest."""
+    import difflib  # only an error needs it
+
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+    return SettingsError(f"There is no setting {name} ({origin}): {advice}")
+
+
+def _from_environment(names: Sequence[str]) -> dict[str, Found]:
+    ours = {key: value for key, value in os.environ.items() if key.startswith(PREFIX)}
+    return _by_name(ours, names, lambda _: "environment")
+
+
+def _from_dotenv(root: Path, names: Sequence[str]) -> dict[str, Found]:
+    path = root / ".env"
+    text = _text(path)
+    if not _IN_DOTENV.search(text):
+        return {}
+    import io  # with dotenv, which costs 15 ms that a program without a .env need not pay
+
+    import dotenv
+
+    values = dotenv.dotenv_values(stream=io.StringIO(text))
+    ours = {key: value or "" for key, value in values.items() if key.startswith(PREFIX)}
+    if env_name("root") in ours:
+        raise SettingsError(
+            f"LATESHIFT_ROOT stands in {path}, but it is what decides which .env is read. Set it in the environment."
+        )
+    return _by_name(ours, names, lambda key: f"{path} line {_line(text, key)}")
+
+
+def _from_pyproject(root: Path, names: Sequence[str]) -> dict[str, Found]:
+    table = _tables(root / "pyproject.toml") or {}
+    for key in table:
+        if key not in names or key == "root":
+            raise unknown_name(key, [name for name in names if name != "root"], _TOML_ORIGIN)
+    return {key: Found(value, _TOML_ORIGIN) for key, value in table.items() if value != ""}
+
+
+def _by_name(values: Mapping[str, str], names: Sequence[str], origin: Callable[[str], str]) -> dict[str, Found]:
+    """Settings from variables. An empty one counts as not given, as is the custom of shells and .env files."""
+    by_key = {env_name(name): name for name in names}
+    found = {}
+    for key, value in values.items():
+        if key.startswith(IGNORED):
+            continue
+        if key not in by_key:
+            raise unknown_name(key, list(by_key), origin(key))
+        if value.strip():
+            found[by_key[key]] = Found(value.strip(), origin(key))
+    return found
+
+
+def _tables(path: Path) -> dict[str, Any] | None:
+    """The table [tool.lateshift] of a pyproject.toml, or None when it has none."""
+    text = _text(path)
+    if "lateshift" not in text:
+        return None
+    import tomllib  # 10 ms that only a pyproject with our name in it is worth
+
+    try:
+        table = tomllib.loads(text).get("tool", {}).get("lateshift")
+    except (tomllib.TOMLDecodeError, AttributeError) as error:
+        raise SettingsError(f"{path} cannot be read as TOML: {error}. Correct it, or set LATESHIFT_ROOT.") from None
+    if table is not None and not isinstance(table, dict):
+        raise SettingsError(
+            f"{path} has a tool.lateshift that is no table. Write [tool.lateshift] with settings below."
+        )
+    return table
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return ""
+    except OSError as error:
+        if path.name == ".env" and path.parent == Path.cwd():
+            # going on with the defaults would send the jobs to another database
+            raise SettingsError(f"{path} cannot be read: {error}. Give this user the right to.") from None
+        return ""  # what is in a folder above and belongs to somebody else is none of our business
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
+        ) from None
+
+
+def _line(text: str, key: str) -> int:
+    """The line of a name's last appearance, which is the one that counts."""
+    lines = text.splitlines()
+    wanted = re.compile(rf"\s*(?:export\s+)?['\"]?{re.escape(key)}\b")
+    return max((number for number, line in enumerate(lines, 1) if wanted.match(line)), default=1)
+
+
+def _as_folder(found: Found) -> Path:
+    if not isinstance(found.value, str | os.PathLike) or not os.fspath(found.value):
+        raise SettingsError(f"root is {found.value!r} ({found.origin}): expected a folder.")
+    return Path(found.value).expanduser()

@@ -1,0 +1,124 @@
+"""What the value of a setting may be: each kind takes what was found, text or typed, and returns it checked.
+
+A kind raises ValueError with what is expected and, if it helps, an example; the caller adds the name and the source.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from lateshift.allowlist import check_entry
+
+Kind = Callable[[Any], Any]
+
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_SQLITE: Final = "sqlite:///"
+
+
+def whole(least: int, most: int) -> Kind:
+    """A whole number in a range."""
+
+    def read(value: Any) -> int:
+        if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+            value = int(value) if len(value) < 30 else most + 1
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return value
+
+    return read
+
+
+def number(least: float, most: float) -> Kind:
+    """A number in a range, or a timedelta in seconds."""
+
+    def read(value: Any) -> float:
+        try:
+            result = value.total_seconds() if isinstance(value, timedelta) else float(value)
+        except (TypeError, ValueError, OverflowError):
+            result = math.nan
+        if isinstance(value, bool) or not least <= result <= most:  # NaN fails each comparison
+            raise ValueError(f"expected a number from {least:g} to {most:g}")
+        return result
+
+    return read
+
+
+def or_none(kind: Kind) -> Kind:
+    """Another kind, or "none" for no value."""
+
+    def read(value: Any) -> Any:
+        if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
+            return None
+        try:
+            return kind(value)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "none"') from None
+
+    return read
+
+
+def one_of(*words: str) -> Kind:
+    """One of a few words, in either case."""
+
+    def read(value: Any) -> str:
+        for word in words:
+            if isinstance(value, str) and value.strip().lower() == word.lower():
+                return word
+        raise ValueError(f"expected one of {', '.join(words)}")
+
+    return read
+
+
+def packages(value: Any) -> tuple[str, ...]:
+    """Dotted names, separated by commas or in a list."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, Iterable):
+        raise ValueError("expected dotted names such as app.jobs,app.services")  # noqa: TRY004 - as all kinds do
+    names = tuple(dict.fromkeys(item.strip() if isinstance(item, str) else item for item in items))
+    names = tuple(name for name in names if name != "")
+    if not names:
+        raise ValueError("it names no package, so no job could run; write for example app.jobs")
+    for name in names:
+        check_entry(name)
+    return names
+
+
+def path(value: Any) -> Path:
+    """A file or folder; `~` is the user's home."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise ValueError("expected a path")
+    if "\0" in os.fspath(value):
+        raise ValueError("a path holds no NUL character")
+    return Path(value).expanduser()
+
+
+def url(value: Any) -> str:
+    """The address of a database."""
+    if not isinstance(value, str) or "://" not in value:
+        raise ValueError("expected a URL such as sqlite:///storage/lateshift.db or postgresql://user@host/name")
+    text = value.strip()
+    if not text.startswith("sqlite:"):
+        return text
+    if not text.startswith(_SQLITE):
+        raise ValueError("an SQLite URL has three slashes before a relative path and four before an absolute one")
+    if text.removeprefix(_SQLITE) in ("", ":memory:"):
+        raise ValueError("jobs need a file that other processes can open, such as sqlite:///storage/lateshift.db")
+    return text
+
+
+def absolute(value: Path, root: Path) -> Path:
+    """A path made absolute against a folder."""
+    return Path(os.path.abspath(root / value))  # see Settings
+
+
+def absolute_url(value: str, root: Path) -> str:
+    """The URL of an SQLite file with its path made absolute; any other URL as it is."""
+    if not value.startswith(_SQLITE):
+        return value
+    return _SQLITE + str(absolute(Path(value.removeprefix(_SQLITE)).expanduser(), root)).replace("\\", "/")

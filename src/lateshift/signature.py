@@ -1,0 +1,213 @@
+"""A callable's parameters: checked when a job is enqueued, converted by their type hints when it runs.
+
+Both go through one msgspec Struct with a field for each parameter. Only when that refuses are the parameters looked at
+one by one, to name the culprit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from lateshift import codec
+from lateshift.errors import InvalidParameters
+from lateshift.hints import is_plain, value_hook, wire_hook
+from lateshift.parameters import Parameter, complaint, read_parameters, shown
+
+
+class Signature:
+    """What a callable takes by name. Make it with `Signature.of`."""
+
+    def __init__(self, function: Callable[..., Any], *, drop_self: bool) -> None:
+        self.label: str = getattr(function, "__qualname__", repr(function))
+        self.parameters, self._others = read_parameters(function, self.label, drop_self=drop_self)
+        self._by_name = {parameter.name: parameter for parameter in self.parameters}
+        self._struct = _struct(self.parameters, open_ended=self._others is not None)
+        self._decode = msgspec.json.Decoder(self._struct, dec_hook=wire_hook).decode
+        self._all_required = all(parameter.required for parameter in self.parameters)
+        self._plain = [item.name for item in self.parameters if is_plain(item.hint)]
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def of(function: Callable[..., Any], *, drop_self: bool = False) -> Signature:
+        """The signature of a function; `drop_self` for a method that will be bound. Raises InvalidJob."""
+        return Signature(function, drop_self=drop_self)
+
+    def check(self, parameters: Any, limit: int) -> str:
+        """The JSON text to store for a mapping of parameters that fit, at most `limit` bytes. Raises InvalidParameters.
+
+        A missing, unknown or wrongly typed parameter is refused, and one that would not come back from JSON the same.
+        """
+        if type(parameters) is not dict and isinstance(parameters, Mapping):
+            parameters = dict(parameters)
+        try:
+            msgspec.convert(parameters, self._struct, dec_hook=value_hook)
+            text = codec.to_json(parameters)
+            self._decode(text)
+        except Exception as error:  # a user's type may raise anything; _refusal finds out what and where
+            refusal: InvalidParameters | None = self._refusal(parameters, error)
+        else:
+            refusal = self._refusal_of_open(parameters) if self._plain or self._others is not None else None
+            if refusal is None and len(text) > limit:
+                refusal = self._refusal_of_size(parameters, len(text), limit)
+        if refusal is not None:
+            raise refusal
+        return text.decode()
+
+    def bind(self, text: str) -> dict[str, Any]:
+        """The keyword arguments that a stored text means, converted by the type hints. Raises InvalidParameters."""
+        try:
+            values = msgspec.structs.asdict(self._decode(text))
+            if not self._all_required:  # a default that was not overridden is the function's own business
+                values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
+            if self._others is not None:
+                values |= self._bind_others(text, self._others.hint)
+        except Exception as error:
+            refusal = self._refusal_of_stored(text, error)
+        else:
+            return values
+        raise refusal
+
+    def describe(self) -> str:
+        """The parameters as they are written, for messages: `order_id: int, note: str = ...`."""
+        written = [item.written + ("" if item.required else " = ...") for item in self.parameters]
+        return ", ".join(written if self._others is None else [*written, f"**{self._others.written}"])
+
+    def _bind_others(self, text: str, hint: Any) -> dict[str, Any]:
+        raw = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        return {
+            name: msgspec.json.decode(value, type=hint, dec_hook=wire_hook)
+            for name, value in raw.items()
+            if name not in self._by_name
+        }
+
+    def _refusal(self, parameters: Any, error: Exception) -> InvalidParameters:
+        """What to tell about parameters that do not fit: the first one at fault, and why."""
+        if not isinstance(parameters, Mapping):
+            return InvalidParameters(
+                f"The parameters of {self.label} are {shown(parameters)}: give a dict, such as {{'order_id': 123}}."
+            )
+        return (
+            self._refusal_of_names(parameters)
+            or self._refusal_of_values(parameters, _problem)
+            or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {complaint(error)}.")
+        )
+
+    def _refusal_of_names(self, parameters: Mapping[Any, Any]) -> InvalidParameters | None:
+        takes = f"It takes ({self.describe()})."
+        for name in parameters:
+            if not isinstance(name, str):
+                return InvalidParameters(f"{self.label} got a parameter named {name!r}: names are text. {takes}")
+            if name not in self._by_name and self._others is None:
+                return InvalidParameters(f"{self.label} has no parameter {name!r}. {takes}", name)
+        for parameter in self.parameters:
+            if parameter.required and parameter.name not in parameters:
+                return InvalidParameters(
+                    f"{self.label} needs the parameter {parameter.name!r}. {takes}", parameter.name
+                )
+        return None
+
+    def _refusal_of_values(
+        self, parameters: Mapping[str, Any], problem_of: Callable[[Parameter, object], str | None]
+    ) -> InvalidParameters | None:
+        for name, value in parameters.items():
+            parameter = self._by_name.get(name) or self._others
+            problem = None if parameter is None else parameter.problem or problem_of(parameter, value)
+            if problem is not None:
+                return InvalidParameters(f"{self._about(name)} is {shown(value)}: {problem}.", name)
+        return None
+
+    def _refusal_of_open(self, parameters: Mapping[str, Any]) -> InvalidParameters | None:
+        """Refuse what would silently become something else because no hint says what it was: a datetime, text."""
+        if self._others is not None:
+            refusal = self._refusal_of_names(parameters) or self._refusal_of_values(parameters, _problem)
+            if refusal is not None:
+                return refusal
+        open_ended = self._others is not None and is_plain(self._others.hint)
+        for name in parameters if open_ended else self._plain:
+            by_hint = self._by_name.get(name)
+            if name not in parameters or (by_hint is not None and not is_plain(by_hint.hint)):
+                continue
+            changed = changed_by_json(parameters[name])
+            if changed is not None:
+                return InvalidParameters(
+                    f"{self._about(name)} has {changed}, and no type hint that brings it back from JSON as it was. "
+                    "Give the parameter a hint that can be seen when the program runs, or pass plain values.",
+                    name,
+                )
+        return None
+
+    def _refusal_of_size(self, parameters: Mapping[str, Any], size: int, limit: int) -> InvalidParameters:
+        name = max(parameters, key=lambda name: len(codec.to_json(parameters[name])), default=None)
+        return InvalidParameters(
+            f"The parameters of {self.label} take {size:,} bytes as JSON, most of it in {name!r}, and "
+            f"LATESHIFT_MAX_PARAMETERS is {limit:,}. Pass an id or a path to the data, or raise the setting.",
+            name,
+        )
+
+    def _refusal_of_stored(self, text: str, error: Exception) -> InvalidParameters:
+        try:
+            stored = codec.decode(text)
+        except ValueError as reason:
+            return InvalidParameters(f"The stored parameters of {self.label} are {reason}.")
+        refusal: InvalidParameters | None = None
+        if isinstance(stored, dict):
+            refusal = self._refusal_of_names(stored) or self._refusal_of_values(stored, _wire_problem)
+        if refusal is None:
+            refusal = InvalidParameters(
+                f"{self.label} takes ({self.describe()}), not {shown(stored)}: {complaint(error)}."
+            )
+        return InvalidParameters(f"The stored parameters do not fit the code of today. {refusal}", refusal.parameter)
+
+    def _about(self, name: str) -> str:
+        return f"The parameter {name!r} of {self.label}"
+
+
+def changed_by_json(value: object) -> str | None:
+    """What in a value would come back from JSON as something else if no type hint helps, or None. Tuples may."""
+    if value is None or isinstance(value, str | int | float):
+        return None
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                return f"a dict with the key {key!r}, which is no text"
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            if (changed := changed_by_json(item)) is not None:
+                return changed
+        return None
+    return f"a value of type {type(value).__qualname__}"
+
+
+def _struct(parameters: tuple[Parameter, ...], *, open_ended: bool) -> type[msgspec.Struct]:
+    fields: list[Any] = [
+        (item.name, item.hint) if item.required else (item.name, item.hint, msgspec.field(default=msgspec.UNSET))
+        for item in parameters
+    ]
+    return msgspec.defstruct("Parameters", fields, kw_only=True, forbid_unknown_fields=not open_ended)
+
+
+def _problem(parameter: Parameter, value: object) -> str | None:
+    """What is wrong with a value that is to be stored, or None."""
+    try:
+        msgspec.convert(value, parameter.hint, dec_hook=value_hook)
+    except Exception as error:  # a user's type may raise anything
+        return f"{complaint(error)}; the signature has {parameter.written}"
+    return _wire_problem(parameter, value)
+
+
+def _wire_problem(parameter: Parameter, value: object) -> str | None:
+    """What is wrong with a value once it is JSON, or None."""
+    try:
+        text = codec.to_json(value)
+    except codec.NotJson as error:
+        return str(error)
+    try:
+        msgspec.json.decode(text, type=parameter.hint, dec_hook=wire_hook)
+    except Exception as error:
+        return f"{complaint(error)}; the signature has {parameter.written}"
+    return None

@@ -1,0 +1,331 @@
+"""Everything that is asked of the database and changes nothing. No function here reads more than it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+
+from lateshift.job import Attempt, CallOptions, Claimed, ExecutorKind, Job, JobError, moment, to_datetime
+from lateshift.storage.sqlite import Row, SqliteDatabase
+
+COUNT_LIMIT: Final = 10_000
+"""Counting stops here: a bounded count of a large table costs milliseconds, an exact one seconds."""
+
+WAITING_SQL: Final = "status in ('pending', 'pending_retry')"
+
+# One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
+_LANES = f"""
+with recursive head(seq) as (
+    select (select seq from lateshift_jobs where {WAITING_SQL}
+            order by queue, executor, priority desc, run_at, seq limit 1)
+    union all
+    select coalesce(
+        (select n.seq from lateshift_jobs n
+         where n.{WAITING_SQL} and n.queue = c.queue and n.executor = c.executor and n.priority < c.priority
+         order by n.priority desc, n.run_at, n.seq limit 1),
+        (select n.seq from lateshift_jobs n
+         where n.{WAITING_SQL} and n.queue = c.queue and n.executor > c.executor
+         order by n.executor, n.priority desc, n.run_at, n.seq limit 1),
+        (select n.seq from lateshift_jobs n
+         where n.{WAITING_SQL} and n.queue > c.queue
+         order by n.queue, n.executor, n.priority desc, n.run_at, n.seq limit 1))
+    from head join lateshift_jobs c on c.seq = head.seq
+)
+select j.queue, j.executor, j.priority, j.run_at,
+       exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
+from head join lateshift_jobs j on j.seq = head.seq"""
+
+_JOB = """
+select id, name, queue, priority, status, parameters, attempts, max_retries, run_at, enqueued_at, started_at,
+       finished_at, result, error_type, error_message, error_traceback, worker, crashes, progress, progress_message,
+       options, cancel_requested, lease
+from lateshift_jobs"""
+
+_CLAIMED = """
+select id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries, run_at, enqueued_at,
+       options, started_at
+from lateshift_jobs"""
+
+
+class Lane(msgspec.Struct, frozen=True, gc=False):
+    """The waiting jobs of one queue, kind of executor and priority; `run_at` is when the first of them is due."""
+
+    queue: str
+    executor: ExecutorKind
+    priority: int
+    run_at: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker as it last announced itself, and how many jobs it holds; times in microseconds."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    folder: str
+    queues: tuple[str, ...]
+    version: str
+    started_at: int
+    heartbeat_at: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A queue at a glance. Counts stop at `COUNT_LIMIT`; `oldest` is when its longest waiting job became due."""
+
+    name: str
+    paused: bool
+    waiting: int
+    delayed: int
+    running: int
+    oldest: int | None
+
+
+def lanes(db: SqliteDatabase) -> list[Lane]:
+    """Every lane that has waiting jobs, by queue, executor and falling priority."""
+    return [
+        Lane(queue, kind, priority, run_at, bool(paused)) for queue, kind, priority, run_at, paused in db.query(_LANES)
+    ]
+
+
+def anything_waiting(db: SqliteDatabase, queues: Collection[str]) -> bool:
+    """Whether any job waits, due or not, in these queues (in any, when empty)."""
+    if not queues:
+        return bool(db.query(f"select 1 from lateshift_jobs where {WAITING_SQL} limit 1"))
+    return any(lane.queue in queues for lane in lanes(db))
+
+
+def status(db: SqliteDatabase, job_id: str) -> str | None:
+    """A job's status, or None when there is no such job."""
+    rows = db.query("select status from lateshift_jobs where id = ?", (job_id,))
+    return str(rows[0][0]) if rows else None
+
+
+def get(db: SqliteDatabase, job_id: str, *, history: bool = False) -> Job | None:
+    """A job, with its attempts if asked; None when there is no such job."""
+    rows = db.query(f"{_JOB} where id = ?", (job_id,))
+    if not rows:
+        return None
+    job = _job(rows[0])
+    return replace(job, history=_history(db, job, rows[0][-1])) if history else job
+
+
+def list_jobs(
+    db: SqliteDatabase,
+    *,
+    status: str | None = None,
+    queue: str | None = None,
+    name: str | None = None,
+    limit: int = 50,
+    before: str | None = None,
+) -> list[Job]:
+    """Jobs, newest first; `name` matches the callable path or a part of it after a dot; `before` is the last id."""
+    conditions = {
+        "status = :status": status,
+        "queue = :queue": queue,
+        "instr('.' || name || '.', '.' || :name || '.') > 0": name,
+        "seq < (select seq from lateshift_jobs where id = :before)": before,
+    }
+    chosen = [condition for condition, value in conditions.items() if value is not None]
+    where = f" where {' and '.join(chosen)}" if chosen else ""
+    parameters = {"status": status, "queue": queue, "name": name, "before": before, "limit": limit}
+    return [_job(row) for row in db.query(f"{_JOB}{where} order by seq desc limit :limit", parameters)]
+
+
+def counts(db: SqliteDatabase) -> dict[str, int]:
+    """How many jobs have each status, counting no further than `COUNT_LIMIT`."""
+    sql = "select count(*) from (select 1 from lateshift_jobs where status = '{0}' and {1} limit :limit)"
+    groups = {
+        WAITING_SQL: ("pending", "pending_retry"),
+        "status = 'running'": ("running",),
+        "finished_at is not null": ("completed", "failed", "cancelled"),
+    }
+    return {
+        name: int(db.query(sql.format(name, group), {"limit": COUNT_LIMIT + 1})[0][0])
+        for group, names in groups.items()
+        for name in names
+    }
+
+
+def queues(db: SqliteDatabase, now: int) -> list[QueueRow]:
+    """Every queue that has waiting or running jobs or was ever paused, by name."""
+    found = lanes(db)
+    running: dict[str, int] = dict(
+        db.query("select queue, count(*) from lateshift_jobs where status = 'running' group by queue")
+    )
+    known: dict[str, int] = dict(db.query("select name, paused_at is not null from lateshift_queues"))
+    names = {lane.queue for lane in found} | set(running) | set(known)
+    rows = []
+    for name in sorted(names):
+        waiting = _count_lane(db, name, "<=", now)
+        delayed = _count_lane(db, name, ">", now)
+        due = [lane.run_at for lane in found if lane.queue == name and lane.run_at <= now]
+        rows.append(
+            QueueRow(name, bool(known.get(name, 0)), waiting, delayed, running.get(name, 0), min(due, default=None))
+        )
+    return rows
+
+
+def queue_paused(db: SqliteDatabase, name: str) -> bool:
+    """Whether the queue is paused."""
+    return bool(db.query("select 1 from lateshift_queues where name = ? and paused_at is not null", (name,)))
+
+
+def jobs_ahead(db: SqliteDatabase, job_id: str, now: int) -> tuple[int, int]:
+    """How many due jobs of its queue stand before a waiting job: of a higher priority, and of its own. Bounded."""
+    ahead = f"""
+        select count(*) from (
+            select 1 from lateshift_jobs me join lateshift_jobs o on o.queue = me.queue
+            where me.id = :id and o.{WAITING_SQL} and o.run_at <= :now and {{}} limit :limit)"""
+    values = {"id": job_id, "now": now, "limit": COUNT_LIMIT + 1}
+    higher = db.query(ahead.format("o.priority > me.priority"), values)
+    same = db.query(ahead.format("o.priority = me.priority and (o.run_at, o.seq) < (me.run_at, me.seq)"), values)
+    return int(higher[0][0]), int(same[0][0])
+
+
+def workers(db: SqliteDatabase) -> list[WorkerRow]:
+    """Every worker that has announced itself and not signed off, oldest first."""
+    rows = db.query(
+        "select id, kind, host, pid, folder, queues, version, started_at, heartbeat_at,"
+        " (select count(*) from lateshift_jobs j where j.status = 'running' and j.worker = w.id)"
+        " from lateshift_workers w order by started_at, id"
+    )
+    return [
+        WorkerRow(id_, kind, host, pid, folder, tuple(msgspec.json.decode(queues)), version, began, beat, running)
+        for id_, kind, host, pid, folder, queues, version, began, beat, running in rows
+    ]
+
+
+def running_jobs(db: SqliteDatabase, worker: str) -> list[tuple[Claimed, int]]:
+    """The jobs that `worker` holds, each with the time of its claim."""
+    rows = db.query(f"{_CLAIMED} where worker = ? and status = 'running'", (worker,))
+    return [(Claimed(*row[:-1]), row[-1]) for row in rows]
+
+
+def absent_owners(db: SqliteDatabase) -> list[str]:
+    """Workers that running jobs name and that no longer have a row."""
+    rows = db.query(
+        "select distinct worker from lateshift_jobs where status = 'running'"
+        " and worker not in (select id from lateshift_workers)"
+    )
+    return [row[0] for row in rows]
+
+
+def cancel_requests(db: SqliteDatabase, worker: str) -> set[tuple[str, int]]:
+    """(id, lease) of the worker's running jobs that an operator asked to cancel."""
+    rows = db.query(
+        "select id, lease from lateshift_jobs where worker = ? and status = 'running' and cancel_requested = 1",
+        (worker,),
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+def logs(db: SqliteDatabase, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
+    """The kept log lines of each attempt of a job, oldest first: (attempt, lines)."""
+    rows = db.query("select number, lines from lateshift_logs where job_id = ? order by lease", (job_id,))
+    return [(number, tuple(lines.split("\n"))) for number, lines in rows]
+
+
+def statistics(db: SqliteDatabase, since_minute: int) -> list[dict[str, Any]]:
+    """Counts by minute and queue since a minute (minutes since 1970), summed over workers; times in microseconds."""
+    rows = db.query(
+        "select minute, queue, sum(completed), sum(failed), sum(retried), sum(cancelled), sum(run_time), sum(wait_time)"
+        " from lateshift_statistics where minute >= ? group by minute, queue order by minute, queue",
+        (since_minute,),
+    )
+    names = ("minute", "queue", "completed", "failed", "retried", "cancelled", "run_time", "wait_time")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _count_lane(db: SqliteDatabase, queue: str, comparison: str, now: int) -> int:
+    rows = db.query(
+        f"select count(*) from (select 1 from lateshift_jobs where {WAITING_SQL} and queue = :queue"
+        f" and run_at {comparison} :now limit :limit)",
+        {"queue": queue, "now": now, "limit": COUNT_LIMIT + 1},
+    )
+    return int(rows[0][0])
+
+
+def _history(db: SqliteDatabase, job: Job, lease: int) -> tuple[Attempt, ...]:
+    rows = db.query(
+        "select lease, number, outcome, worker, started_at, finished_at, error_type, error_message, error_traceback"
+        " from lateshift_attempts where job_id = ? order by lease",
+        (job.id,),
+    )
+    lines: dict[int, str] = dict(db.query("select lease, lines from lateshift_logs where job_id = ?", (job.id,)))
+    attempts = [
+        Attempt(
+            number,
+            outcome,
+            to_datetime(start),
+            to_datetime(end),
+            worker,
+            _error(kind, message, trace),
+            _lines(lines, key),
+        )
+        for key, number, outcome, worker, start, end, kind, message, trace in rows
+    ]
+    if job.status in ("completed", "running"):  # these live in the job's own row: no second write for what goes well
+        attempts.append(
+            Attempt(job.attempts, job.status, job.started_at, job.finished_at, job.worker, None, _lines(lines, lease))
+        )
+    return tuple(attempts)
+
+
+def _lines(lines: dict[int, str], lease: int) -> tuple[str, ...]:
+    return tuple(lines[lease].split("\n")) if lease in lines else ()
+
+
+def _error(kind: str | None, message: str | None, trace: str | None) -> JobError | None:
+    return None if kind is None else JobError(kind, message or "", trace or "")
+
+
+def _job(row: Row) -> Job:
+    (id_, name, queue, priority, state, parameters, attempts, retries, run_at, enqueued, started, finished) = row[:12]
+    (result, kind, message, trace, worker, crashes, progress, progress_message, options, cancelling, _) = row[12:]
+    return Job(
+        id=id_,
+        name=name,
+        queue=queue,
+        priority=priority,
+        status=state,
+        parameters=_decoded(parameters) or {},
+        attempts=attempts,
+        max_attempts=retries + 1,
+        run_at=moment(run_at),
+        enqueued_at=moment(enqueued),
+        started_at=to_datetime(started),
+        finished_at=to_datetime(finished),
+        result=_decoded(result),
+        error=_error(kind, message, trace),
+        worker=worker,
+        crashes=crashes,
+        progress=progress,
+        progress_message=progress_message,
+        timeout=_timeout(options),
+        cancel_requested=bool(cancelling),
+    )
+
+
+def _timeout(options: str | None) -> float | None:
+    try:
+        return msgspec.json.decode(options, type=CallOptions).timeout if options else None
+    except msgspec.DecodeError:  # a row written by other hands must not hide the others
+        return None
+
+
+def _decoded(text: str | None) -> Any:
+    """JSON as it stands in the row; a text that is none is shown as it is rather than hiding the job."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {"unreadable": text}

@@ -1,0 +1,291 @@
+"""Everything that changes the database: one function for each verb of the glossary, and the only home of its SQL.
+
+Each takes the database first. `settle` is conditional on (id, lease) and on the job still running, so a worker that was
+thought dead cannot overwrite a newer attempt (design.md 3.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from lateshift.job import Claimed, ExecutorKind, NewJob
+from lateshift.outcome import Outcome
+from lateshift.storage import reads
+from lateshift.storage.sqlite import SqliteDatabase
+
+INSERT_JOB: Final = """
+insert into lateshift_jobs (id, name, queue, executor, priority, status, parameters, max_retries,
+                            run_at, enqueued_at, options)
+values (:id, :name, :queue, :executor, :priority, 'pending', :parameters, :max_retries,
+        :run_at, :enqueued_at, :options)"""
+
+_CLAIM = """
+update lateshift_jobs
+set status = 'running', lease = lease + 1, attempts = attempts + 1, worker = :worker, started_at = :now,
+    finished_at = null, cancel_requested = 0, progress = null, progress_message = null
+where seq in (select seq from lateshift_jobs
+              where status in ('pending', 'pending_retry') and queue = :queue and executor = :executor
+                and priority = :priority and run_at <= :now
+              order by run_at, seq limit :limit)
+returning id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries,
+          run_at, enqueued_at, options, seq"""
+
+_CLAIM_ONE = """
+update lateshift_jobs
+set status = 'running', lease = lease + 1, attempts = attempts + 1, worker = :worker, started_at = :now,
+    finished_at = null, cancel_requested = 0, progress = null, progress_message = null
+where id = :id and status in ('pending', 'pending_retry')
+returning id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries,
+          run_at, enqueued_at, options, seq"""
+
+_COMPLETE = """
+update lateshift_jobs
+set status = 'completed', result = ?, started_at = ?, finished_at = ?,
+    error_type = null, error_message = null, error_traceback = null
+where id = ? and lease = ? and status = 'running'"""
+
+# An operator's cancel that arrived after the worker had decided on another attempt still wins. Taking a job from a
+# worker that died makes its lease grow too: so the dead one, should it live, is refused even before anybody claims the
+# job anew.
+_SETTLE = """
+update lateshift_jobs
+set status = case when cancel_requested = 1 and :status = 'pending_retry' then 'cancelled' else :status end,
+    finished_at = case when :status = 'pending_retry' and cancel_requested = 0 then null else :finished_at end,
+    run_at = coalesce(:run_at, run_at), started_at = :started_at, result = :result,
+    attempts = attempts - :uncounted, crashes = crashes + :crashed, lease = lease + :crashed,
+    error_type = coalesce(:error_type, error_type), error_message = coalesce(:error_message, error_message),
+    error_traceback = coalesce(:error_traceback, error_traceback)
+where id = :id and lease = :lease and status = 'running'"""
+
+_RECORD_ATTEMPT = """
+insert into lateshift_attempts (job_id, lease, number, outcome, worker, started_at, finished_at,
+                                error_type, error_message, error_traceback)
+select id, lease, attempts, :kind, worker, :started_at, :finished_at, :error_type, :error_message, :error_traceback
+from lateshift_jobs where id = :id and lease = :lease and status = 'running'"""
+
+_RECORD_LOGS = """
+insert into lateshift_logs (job_id, lease, number, lines)
+select id, lease, :number, :lines from lateshift_jobs where id = :id and lease = :lease
+on conflict (job_id, lease) do update set lines = excluded.lines"""
+
+_RELEASE = """
+update lateshift_jobs
+set status = case when exists (select 1 from lateshift_attempts a where a.job_id = lateshift_jobs.id)
+                  then 'pending_retry' else 'pending' end,
+    attempts = attempts - 1, worker = null, started_at = null
+where id = ? and lease = ? and status = 'running' and cancel_requested = 0"""
+
+_RELEASE_CANCELLED = """
+update lateshift_jobs set status = 'cancelled', attempts = attempts - 1, finished_at = ?
+where id = ? and lease = ? and status = 'running' and cancel_requested = 1"""
+
+
+class Settlement(msgspec.Struct, frozen=True, gc=False):
+    """A claimed job and what its attempt decided."""
+
+    job: Claimed
+    outcome: Outcome
+
+
+def enqueue(db: SqliteDatabase, jobs: Sequence[NewJob]) -> None:
+    """Store jobs, all or none; they are on disk when this returns."""
+    with db.transaction():
+        if len(jobs) == 1:
+            db.execute(INSERT_JOB, msgspec.structs.asdict(jobs[0]))
+        else:
+            db.execute_many(INSERT_JOB, map(msgspec.structs.asdict, jobs))
+
+
+def claim(
+    db: SqliteDatabase, worker: str, now: int, lanes: Iterable[reads.Lane], room: Mapping[ExecutorKind, int]
+) -> list[Claimed]:
+    """Take due jobs for `worker`, lane by lane in the order given, at most `room` of each kind of executor."""
+    left = dict(room)
+    claimed: list[Claimed] = []
+    for lane in lanes:
+        limit = left.get(lane.executor, 0)
+        if limit <= 0 or lane.run_at > now:
+            continue
+        rows = db.query(
+            _CLAIM,
+            {
+                "worker": worker,
+                "now": now,
+                "queue": lane.queue,
+                "executor": lane.executor,
+                "priority": lane.priority,
+                "limit": limit,
+            },
+        )
+        rows.sort(key=lambda row: (row[10], row[13]))  # `returning` promises no order
+        claimed.extend(_claimed(row) for row in rows)
+        left[lane.executor] = limit - len(rows)
+    return claimed
+
+
+def claim_one(db: SqliteDatabase, worker: str, now: int, job_id: str) -> Claimed | None:
+    """Take one waiting job, due or not; None when it does not wait."""
+    with db.transaction():
+        rows = db.query(_CLAIM_ONE, {"worker": worker, "now": now, "id": job_id})
+    return _claimed(rows[0]) if rows else None
+
+
+def settle(db: SqliteDatabase, settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Write a batch of outcomes in one transaction; returns those refused because the job had been taken away."""
+    completed = [s for s in settlements if s.outcome.kind == "completed"]
+    others = [_parameters(s) for s in settlements if s.outcome.kind != "completed"]
+    logs = [_log_row(s) for s in settlements if s.outcome.logs]
+    with db.transaction():
+        written = 0
+        if logs:
+            db.execute_many(_RECORD_LOGS, logs)
+        if completed:
+            written += db.execute_many(
+                _COMPLETE,
+                [
+                    (s.outcome.result, s.outcome.started_at, s.outcome.finished_at, s.job.id, s.job.lease)
+                    for s in completed
+                ],
+            )
+        if others:
+            db.execute_many(_RECORD_ATTEMPT, others)
+            written += db.execute_many(_SETTLE, others)
+        return [] if written == len(settlements) else [s for s in settlements if not _stands(db, s)]
+
+
+def release(db: SqliteDatabase, jobs: Sequence[Claimed], now: int) -> None:
+    """Give back claimed jobs that were never started, as if they had not been claimed."""
+    with db.transaction():
+        db.execute_many(_RELEASE, [(job.id, job.lease) for job in jobs])
+        db.execute_many(_RELEASE_CANCELLED, [(now, job.id, job.lease) for job in jobs])
+
+
+def save_logs(db: SqliteDatabase, logs: Sequence[tuple[Claimed, Sequence[str]]]) -> None:
+    """Store the log lines that running attempts have written so far."""
+    rows = [{"id": job.id, "lease": job.lease, "number": job.attempt, "lines": "\n".join(ls)} for job, ls in logs]
+    with db.transaction():
+        db.execute_many(_RECORD_LOGS, rows)
+
+
+def save_progress(db: SqliteDatabase, progress: Sequence[tuple[Claimed, float | None, str | None]]) -> None:
+    """Store how far jobs have come; the last word may arrive after the job has been settled."""
+    with db.transaction():
+        db.execute_many(
+            "update lateshift_jobs set progress = ?, progress_message = ? where id = ? and lease = ?",
+            [(fraction, message, job.id, job.lease) for job, fraction, message in progress],
+        )
+
+
+def cancel(db: SqliteDatabase, job_id: str, now: int) -> str | None:
+    """Cancel a waiting job, or ask the worker of a running one to; returns the status found, None for no such job."""
+    with db.transaction():
+        status = reads.status(db, job_id)
+        if status in ("pending", "pending_retry"):
+            db.execute(
+                "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id",
+                {"now": now, "id": job_id},
+            )
+        elif status == "running":
+            db.execute("update lateshift_jobs set cancel_requested = 1 where id = :id", {"id": job_id})
+    return status
+
+
+def retry(db: SqliteDatabase, job_id: str, now: int) -> str | None:
+    """Make a failed or cancelled job wait again with all its attempts, or a waiting retry due now; as `cancel`."""
+    with db.transaction():
+        status = reads.status(db, job_id)
+        if status in ("failed", "cancelled"):
+            db.execute(
+                "update lateshift_jobs set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0,"
+                " finished_at = null, cancel_requested = 0, result = null where id = :id",
+                {"now": now, "id": job_id},
+            )
+        elif status == "pending_retry":
+            db.execute("update lateshift_jobs set run_at = :now where id = :id", {"now": now, "id": job_id})
+    return status
+
+
+def delete(db: SqliteDatabase, job_id: str) -> str | None:
+    """Delete a finished job with its attempts and logs; returns the status found, None for no such job."""
+    with db.transaction():
+        status = reads.status(db, job_id)
+        if status in ("completed", "failed", "cancelled"):
+            _delete(db, [job_id])
+    return status
+
+
+def prune(db: SqliteDatabase, before: int, limit: int = 1000, statuses: Collection[str] = ()) -> int:
+    """Delete up to `limit` finished jobs that ended before `before`; returns how many. Never takes a live job."""
+    with db.transaction():
+        ids: list[str] = []
+        for status in statuses or ("completed", "cancelled", "failed"):
+            rows = db.query(
+                "select id from lateshift_jobs where status = :status"
+                " and finished_at < :before"
+                " order by finished_at limit :limit",
+                {"status": status, "before": before, "limit": limit - len(ids)},
+            )
+            ids.extend(row[0] for row in rows)
+        _delete(db, ids)
+    return len(ids)
+
+
+def pause_queue(db: SqliteDatabase, name: str, now: int | None) -> bool:
+    """Pause a queue at `now`, or resume it with None; returns whether that changed anything."""
+    with db.transaction():
+        paused = bool(db.query("select 1 from lateshift_queues where name = ? and paused_at is not null", (name,)))
+        if paused == (now is not None):
+            return False
+        db.execute(
+            "insert into lateshift_queues (name, paused_at) values (:name, :now)"
+            " on conflict (name) do update set paused_at = excluded.paused_at",
+            {"name": name, "now": now},
+        )
+        return True
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    (id_, lease, name, queue, executor, priority, parameters, attempts, crashes, retries, run_at, at, options, _) = row
+    return Claimed(
+        id_, lease, name, queue, executor, priority, parameters, attempts, crashes, retries, run_at, at, options
+    )
+
+
+def _parameters(settlement: Settlement) -> dict[str, Any]:
+    job, outcome = settlement.job, settlement.outcome
+    error = outcome.error
+    return {
+        "id": job.id,
+        "lease": job.lease,
+        "kind": outcome.kind,
+        "status": outcome.status,
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+        "run_at": outcome.run_at,
+        "result": outcome.result,
+        "uncounted": int(not outcome.counts),
+        "crashed": int(outcome.crashed),
+        "error_type": error and error.type,
+        "error_message": error and error.message,
+        "error_traceback": error and error.traceback,
+    }
+
+
+def _log_row(settlement: Settlement) -> dict[str, Any]:
+    job = settlement.job
+    return {"id": job.id, "lease": job.lease, "number": job.attempt, "lines": "\n".join(settlement.outcome.logs)}
+
+
+def _stands(db: SqliteDatabase, settlement: Settlement) -> bool:
+    rows = db.query("select lease, status from lateshift_jobs where id = ?", (settlement.job.id,))
+    if not rows or rows[0][0] != settlement.job.lease:
+        return False
+    return rows[0][1] in (settlement.outcome.status, "cancelled")
+
+
+def _delete(db: SqliteDatabase, ids: Sequence[str]) -> None:
+    for table, column in (("lateshift_jobs", "id"), ("lateshift_attempts", "job_id"), ("lateshift_logs", "job_id")):
+        db.execute_many(f"delete from {table} where {column} = ?", [(i,) for i in ids])

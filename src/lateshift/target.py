@@ -1,0 +1,376 @@
+"""From a job to its callable path, and from a path to the code: the only place that imports what a name asks for.
+
+The allow-list judges the name before anything is imported, and then where each thing on the way was defined, since a
+module in the list may hold names from anywhere (`app.jobs.os.system`). Attributes are read from `__dict__`s: neither a
+module's `__getattr__` nor a metaclass can conjure one up.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, Final, Literal, NoReturn, TypeGuard, cast
+
+from lateshift.allowlist import AllowList
+from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
+from lateshift.job import ExecutorKind
+from lateshift.options import JobOptions, read_options
+from lateshift.signature import Signature
+
+DEFAULT_METHOD: Final = "handle"
+
+_importing: Final[ContextVar[str | None]] = ContextVar("lateshift_importing", default=None)
+
+Binding = Literal["function", "instance", "class"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a callable path leads to. `function` is plain; `owner` is the class that it was reached through, if any.
+
+    `failed` is the class's hook for a job that has finally failed; each call of it makes an instance of its own.
+    """
+
+    path: str
+    function: Callable[..., Any]
+    owner: type | None
+    executor: ExecutorKind
+    signature: Signature
+    options: JobOptions
+    failed: Callable[[BaseException], Any] | None = None
+    binding: Binding = "function"
+
+    def bound(self) -> Callable[..., Any]:
+        """What to call for one attempt: a method of a new instance, or the function itself."""
+        if self.binding == "function":
+            return self.function
+        holder = self.owner if self.binding == "class" else _instance(self.owner)
+        return MethodType(self.function, holder)
+
+
+def path_of(job: object, method: str | None = None) -> str:
+    """The callable path of a class, function or `@background` callable; a dotted name is taken as it is.
+
+    `method` is for classes, `handle` by default. Imports nothing. Raises InvalidJob for what has no importable name.
+    """
+    if isinstance(job, str):
+        return job.strip() if method in (None, DEFAULT_METHOD) else f"{job.strip()}.{method}"
+    if isinstance(job, type):
+        return f"{_module_name(job)}.{_qualified_name(job)}.{method or DEFAULT_METHOD}"
+    if method not in (None, DEFAULT_METHOD):
+        raise InvalidJob(f"{_name(job)} is no class, so it has no method {method!r}: leave the method out.")
+    function = _background_function(job) or job
+    if isinstance(function, FunctionType):
+        return f"{_module_name(function)}.{_qualified_name(function)}"
+    if isinstance(function, MethodType) and isinstance(function.__self__, type):
+        return path_of(function.__self__, function.__name__)
+    raise InvalidJob(f"{_name(job)} cannot be a job: {_why_not(job)}")
+
+
+def resolve(path: str, allow: AllowList) -> Target:
+    """The code behind a callable path; for a class its `handle`. Checks everything, imports only what is permitted.
+
+    Raises CallableNotAllowed, CallableNotFound, and InvalidJob or InvalidOption for a callable that cannot be a job.
+    """
+    allow.check(path)
+    return _Resolution(path, allow).target()
+
+
+def importing() -> str | None:
+    """The module that is being imported to get at a job, if this code runs because of that."""
+    return _importing.get()
+
+
+def main_name() -> str | None:
+    """The name under which other processes can import the program that was started, or None if there is none."""
+    main = sys.modules.get("__main__")
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name)
+    file = getattr(main, "__file__", None)
+    if not file:
+        return None
+    stem = str(file).replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    return stem if stem.isidentifier() else None
+
+
+# What the class itself says, past any metaclass.
+_DICT: Final = type.__dict__["__dict__"].__get__
+_MRO: Final = type.__dict__["__mro__"].__get__
+_MODULE: Final = type.__dict__["__module__"].__get__
+_QUALNAME: Final = type.__dict__["__qualname__"].__get__
+
+
+def _is_class(thing: object) -> TypeGuard[type]:
+    return issubclass(type(thing), type)
+
+
+def _is_function(thing: object) -> TypeGuard[FunctionType]:
+    return type(thing) is FunctionType
+
+
+class _Resolution:
+    """The way from one path to its target."""
+
+    def __init__(self, path: str, allow: AllowList) -> None:
+        self._path = path
+        self._allow = allow
+
+    def target(self) -> Target:
+        segments = self._path.split(".")
+        found, owner = self._walk(segments)
+        if _is_class(found):
+            owner, self._path = found, f"{self._path}.{DEFAULT_METHOD}"
+            found = self._member(owner, DEFAULT_METHOD)
+        options = read_options(found if owner is None else owner)
+        function, binding = self._function(found, owner)
+        _check_kind(function, self._path)
+        if binding == "instance":
+            _check_instantiable(owner)
+        signature = Signature.of(function, drop_self=binding != "function")
+        executor = _executor(function, options)
+        return Target(self._path, function, owner, executor, signature, options, _failed_hook(owner), binding)
+
+    def _walk(self, segments: list[str]) -> tuple[Any, type | None]:
+        """The object at the end of the path, raw, and the class it is in."""
+        position, module = _holder(self._modules(segments), segments)
+        found: Any = self._attribute(module, segments[position])
+        owner: type | None = None
+        for name in segments[position + 1 :]:
+            if not _is_class(found):
+                raise CallableNotFound(
+                    f"{self._path!r} does not exist: {_name(found)} has nothing named {name!r} to call."
+                )
+            owner, found = found, self._member(found, name)
+        return found, owner
+
+    def _modules(self, segments: list[str]) -> list[tuple[int, ModuleType]]:
+        """The modules along the path, imported, each with the position of the segment after it."""
+        modules: list[tuple[int, ModuleType]] = []
+        for position in range(1, len(segments)):
+            name = ".".join(segments[:position])
+            if modules and name not in sys.modules and not _may_contain(modules[-1][1], segments[position - 1]):
+                break
+            module = self._module(name)
+            if module is None:
+                break
+            modules.append((position, module))
+        if not modules:
+            raise CallableNotFound(
+                f"{self._path!r} was not found: there is no module {segments[0]!r}. Is its folder on the Python path "
+                "(the current folder, or PYTHONPATH)?"
+            )
+        return modules
+
+    def _module(self, name: str) -> ModuleType | None:
+        known = sys.modules.get(name)
+        if known is not None and not getattr(vars(known).get("__spec__"), "_initializing", False):
+            return known
+        token = _importing.set(name)
+        try:
+            if known is not None:
+                return importlib.import_module(name)  # another thread imports it: wait until it has all its names
+            spec = importlib.util.find_spec(name)
+            if name == main_name() and (main := _main_of(spec)) is not None:
+                return main
+            return None if spec is None else importlib.import_module(name)
+        except (Exception, SystemExit) as error:
+            raise CallableNotFound(
+                f"{self._path!r} was not found: importing {name} failed with {type(error).__name__}: {error}"
+            ) from error
+        finally:
+            _importing.reset(token)
+
+    def _attribute(self, module: ModuleType, name: str) -> Any:
+        if name not in vars(module):
+            raise CallableNotFound(f"{self._path!r} does not exist: {_nothing_like(module, name)}")
+        return self._permitted(vars(module)[name], name)
+
+    def _member(self, owner: type, name: str) -> Any:
+        for base in _MRO(owner):
+            if name in (attributes := _DICT(base)):
+                if not self._allow.covers(_origin(base)):
+                    self._refuse(f"{name} is inherited from {_origin(base)}", base)
+                return self._permitted(attributes[name], name)
+        raise CallableNotFound(f"{self._path!r} does not exist: {_nothing_like(owner, name)}")
+
+    def _permitted(self, found: Any, name: str) -> Any:
+        """What was found, if it is something that may be called or looked into, and comes from inside the list."""
+        inner = _unwrapped(found)
+        if issubclass(type(inner), ModuleType):
+            raise CallableNotAllowed(f"{self._path!r} may not run: {name} is a module that was imported there.")
+        if _is_class(inner) or _is_function(inner):
+            if not self._allow.covers(_origin(inner)):
+                self._refuse(f"{name} comes from {_origin(inner)}", inner)
+            return found
+        if callable(inner) or hasattr(type(inner), "__get__"):
+            raise CallableNotAllowed(
+                f"{self._path!r} may not run: {name} is an object of type {_origin(type(inner))}, and jobs are "
+                "functions and classes. Write a function that calls it."
+            )
+        raise CallableNotFound(f"{self._path!r} cannot be called: {name} is an object of type {_origin(type(inner))}.")
+
+    def _function(self, found: Any, owner: type | None) -> tuple[FunctionType, Binding]:
+        inner = _unwrapped(found)
+        if not _is_function(inner):
+            raise CallableNotFound(
+                f"{self._path!r} is a class. Give it another name than `handle`, or name its method."
+            )
+        if owner is None or isinstance(found, staticmethod):
+            return inner, "function"
+        return inner, "class" if isinstance(found, classmethod) else "instance"
+
+    def _refuse(self, what: str, thing: Any) -> NoReturn:
+        advice = self._allow.advice(_module_name(thing, "?"))
+        raise CallableNotAllowed(
+            f"{self._path!r} may not run: {what}, which LATESHIFT_ALLOWED ({','.join(self._allow.entries)}) does not "
+            f"cover. {advice}, or write a function of your own that calls it."
+        )
+
+
+def _holder(modules: list[tuple[int, ModuleType]], segments: list[str]) -> tuple[int, ModuleType]:
+    """Which module's attribute comes next: the longest, unless only a shorter one has something by that name."""
+    for position, module in reversed(modules):
+        found = vars(module).get(segments[position])
+        if found is not None and (position == modules[-1][0] or not isinstance(found, ModuleType)):
+            return position, module
+    return modules[-1]
+
+
+def _may_contain(package: ModuleType, name: str) -> bool:
+    """Whether a submodule may be imported: not if that would take the place of a callable of the same name."""
+    attributes = vars(package)
+    return "__path__" in attributes and isinstance(attributes.get(name), ModuleType | None)
+
+
+def _main_of(spec: ModuleSpec | None) -> ModuleType | None:
+    """The program that was started, if that is what a module is: importing it would run it a second time."""
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    same = spec is None or not spec.origin or not file or os.path.abspath(spec.origin) == os.path.abspath(file)
+    return main if same else None
+
+
+def _unwrapped(found: Any) -> Any:
+    """What is inside of staticmethod, classmethod and @background."""
+    inner = found.__func__ if isinstance(found, staticmethod | classmethod) else found
+    return _background_function(inner) or inner
+
+
+def _background_function(job: Any) -> Any:
+    attributes = getattr(job, "__dict__", {})
+    if _is_class(job) or _is_function(job) or not isinstance(attributes.get("__lateshift__"), JobOptions):
+        return None
+    return attributes.get("function")
+
+
+def _origin(thing: Any) -> str:
+    """Where a class or function was defined, as a dotted name that an allow-list can judge."""
+    return f"{_module_name(thing, '?')}.{_QUALNAME(thing) if _is_class(thing) else getattr(thing, '__qualname__', '?')}"
+
+
+def _module_name(thing: Any, unknown: str | None = None) -> str:
+    name = _MODULE(thing) if _is_class(thing) else getattr(thing, "__module__", None)
+    if name == "__main__":
+        name = main_name()
+    if isinstance(name, str):
+        return name
+    if unknown is not None:
+        return unknown
+    raise InvalidJob(
+        f"{_name(thing)} has no module that a background process could import. Define it in a file whose name is a "
+        "Python name, such as jobs.py; not in a console or notebook."
+    )
+
+
+def _qualified_name(thing: Any) -> str:
+    name: str = thing.__qualname__
+    if "<lambda>" in name:
+        raise InvalidJob("A lambda has no name that a background process could find it by: write a function with def.")
+    if "<locals>" in name:
+        raise InvalidJob(
+            f"{name} is defined inside a function, where a background process cannot find it: move it out."
+        )
+    return name
+
+
+def _why_not(job: object) -> str:
+    if isinstance(job, MethodType):
+        return "it is bound to an object, which is not stored. Pass the class, and the method's name as `method`."
+    if callable(job):
+        return f"it is an object of type {_origin(type(job))}. Write a function that calls it, and pass that."
+    return "pass a class with a `handle` method, a function, or the dotted name of either."
+
+
+def _name(thing: object) -> str:
+    return str(getattr(thing, "__qualname__", None) or repr(thing)[:80])
+
+
+def _nothing_like(holder: Any, name: str) -> str:
+    import difflib  # only an error needs it
+
+    tables = [_DICT(base) for base in _MRO(holder)] if _is_class(holder) else [vars(holder)]
+    public = {item for table in tables for item in table if not item.startswith("_")}
+    near = difflib.get_close_matches(name, sorted(public), 1)
+    where = _QUALNAME(holder) if _is_class(holder) else vars(holder).get("__name__", "the module")
+    return f"{where} has no {name!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
+
+
+def _check_kind(function: FunctionType, path: str) -> None:
+    import inspect  # 13 ms, though today dataclasses imports it as well
+
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidJob(f"{path!r} is a generator: calling it would run nothing. Return a list instead of yielding.")
+
+
+def _check_instantiable(owner: type | None) -> None:
+    import inspect
+
+    if inspect.isabstract(owner):
+        raise InvalidJob(
+            f"{_name(owner)} is abstract, and each attempt makes an instance of it: pass a concrete class."
+        )
+    try:
+        parameters = inspect.signature(cast("type", owner)).parameters.values()
+    except (TypeError, ValueError):
+        return  # C code that does not tell
+    for item in parameters:
+        if item.default is item.empty and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD):
+            raise InvalidJob(
+                f"{_name(owner)} needs {item.name!r} to be made, but each attempt makes an instance without arguments: "
+                f"give it a default, or make {item.name!r} a parameter of the method."
+            )
+
+
+def _executor(function: FunctionType, options: JobOptions) -> ExecutorKind:
+    import inspect
+
+    if options.isolation == "process":
+        return "process"
+    return "loop" if inspect.iscoroutinefunction(function) else "thread"
+
+
+def _failed_hook(owner: type | None) -> Callable[[BaseException], Any] | None:
+    """The class's `failed(error)`; no name from outside leads to it, so it may be inherited from anywhere."""
+    if owner is None or not callable(getattr(owner, "failed", None)):
+        return None
+    made = owner
+
+    def failed(error: BaseException) -> Any:
+        return cast("Any", _instance(made)).failed(error)
+
+    return failed
+
+
+def _instance(owner: Any) -> object:
+    instance = owner()
+    if owner not in _MRO(type(instance)):  # isinstance() believes an object's own __class__
+        raise InvalidJob(f"{_name(owner)}() gave {type(instance).__qualname__}, not one of its own instances.")
+    return cast("object", instance)

@@ -1,0 +1,111 @@
+"""A project in a temporary folder, its command line as real processes, and in this process for what needs none."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from lateshift import Lateshift
+from lateshift.cli import cli
+from lateshift.default import set_app
+from lateshift.host.presence import try_lock
+
+JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text(encoding="utf-8")
+
+
+class Project:
+    """A folder with `app/jobs.py`, and the command line in it. Nothing starts by itself unless `runner` is set."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = {
+            "LATESHIFT_ALLOWED": "app.jobs",
+            "LATESHIFT_IDLE_EXIT": "1",
+            "LATESHIFT_RETRY_DELAY": "0.05",
+            "LATESHIFT_SPAWN": "never",
+        }
+
+    def start(self, *arguments, **options):
+        """A command as a process of its own."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LATESHIFT_")}
+        command = [sys.executable, *options.pop("python", ()), "-m", "lateshift", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env={**environment, **self.environment, **options.pop("env", {})},
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+        )
+
+    def run(self, *arguments, code=0, **options):
+        """What a command prints, run as a process of its own to its end; checks the exit code."""
+        process = self.start(*arguments, **options)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == code, (arguments, process.returncode, out, err)
+        return out if code == 0 else err
+
+    def json(self, *arguments, **options):
+        return json.loads(self.run(*arguments, "--json", **options))
+
+    def invoke(self, *arguments, code=0):
+        """What a command prints, run in this process; checks the exit code."""
+        result = CliRunner().invoke(cli, arguments, prog_name="lateshift")
+        assert result.exit_code == code, (arguments, result.exit_code, result.stdout, result.stderr)
+        return result
+
+    def invoke_json(self, *arguments, code=0):
+        return json.loads(self.invoke(*arguments, "--json", code=code).stdout)
+
+    def enqueue(self, job, **parameters):
+        return self.invoke("enqueue", f"app.jobs.{job}", "--params", json.dumps(parameters)).stdout.strip()
+
+    def done(self, job, **parameters):
+        """The id of a job that has been run once."""
+        job_id = self.enqueue(job, **parameters)
+        CliRunner().invoke(cli, ["run", job_id])
+        return job_id
+
+    def app(self):
+        return Lateshift()
+
+    def wait_for_runner_to_end(self):
+        if not (self.folder / "storage/run").is_dir():
+            return
+        deadline = time.monotonic() + 30
+        while (lock := try_lock(self.folder / "storage/run/runner")) is None:
+            assert time.monotonic() < deadline, "a runner was left"
+            time.sleep(0.02)
+        os.close(lock)
+
+
+@pytest.fixture
+def empty(tmp_path, monkeypatch):
+    """A project without files."""
+    project = Project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    forget_project()
+    yield project
+    forget_project()
+    set_app(None)
+    project.wait_for_runner_to_end()
+
+
+@pytest.fixture
+def project(empty):
+    """A project with jobs."""
+    (empty.folder / "app").mkdir()
+    (empty.folder / "app/__init__.py").touch()
+    (empty.folder / "app/jobs.py").write_text(JOBS, encoding="utf-8")
+    return empty
+
+
+def forget_project():
+    for name in [name for name in sys.modules if name.split(".")[0] in ("app", "jobs")]:
+        del sys.modules[name]

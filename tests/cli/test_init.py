@@ -1,0 +1,59 @@
+"""`lateshift init`: what it writes, and what it leaves alone."""
+
+import pytest
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_an_empty_folder_becomes_a_project(empty):
+    """init writes settings, a package with one job, and keeps the storage out of git; the job runs."""
+    told = empty.invoke("init").stdout
+    assert set(files(empty.folder)) == {".env", ".gitignore", "app/__init__.py", "app/jobs.py"}
+    assert files(empty.folder)[".gitignore"] == "storage/\n"
+    assert "wrote  app/jobs.py" in told
+    job_id = empty.enqueue("ProcessOrder", order_id=5)
+    assert empty.invoke("run", job_id).stdout == '{"order_id":5,"processed":true}\n'
+    assert (empty.folder / "storage/lateshift.db").exists()
+
+
+def test_the_second_time_nothing_changes(empty):
+    """init never overwrites; it says what it kept."""
+    empty.invoke("init")
+    before = files(empty.folder)
+    told = empty.invoke("init").stdout
+    assert files(empty.folder) == before
+    assert told.count("kept") == 4
+
+
+@pytest.mark.parametrize("present", ["*.pyc", "*.pyc\n"])
+def test_a_gitignore_gets_one_line_more(empty, present):
+    """What a .gitignore says already stays."""
+    (empty.folder / ".gitignore").write_text(present)
+    empty.invoke("init")
+    assert files(empty.folder)[".gitignore"] == "*.pyc\nstorage/\n"
+
+
+def test_a_program_named_app_is_not_hidden(empty, monkeypatch):
+    """Beside an app.py the jobs go to jobs.py, since a package `app` would hide the program from Python."""
+    (empty.folder / "app.py").write_text("print('my program')\n")
+    monkeypatch.delenv("LATESHIFT_ALLOWED")
+    told = empty.invoke("init").stdout
+    assert not (empty.folder / "app").exists()
+    assert "lateshift enqueue jobs.ProcessOrder" in told
+    job_id = empty.invoke("enqueue", "jobs.ProcessOrder", "--params", '{"order_id": 1}').stdout.strip()
+    empty.invoke("run", job_id)
+
+
+def test_what_is_kept_changes_the_advice(empty):
+    """With a .env or jobs of one's own, init says what to add before the command works."""
+    (empty.folder / ".env").write_text("SECRET=1\n")
+    assert "Add `LATESHIFT_ALLOWED=app.jobs` to .env" in empty.invoke("init").stdout
+    (empty.folder / "app/jobs.py").write_text("def mine(): ...\n")
+    assert "jobs.py has jobs of its own" in empty.invoke("init").stdout
+    assert files(empty.folder)[".env"] == "SECRET=1\n"

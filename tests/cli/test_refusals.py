@@ -1,0 +1,137 @@
+"""A refused command prints one line on standard error, with what to do, and ends with a documented code."""
+
+import sqlite3
+import sys
+
+import pytest
+
+from lateshift.cli import base
+
+
+def refusal(project, *arguments, code=2):
+    result = project.invoke(*arguments, code=code)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["frobnicate"], "No such command"),
+        (["list", "--frob"], "--frob"),
+        (["status"], "Missing argument"),
+        (["list", "--status", "lost"], "pending_retry"),
+        (["list", "--limit", "0"], "--limit"),
+        (["enqueue", "app.jobs.quick", "--priority", "high"], "'high'"),
+        (["enqueue", "app.jobs.quick", "--priority", "11"], "11"),
+        (["enqueue", "app.jobs.quick", "--delay", "-1"], "-1"),
+        (["enqueue", "app.jobs.quick", "--delay", "nan"], "nan"),
+        (["enqueue", "app.jobs.quick", "--queue", ""], "queue"),
+        (["enqueue", "app.jobs.quick", "--params", "{"], "--params is not JSON"),
+        (["enqueue", "app.jobs.quick", "--params", "[1]"], "--params must be a JSON object"),
+        (["enqueue", "app.jobs.quick", "--params", '{"x": "\udcff"}'], "--params is not JSON"),
+        (["enqueue", "app.jobs.quick", "--params", '{"x": 1}'], "x"),
+        (["enqueue", "app.jobs.ProcessOrder"], "order_id"),
+        (["enqueue", "app.jobs.ProcessOrder", "--method", "_private"], "_private"),
+        (["enqueue", "app.jobs.missing"], "missing"),
+        (["enqueue", "os.system"], "LATESHIFT_ALLOWED"),
+        (["work", "--max-memory", "lots"], "500M"),
+        (["work", "--processes", "0"], "--processes"),
+        (["work", "--queues", "a,,b"], "queue"),
+        (["completion", "tcsh"], "bash"),
+        (["demo", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_wrong_usage_ends_with_2(project, arguments, words):
+    """What cannot be done as written is refused before anything happens."""
+    assert words in refusal(project, *arguments)
+
+
+def test_bad_settings_end_with_2(project, monkeypatch):
+    """A setting that is unknown is refused, naming the nearest."""
+    project.invoke("migrate")
+    monkeypatch.setenv("LATESHIFT_RETRY_DELEY", "3")
+    assert "LATESHIFT_RETRY_DELAY" in refusal(project, "list")
+
+
+def test_following_and_json_exclude_each_other(project):
+    """An endless JSON array is no JSON."""
+    assert "--follow" in refusal(project, "logs", "-f", "--json")
+
+
+@pytest.mark.parametrize("command", ["status", "show", "explain", "wait", "run", "logs"])
+def test_an_unknown_job_ends_with_3(project, command):
+    """Every command that takes an id says that there is no such job."""
+    project.invoke("migrate")
+    assert "'nope'" in refusal(project, command, "nope", code=3)
+
+
+def test_no_database_ends_with_5(empty):
+    """In a folder without a database a reading command says so, and makes none."""
+    for arguments in (["list"], ["status", "x"], ["queues"], ["workers"], ["prune"], ["cancel", "x"]):
+        assert "There is no database at" in refusal(empty, *arguments, code=5)
+    assert not (empty.folder / "storage").exists()
+
+
+def test_a_damaged_database_ends_with_5(project):
+    """A file that is no database is told from one that is not there."""
+    (project.folder / "storage").mkdir()
+    (project.folder / "storage/lateshift.db").write_bytes(b"no database at all " * 100)
+    for arguments in (["list"], ["enqueue", "app.jobs.quick"], ["work"], ["migrate", "--plan"]):
+        assert "damaged" in refusal(project, *arguments, code=5)
+
+
+def test_a_newer_database_ends_with_5(project):
+    """The database of a newer Lateshift is left alone."""
+    project.invoke("migrate")
+    connection = sqlite3.connect(project.folder / "storage/lateshift.db")
+    with connection:
+        connection.execute("update lateshift_meta set value = 99 where name = 'schema'")
+    connection.close()
+    for arguments in (["list"], ["work"], ["migrate"], ["migrate", "--plan"]):
+        assert "schema 99" in refusal(project, *arguments, code=5)
+
+
+def test_a_folder_that_cannot_be_made_ends_with_5(project):
+    """A database that cannot be made is refused with its path."""
+    (project.folder / "storage").touch()
+    assert "storage" in refusal(project, "migrate", code=5)
+    assert "storage" in refusal(project, "enqueue", "app.jobs.quick", code=5)
+
+
+def test_a_runner_that_cannot_be_started_leaves_the_job(project, monkeypatch):
+    """The id is printed, since the job is stored; the error says how it gets run; the exit code is 1."""
+    monkeypatch.setenv("LATESHIFT_SPAWN", "auto")
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    result = project.invoke("enqueue", "app.jobs.quick", code=1)
+    assert "lateshift work" in result.stderr
+    assert project.invoke("status", result.stdout.strip()).stdout.startswith("pending ")
+
+
+def test_what_is_not_foreseen_is_one_line_too(project, monkeypatch):
+    """An unexpected exception becomes one line that tells how to see more; --traceback shows it."""
+
+    def break_down(*_, **__):
+        raise KeyError("surprise")
+
+    project.invoke("migrate")
+    monkeypatch.setattr(base.Lateshift, "list_jobs", break_down)
+    assert "KeyError: 'surprise'. `lateshift --traceback" in refusal(project, "list", code=1)
+    told = project.invoke("--traceback", "list", code=1).stderr
+    assert "Traceback (most recent call last)" in told
+    assert "break_down" in told
+
+
+def test_help_documents_the_exit_codes(project):
+    """Each exit code is in `lateshift --help`."""
+    told = project.invoke("--help").stdout
+    lines = {line.split()[0] for line in told.partition("Exit codes:")[2].splitlines() if line.strip()}
+    assert {str(int(code)) for code in base.Code} <= lines
+
+
+def test_version(project):
+    """`lateshift --version` names the installed version."""
+    assert project.invoke("--version").stdout.startswith("lateshift 0.")

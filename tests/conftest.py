@@ -1,0 +1,12 @@
+"""What all tests share: no settings of whoever runs them."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_settings(monkeypatch):
+    for name in [*os.environ]:
+        if name.startswith("LATESHIFT_") and not name.startswith("LATESHIFT_TEST_"):
+            monkeypatch.delenv(name)

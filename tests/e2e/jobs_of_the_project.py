@@ -1,0 +1,214 @@
+"""The jobs of the tests' project: each does one thing that a job may do, good or bad."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lateshift import Cancel, Retry, Snooze, background, current_job
+
+JOURNAL = Path("journal")
+
+
+def write(line: str, name: str = "journal") -> None:
+    """One line to a journal outside the database, whole even among processes."""
+    handle = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, f"{line}\n".encode())
+    os.close(handle)
+
+
+class ProcessOrder:
+    """The example of the README."""
+
+    def handle(self, order_id: int) -> str:
+        write(f"order {order_id}")
+        return f"order {order_id} processed"
+
+
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+async def add_later(a: int, b: int = 0) -> int:
+    await asyncio.sleep(0.01)
+    return a + b
+
+
+class AsyncOrder:
+    async def handle(self, order_id: int) -> int:
+        await asyncio.sleep(0)
+        return order_id
+
+
+def fail(message: str = "on purpose") -> None:
+    raise ValueError(message)
+
+
+class FailTwice:
+    retry_delay = 0.05
+
+    def handle(self) -> int:
+        attempt = current_job().attempt
+        if attempt < 3:
+            raise RuntimeError(f"attempt {attempt}")
+        return attempt
+
+
+class Hooked:
+    max_retries = 1
+    retry_delay = 0.05
+
+    def handle(self) -> None:
+        raise LookupError("nothing there")
+
+    def failed(self, error: BaseException) -> None:
+        write(f"failed: {error!r}")
+
+
+def ask_retry() -> int:
+    if current_job().attempt == 1:
+        raise Retry("once more", delay=0.05)
+    return current_job().attempt
+
+
+def snooze_once() -> int:
+    if not Path("snoozed").exists():
+        Path("snoozed").touch()
+        raise Snooze(0.05)
+    return current_job().attempt
+
+
+def cancel_itself() -> None:
+    raise Cancel("no need")
+
+
+def wait_for_file(name: str, seconds: float = 30.0) -> str:
+    """Run until the file is there; the journal tells that it began."""
+    write(f"began {name} {os.getpid()}")
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if Path(name).exists():
+            return name
+        if current_job().cancelled:
+            write(f"saw cancel {name}")
+            return "stopped early"
+        time.sleep(0.01)
+    raise TimeoutError(name)
+
+
+async def wait_async(name: str) -> None:
+    write(f"began {name}")
+    try:
+        while not Path(name).exists():
+            await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        write(f"cancelled {name}")
+        raise
+
+
+@background(isolation="process")
+def wait_isolated(name: str) -> int:
+    write(f"began {name} {os.getpid()}")
+    while not Path(name).exists():
+        time.sleep(0.01)
+    return os.getpid()
+
+
+@background(isolation="process")
+def isolated_add(a: int, b: int) -> int:
+    print("printed by the job")
+    logging.getLogger("app").warning("adding %s and %s", a, b)
+    current_job().progress(0.5, "half")
+    return a + b
+
+
+@background(isolation="process")
+def isolated_with_child(name: str) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    write(f"child {child.pid}")
+    while not Path(name).exists():
+        time.sleep(0.01)
+
+
+@background(isolation="process")
+def isolated_busy_in_c() -> None:
+    write(f"began busy {os.getpid()}")
+    ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the GIL, so that no other thread of this process runs
+
+
+@background(isolation="process")
+def isolated_crash() -> None:
+    ctypes.string_at(0)
+
+
+def loop_for_ever() -> None:
+    write(f"began loop {os.getpid()}")
+    while True:
+        time.sleep(0.001)
+
+
+def sleep_in_c(seconds: float) -> None:
+    write(f"began sleep {os.getpid()}")
+    time.sleep(seconds)
+
+
+def exit_hard() -> None:
+    write("exit_hard")
+    os._exit(3)
+
+
+def system_exit() -> None:
+    raise SystemExit(5)
+
+
+def keyboard_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def print_binary() -> None:
+    sys.stdout.flush()
+    os.write(1, bytes(range(256)))
+
+
+def fork_away() -> str:
+    pid = os.fork()
+    if pid == 0:
+        return "the child"
+    os.waitpid(pid, 0)
+    return "the parent"
+
+
+def talk(lines: int = 3) -> None:
+    for number in range(lines):
+        logging.getLogger("app.jobs").info("line %d", number)
+
+
+def progress(name: str) -> None:
+    current_job().progress(0.25, "a quarter")
+    while not Path(name).exists():
+        time.sleep(0.01)
+
+
+def note(label: str) -> None:
+    write(label)
+
+
+def huge() -> str:
+    return "x" * (2 * 1024 * 1024)
+
+
+def not_json() -> object:
+    return object()
+
+
+async def many(number: int) -> int:
+    write(f"in {number}", "concurrency")
+    await asyncio.sleep(0.5)
+    write(f"out {number}", "concurrency")
+    return number

@@ -1,0 +1,139 @@
+"""A project in a temporary folder, and real processes that work on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lateshift import Job, Lateshift
+from lateshift.host.fleet import host_name, is_alive
+from lateshift.storage import reads
+
+JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text()
+
+
+def until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
+    """Wait until `condition` gives something true, and return that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds} s: {what or condition}")
+
+
+class Project:
+    """A folder with `app/jobs.py`, its settings, and what the tests start in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings: dict[str, Any] = {
+            "allowed": ["app"],
+            "database_url": f"sqlite:///{folder}/storage/lateshift.db",
+            "storage_dir": folder / "storage",
+            "idle_exit": 0.5,
+            "retry_delay": 0.05,
+            "spawn": "never",
+            "log_level": "DEBUG",
+        }
+        self._workers: list[WorkerProcess] = []
+
+    def app(self, **settings: Any) -> Lateshift:
+        """An application object of this project; by default it starts no runner."""
+        return Lateshift(**{**self.settings, **settings})
+
+    def worker(self, **config: Any) -> WorkerProcess:
+        """Start a worker process and wait until it has registered."""
+        worker = WorkerProcess(self, config)
+        self._workers.append(worker)
+        return worker
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What a process of this project needs to see."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("LATESHIFT_")}
+        ours = {
+            "LATESHIFT_ALLOWED": "app",
+            "LATESHIFT_DATABASE_URL": self.settings["database_url"],
+            "LATESHIFT_STORAGE_DIR": str(self.settings["storage_dir"]),
+            "LATESHIFT_IDLE_EXIT": "0.5",
+            "LATESHIFT_RETRY_DELAY": "0.05",
+            "LATESHIFT_LOG_LEVEL": "DEBUG",
+            "PYTHONPATH": str(self.folder),
+        }
+        return {**inherited, **ours, **more}
+
+    def journal(self, name: str = "journal") -> list[str]:
+        """The lines that jobs wrote into a file of the project."""
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def logs(self, kind: str = "background-jobs-2") -> str:
+        """What stands in the log files of today."""
+        return "".join(path.read_text() for path in sorted((self.folder / "storage/logs").glob(f"{kind}*.log")))
+
+    def close(self) -> None:
+        """End what is left, by the process ids that were started."""
+        for worker in self._workers:
+            worker.kill()
+        app = self.app()
+        now = app.database.now()
+        until(
+            lambda: not any(w.kind == "runner" and is_alive(w, now) for w in reads.workers(app.database)),
+            what="the runner to end",
+        )
+        app.close()
+
+
+class WorkerProcess:
+    """A worker process as a supervisor starts it."""
+
+    def __init__(self, project: Project, config: dict[str, Any]) -> None:
+        self.id = f"{host_name()}-{secrets.token_hex(4)}"
+        self.project = project
+        environment = config.pop("env", {})
+        told = {"worker": self.id, "folder": str(project.folder / "storage/run"), "grace": 5.0, **config}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lateshift.runtime.process", "worker"],
+            stdin=subprocess.PIPE,
+            env=project.environment(_LATESHIFT_PROCESS=json.dumps(told), **environment),
+            cwd=project.folder,
+        )
+        app = project.app()
+        until(
+            lambda: any(w.id == self.id for w in reads.workers(app.database)) or self.process.poll() is not None,
+            what="the worker to register",
+        )
+        app.close()
+
+    def say(self, word: str) -> None:
+        """Tell it what a supervisor would."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n".encode())
+        self.process.stdin.flush()
+
+    def ended(self, seconds: float = 20.0) -> int:
+        """Wait for its end; its exit code."""
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """End it hard, if it is still there."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        with contextlib.suppress(OSError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+
+
+def finished(app: Lateshift, job_id: str, seconds: float = 20.0) -> Job:
+    """Wait for a job's end and return it."""
+    return app.wait_for_job(job_id, seconds)

@@ -1,0 +1,214 @@
+"""What a program can ask of Lateshift, on a real database with nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import lateshift
+from lateshift import BackgroundJob, Call, background, default, errors
+from lateshift.enqueuing import new_id
+
+
+class Order(BackgroundJob):
+    priority = 7
+    queue = "orders"
+
+    def handle(self, order_id: int, note: str = "") -> int:
+        return order_id
+
+
+@background(queue="mail", max_retries=1)
+class Mail:
+    def handle(self, to: str) -> None: ...
+
+
+@background
+async def ping(host: str, times: int = 1) -> None: ...
+
+
+@pytest.fixture
+def app(tmp_path):
+    """A default application object on an empty database; its runner is never started."""
+    app = lateshift.Lateshift(
+        allowed=[__name__, "app"],
+        database_url=f"sqlite:///{tmp_path}/lateshift.db",
+        storage_dir=tmp_path,
+        spawn="never",
+    )
+    before = default.set_app(app)
+    yield app
+    default.set_app(before)
+    app.close()
+
+
+def test_a_job_reads_as_it_was_enqueued(app):
+    """The id leads to the job with everything that was asked for, times aware and in UTC."""
+    before = datetime.now(UTC)
+    job_id = lateshift.run_background_job(Order, "handle", {"order_id": 123}, priority=5, delay=60)
+    job = lateshift.get_job(job_id)
+    assert (job.id, job.name, job.queue, job.priority) == (job_id, f"{__name__}.Order.handle", "orders", 5)
+    assert (job.status, job.parameters, job.attempts, job.max_attempts) == ("pending", {"order_id": 123}, 0, 4)
+    assert before <= job.enqueued_at <= datetime.now(UTC)
+    assert job.run_at - job.enqueued_at == timedelta(seconds=60)
+    assert not job.finished
+
+
+def test_class_attributes_and_decorators_choose_the_defaults(app):
+    """A class's own queue, priority and retries hold where a call leaves them out."""
+    jobs = [lateshift.get_job(job_id) for job_id in (Order.enqueue(1), Mail.enqueue(to="a"), ping.enqueue("h"))]
+    assert [(job.queue, job.priority, job.max_attempts) for job in jobs] == [
+        ("orders", 7, 4),
+        ("mail", 1, 2),
+        ("default", 1, 4),
+    ]
+    assert jobs[2].parameters == {"host": "h"}
+
+
+def test_options_change_one_call(app):
+    """`.options(...)` holds for the calls made through it; an unknown option is refused by name."""
+    later = Order.options(delay=timedelta(minutes=1), priority=1, queue="slow", max_retries=0)
+    job = lateshift.get_job(later.enqueue(5, note="x"))
+    assert (job.queue, job.priority, job.max_attempts, job.parameters) == ("slow", 1, 1, {"order_id": 5, "note": "x"})
+    with pytest.raises(errors.InvalidOption, match="'dealy'"):
+        Order.options(dealy=1)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((), {}, "order_id"),
+        (("x",), {}, "order_id"),
+        ((1, "a", 3), {}, "3 were given"),
+        ((1,), {"order_id": 2}, "by position and by name"),
+        ((1,), {"colour": "red"}, "colour"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_enqueuing(app, args, kwargs, message):
+    """What the type checker would have said, said at run time, naming the parameter; nothing is stored."""
+    with pytest.raises(errors.InvalidParameters, match=message):
+        Order.enqueue(*args, **kwargs)
+    assert lateshift.list_jobs() == []
+
+
+def test_a_decorated_callable_can_still_be_called(app):
+    """The decorator takes nothing away."""
+    assert Order().handle(3) == 3
+    assert isinstance(Mail(), Mail)
+    assert asyncio.run(ping("h")) is None
+
+
+def test_many_are_stored_together_or_not_at_all(app):
+    """One bad call among many stores none of them."""
+    ids = lateshift.enqueue_many(Order.call(number) for number in range(5))
+    assert len(set(ids)) == 5
+    assert ids == [job.id for job in reversed(lateshift.list_jobs())]
+    with pytest.raises(errors.InvalidJob):
+        lateshift.enqueue_many([Order.call(1), Call(Order, parameters={"order_id": "one"})])
+    assert len(lateshift.list_jobs()) == 5
+    assert lateshift.enqueue_many([]) == []
+
+
+def test_the_async_twins_do_the_same(app):
+    """Enqueue, read, list, wait, cancel and retry from a coroutine."""
+
+    async def use() -> None:
+        job_id = await lateshift.arun_background_job(Order, parameters={"order_id": 1}, delay=60)
+        assert (await lateshift.aget_job(job_id)).status == "pending"
+        other = await Mail.aenqueue(to="a")
+        assert {job.id for job in await lateshift.alist_jobs()} == {job_id, other}
+        await lateshift.acancel_job(job_id)
+        assert (await lateshift.await_for_job(job_id, timeout=1)).status == "cancelled"
+        await lateshift.aretry_job(job_id)
+        assert (await lateshift.aget_job(job_id)).status == "pending_retry"
+        assert len(await lateshift.aenqueue_many([Order.call(1), Order.call(2)])) == 2
+
+    asyncio.run(use())
+
+
+def test_the_short_way_to_a_status(app):
+    """`cache.get` knows jobs by the Laravel runner's key, and nothing else."""
+    job_id = Order.enqueue(9)
+    found = lateshift.cache.get(f"background_job:{job_id}")
+    assert (found["status"], found["parameters"]) == ("pending", {"order_id": 9})
+    assert lateshift.cache.get("background_job:unknown") is None
+    assert lateshift.cache.get(job_id) is None
+
+
+def test_jobs_are_listed_by_status_queue_and_name(app):
+    """Newest first, page by page."""
+    ids = [Order.enqueue(number) for number in range(3)] + [Mail.enqueue(to="a")]
+    lateshift.cancel_job(ids[0])
+    assert [job.id for job in lateshift.list_jobs()] == ids[::-1]
+    assert [job.id for job in lateshift.list_jobs(status="cancelled")] == [ids[0]]
+    assert [job.id for job in lateshift.list_jobs(queue="mail")] == [ids[3]]
+    assert [job.id for job in lateshift.list_jobs(name="Order")] == ids[2::-1]
+    assert [job.id for job in lateshift.list_jobs(limit=2, before=ids[3])] == ids[2:0:-1]
+    with pytest.raises(errors.InvalidOption, match="status"):
+        lateshift.list_jobs(status="done")
+
+
+def test_waiting_ends_in_time(app):
+    """WaitTimeout tells the job's status; the job goes on."""
+    job_id = Order.enqueue(1)
+    with pytest.raises(lateshift.WaitTimeout, match=r"pending after 0\.05 s") as caught:
+        lateshift.wait_for_job(job_id, timeout=0.05)
+    assert (caught.value.job_id, caught.value.status) == (job_id, "pending")
+
+
+def test_actions_that_the_status_does_not_allow_say_so(app):
+    """Cancel what is finished, retry what runs or waits, delete what is unfinished: refused, with what to do."""
+    job_id = Order.enqueue(1)
+    with pytest.raises(errors.JobStateError, match="wait for it, or cancel it"):
+        lateshift.retry_job(job_id)
+    with pytest.raises(errors.JobStateError, match="cancel it first"):
+        lateshift.delete_job(job_id)
+    lateshift.cancel_job(job_id)
+    with pytest.raises(errors.JobStateError, match="cancelled already"):
+        lateshift.cancel_job(job_id)
+    lateshift.delete_job(job_id)
+    for action in (lateshift.get_job, lateshift.cancel_job, lateshift.retry_job, lateshift.delete_job):
+        with pytest.raises(lateshift.JobNotFound):
+            action(job_id)
+
+
+def test_a_job_in_the_callers_own_transaction_commits_and_vanishes_with_it(app):
+    """`connection=` inserts and does nothing else: the job exists when, and only when, the caller commits."""
+    with contextlib.closing(sqlite3.connect(app.database.path)) as connection:
+        kept = lateshift.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        assert app.list_jobs() == []
+        connection.commit()
+        assert app.get_job(kept).status == "pending"
+        lateshift.run_background_job(Order, parameters={"order_id": 2}, connection=connection)
+        connection.rollback()
+    assert [job.id for job in app.list_jobs()] == [kept]
+    with pytest.raises(errors.InvalidOption, match=r"sqlite3\.Connection"):
+        lateshift.run_background_job(Order, parameters={"order_id": 1}, connection="db")
+
+
+def test_outside_of_a_job_there_is_no_current_job():
+    """`current_job()` says where it may be called."""
+    with pytest.raises(errors.NotInsideJob, match="where no job runs"):
+        lateshift.current_job()
+
+
+def test_ids_are_unique_and_sort_by_time():
+    """Ids are version 7 UUIDs: later ones sort later, and many of one microsecond differ."""
+    now = 1_700_000_000_000_000
+    assert len({new_id(now) for _ in range(1000)}) == 1000
+    ids = [new_id(now + step * 1000) for step in range(1000)]
+    assert ids == sorted(ids)
+    assert all(job_id[14] == "7" and job_id[19] in "89ab" and len(job_id) == 36 for job_id in ids)
+
+
+def test_pruning_takes_old_finished_jobs_only(app):
+    """Jobs that wait stay, however old."""
+    old, waiting = Order.enqueue(1), Order.enqueue(2)
+    lateshift.cancel_job(old)
+    assert app.prune(older_than=timedelta(hours=1)) == 0
+    assert app.prune(older_than=0) == 1
+    assert [job.id for job in app.list_jobs()] == [waiting]

@@ -1,0 +1,161 @@
+"""With no worker running, an enqueued job starts by itself: one runner, detached, gone when idle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from project import finished, until
+
+from lateshift import errors
+from lateshift.storage import reads
+
+SCRIPT = """\
+# orders.py
+from lateshift import configure, run_background_job, wait_for_job
+
+configure(allowed=["orders"])
+
+
+class ProcessOrder:
+    def handle(self, order_id: int) -> str:
+        return f"order {order_id} processed"
+
+
+if __name__ == "__main__":
+    job_id = run_background_job(ProcessOrder, "handle", {"order_id": 123}, priority=5)
+    print(wait_for_job(job_id, timeout=20).result)
+"""
+
+
+def runners(app) -> list[reads.WorkerRow]:
+    return [worker for worker in reads.workers(app.database) if worker.kind == "runner"]
+
+
+def test_an_enqueued_job_starts_by_itself_and_the_runner_goes_when_idle(project):
+    """No worker runs, the job is enqueued, it completes; the runner leaves no process and no zombie behind."""
+    app = project.app(spawn="auto")
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    job_id = app.run_background_job("app.jobs.ProcessOrder", parameters={"order_id": 1})
+    assert finished(app, job_id).result == "order 1 processed"
+    runner = runners(app)[0]
+    assert psutil.Process(runner.pid).parent().ppid() == 1
+    until(lambda: not runners(app), what="the idle runner to sign off")
+    until(lambda: not psutil.pid_exists(runner.pid))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+def test_a_runner_stays_for_delayed_jobs_and_retries(project):
+    """It is idle only when nothing waits: a job due after the idle time still runs."""
+    app = project.app(spawn="auto", idle_exit=0.2)
+    delayed = app.run_background_job("app.jobs.add", parameters={"a": 1}, delay=1.0)
+    failing = app.run_background_job("app.jobs.fail", retry_delay=0.8, max_retries=1)
+    assert finished(app, delayed).status == "completed"
+    assert finished(app, failing).attempts == 2
+
+
+def test_fifty_processes_start_one_runner(project):
+    """Fifty processes enqueue at once: one runner serves them all."""
+    code = (
+        "import lateshift, sys\n"
+        "sys.stdin.readline()\n"
+        "lateshift.run_background_job('app.jobs.note', parameters={'label': sys.argv[1]})\n"
+    )
+    crowd = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(number)],
+            stdin=subprocess.PIPE,
+            env=project.environment(LATESHIFT_IDLE_EXIT="3"),
+            cwd=project.folder,
+        )
+        for number in range(50)
+    ]
+    for process in crowd:
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+    assert [process.wait(60) for process in crowd] == [0] * 50
+    until(lambda: len(project.journal()) == 50)
+    assert sorted(project.journal(), key=int) == [str(number) for number in range(50)]
+    started = [line for line in project.logs().splitlines() if "worker started" in line]
+    assert len(started) == 1, started
+
+
+def test_nothing_is_spawned_while_a_worker_lives(project):
+    """A living worker is enough; one that serves other queues only is not."""
+    app = project.app(spawn="auto")
+    project.worker()
+    assert finished(app, app.run_background_job("app.jobs.add", parameters={"a": 1})).status == "completed"
+    assert not runners(app)
+
+
+def test_a_killed_runner_is_replaced_by_the_next_enqueue(project):
+    """kill -9 of the runner's processes loses nothing: the next enqueue starts a new one, which takes the job back."""
+    app = project.app(spawn="auto", idle_exit=2.0)
+    first = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    until(project.journal)
+    runner = psutil.Process(runners(app)[0].pid)
+    for process in (runner.parent(), runner):
+        process.send_signal(signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(runner.pid))
+    time.sleep(2.1)  # another runner is started once in two seconds
+    second = app.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert finished(app, second).status == "completed"
+    (project.folder / "go").touch()
+    job = finished(app, first)
+    assert (job.status, job.crashes, job.attempts) == ("completed", 1, 1)
+
+
+def test_the_runner_replaces_its_worker_when_a_job_kills_it(project):
+    """A job that ends its process is tried three times and then failed; its neighbours are done."""
+    app = project.app(spawn="auto")
+    killer = app.run_background_job("app.jobs.exit_hard")
+    neighbour = app.run_background_job("app.jobs.add", parameters={"a": 1})
+    job = finished(app, killer, 30)
+    assert (job.status, job.crashes, job.attempts) == ("failed", 3, 0)
+    assert "died" in job.error.message
+    assert finished(app, neighbour).status == "completed"
+    assert project.journal() == ["exit_hard"] * 3
+
+
+def test_a_job_in_a_script_that_is_run_directly(project):
+    """`python orders.py` works: the runner imports it as `orders`, without running it a second time."""
+    (project.folder / "orders.py").write_text(SCRIPT)
+    environment = project.environment()
+    for name in ("LATESHIFT_ALLOWED", "PYTHONPATH"):
+        del environment[name]
+    done = subprocess.run(
+        [sys.executable, "orders.py"], cwd=project.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("order 123 processed\n", "")
+
+
+def test_a_script_without_a_guard_does_not_enqueue_for_ever(project):
+    """Importing the script to run its job would enqueue again: that is refused, and the job says so."""
+    (project.folder / "orders.py").write_text(SCRIPT.replace('if __name__ == "__main__":', "if True:"))
+    environment = project.environment()
+    for name in ("LATESHIFT_ALLOWED", "PYTHONPATH"):
+        del environment[name]
+    subprocess.run([sys.executable, "orders.py"], cwd=project.folder, env=environment, capture_output=True, check=False)
+    app = project.app()
+    job = app.list_jobs()[0]
+    assert (job.status, len(app.list_jobs())) == ("failed", 1)
+    assert '__name__ == "__main__"' in job.error.message
+
+
+def test_a_spawn_that_fails_leaves_the_job_stored(project, monkeypatch):
+    """The error names the job and the remedy; the job is there for the next worker."""
+    app = project.app(spawn="auto")
+    monkeypatch.setattr(sys, "executable", str(project.folder / "no-python"))
+    monkeypatch.setattr(sys, "prefix", str(project.folder))
+    with pytest.raises(errors.SpawnError, match="lateshift work") as caught:
+        app.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert app.get_job(caught.value.job_id).status == "pending"
+    monkeypatch.undo()
+    os.chdir(project.folder)
+    project.worker()
+    assert finished(app, caught.value.job_id).status == "completed"

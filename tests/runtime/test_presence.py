@@ -1,0 +1,193 @@
+"""A worker's lock and marks: what others see of it while it lives, when it has gone, and when it was killed."""
+
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from lateshift.host.presence import Presence, forget, is_alive, started_jobs, try_lock
+
+if sys.platform == "win32":
+    pytest.skip("these tests fork, kill and look at file modes", allow_module_level=True)
+
+WORKER = """
+import os, sys, time
+from lateshift.host.presence import Presence
+presence = Presence(sys.argv[1], "w")
+presence.acquire()
+presence.mark(0, "first")
+presence.mark(1, "second")
+presence.mark(511, "last")
+presence.clear(1)
+"""
+WAIT = "print('ready', flush=True); sys.stdin.read()"
+
+
+def start(folder: Path, then: str = WAIT) -> subprocess.Popen[str]:
+    """A worker process that has acquired its presence."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER + then, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("ready")
+    return process
+
+
+def test_a_worker_is_alive_from_acquire_to_release(tmp_path):
+    """A worker that nobody knows gives None, a living one True, also within its own process; a released one None."""
+    presence = Presence(tmp_path / "storage/run", "host.example-1-ab")
+    assert is_alive(presence.folder, presence.worker_id) is None
+    presence.acquire()
+    assert is_alive(presence.folder, presence.worker_id) is True
+    assert started_jobs(presence.folder, presence.worker_id) == frozenset()
+    presence.release()
+    assert is_alive(presence.folder, presence.worker_id) is None
+    assert started_jobs(presence.folder, presence.worker_id) is None
+    assert list(presence.folder.iterdir()) == []
+
+
+def test_a_killed_worker_is_dead_at_once_and_leaves_what_it_was_executing(tmp_path):
+    """After kill -9 the lock is free, and the marks are as the process last wrote them."""
+    with start(tmp_path) as worker:
+        assert is_alive(tmp_path, "w") is True
+        worker.kill()
+        worker.wait()
+    assert is_alive(tmp_path, "w") is False
+    assert started_jobs(tmp_path, "w") == {"first", "last"}
+    forget(tmp_path, "w")
+    assert is_alive(tmp_path, "w") is None
+    assert started_jobs(tmp_path, "w") is None
+    forget(tmp_path, "w")
+
+
+@pytest.mark.parametrize(
+    "start_child",
+    [
+        "if os.fork() == 0:\n    print('ready', os.getpid(), flush=True); os.close(1); time.sleep(600)\n",
+        "import subprocess\nchild = subprocess.Popen(['sleep', '600'], close_fds=False, stdout=2).pid\n"
+        "print('ready', child, flush=True)\n",
+    ],
+    ids=["forked", "started"],
+)
+def test_what_a_job_has_started_does_not_keep_a_dead_worker_alive(tmp_path, start_child):
+    """A child that outlives the worker has no share in its lock."""
+    command = [sys.executable, "-c", f"{WORKER}{start_child}sys.stdin.read()", str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        child = int(worker.stdout.readline().split()[1])
+        try:
+            assert is_alive(tmp_path, "w") is True
+            worker.kill()
+            worker.wait()
+            os.kill(child, 0)
+            assert is_alive(tmp_path, "w") is False
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_the_end_of_a_forked_child_does_not_release_its_parents_lock(tmp_path):
+    """The child closes what it inherited; the worker goes on being alive, and its marks go on being seen."""
+    then = "if os.fork() == 0:\n    presence.mark(2, 'child'); os._exit(0)\nos.wait(); presence.mark(3, 'third')\n"
+    with start(tmp_path, then + WAIT) as worker:
+        assert is_alive(tmp_path, "w") is True
+        assert started_jobs(tmp_path, "w") == {"first", "third", "last"}
+        worker.kill()
+
+
+def test_two_that_ask_at_once_do_not_take_one_another_for_the_worker(tmp_path):
+    """Whoever looks at a dead worker's lock holds it for a moment, and that must not look like life."""
+    (tmp_path / "w.lock").touch()
+    with (tmp_path / "w.lock").open() as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert is_alive(tmp_path, "w") is False
+
+
+def test_a_name_is_never_visible_without_its_lock(tmp_path):
+    """While a worker comes and goes, another one sees it alive or not at all, but never dead."""
+    seen, done = set(), threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            seen.add(is_alive(tmp_path, "w"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(200):
+        presence = Presence(tmp_path, "w", slots=1)
+        presence.acquire()
+        presence.release()
+    done.set()
+    thread.join()
+    assert seen <= {None, True}
+
+
+def test_a_second_process_cannot_be_the_same_worker(tmp_path):
+    """Acquiring the presence of a living worker is refused, and harms it not."""
+    with start(tmp_path) as worker:
+        with pytest.raises(FileExistsError, match="w already"):
+            Presence(tmp_path, "w").acquire()
+        assert is_alive(tmp_path, "w") is True
+        assert started_jobs(tmp_path, "w") == {"first", "last"}
+        worker.kill()
+
+
+def test_a_worker_may_take_the_place_of_a_dead_one_of_its_name(tmp_path):
+    """What a dead worker left is no hindrance, and its marks are gone."""
+    with start(tmp_path) as worker:
+        worker.kill()
+    presence = Presence(tmp_path, "w")
+    presence.acquire()
+    assert is_alive(tmp_path, "w") is True
+    assert started_jobs(tmp_path, "w") == frozenset()
+    presence.release()
+
+
+def test_marks_outside_of_acquire_and_release_go_nowhere(tmp_path):
+    """A thread that is still busy when the worker ends meets no error."""
+    presence = Presence(tmp_path, "w")
+    presence.mark(0, "early")
+    presence.acquire()
+    presence.release()
+    presence.mark(0, "late")
+    presence.clear(0)
+    presence.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_owner_may_read_what_it_writes(tmp_path):
+    """Files are made with mode 0600, folders with 0700."""
+    presence = Presence(tmp_path / "storage/run", "w")
+    presence.acquire()
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "storage").rglob("*")}
+    assert modes == {"run": 0o700, "w.lock": 0o600, "w.run": 0o600}
+    assert stat.S_IMODE((tmp_path / "storage").stat().st_mode) == 0o700
+    presence.release()
+
+
+def test_a_full_disk_is_an_error_when_acquiring(tmp_path):
+    """A worker that has no room for its marks does not start, and leaves nothing behind."""
+    code = (
+        "import resource, signal, sys\nfrom lateshift.host.presence import Presence\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "try:\n    Presence(sys.argv[1], 'w').acquire()\nexcept OSError as error:\n    print('refused', error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("refused")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_one_process_has_a_lock_of_one_name(tmp_path):
+    """The lock that keeps a second runner away is given once, and again when the first has let go."""
+    first = try_lock(tmp_path / "run/runner.only")
+    assert first is not None
+    assert try_lock(tmp_path / "run/runner.only") is None
+    os.close(first)
+    second = try_lock(tmp_path / "run/runner.only")
+    assert second is not None
+    os.close(second)

@@ -1,0 +1,363 @@
+"""The supervisor over real processes: stand-ins that tell the test what they hear and end as the test tells them."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from lateshift.runtime import supervisor as module
+from lateshift.runtime.supervisor import FINISHED, RECYCLE, Supervisor, pause_before
+
+if sys.platform == "win32":
+    pytest.skip("these tests send signals", allow_module_level=True)
+
+STAND_IN = """
+import json, os, socket, subprocess, sys, threading
+told = json.loads(os.environ["_LATESHIFT_PROCESS"])
+link = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
+def say(*words): link.sendall(json.dumps(words).encode() + b"\\n")
+say(told["worker"], os.getpid(), told["number"])
+def listen():
+    for line in sys.stdin:
+        say("heard", line.strip())
+    say("heard", "the end")
+threading.Thread(target=listen, daemon=True).start()
+for line in link.makefile():
+    if line.startswith("child"):
+        say("child", subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
+    else:
+        os._exit(int(line))
+"""
+COMMAND = (sys.executable, "-S", "-c", STAND_IN)
+
+
+class StandIn:
+    """One worker process, seen from the test."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.file = connection.makefile()
+        self.worker, self.pid, self.number = self.next()
+
+    def next(self):
+        return json.loads(self.file.readline())
+
+    def tell(self, word):
+        self.connection.sendall(f"{word}\n".encode())
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+
+    def close(self):
+        self.file.close()
+        self.connection.close()
+
+
+class Stage:
+    """A supervisor in a thread, the workers it has started, and what it did, in order."""
+
+    def __init__(self):
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(20)
+        self.port = str(self.server.getsockname()[1])
+        self.workers = []
+        self.story = []
+        self.result = None
+        self.thread = None
+
+    def start(self, count, *, rescue=lambda worker: None, command=COMMAND, **options):
+        def take_back(worker):
+            self.story.append(("rescue", worker))
+            rescue(worker)
+
+        self.supervisor = Supervisor(
+            count,
+            self.configure,
+            take_back,
+            on_event=lambda text: self.story.append(("event", text)),
+            environment={"PORT": self.port},
+            command=command,
+            **options,
+        )
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+        return [self.next_worker() for _ in range(count)] if command is COMMAND else []
+
+    def configure(self, number):
+        worker = f"w{number}-{secrets.token_hex(3)}"
+        self.story.append(("configure", worker))
+        return {"worker": worker, "number": number}
+
+    def run(self):
+        self.result = self.supervisor.run()
+
+    def next_worker(self):
+        connection, _ = self.server.accept()
+        connection.settimeout(20)
+        worker = StandIn(connection)
+        self.workers.append(worker)
+        return worker
+
+    def end(self):
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        return self.result
+
+    def events(self):
+        return " / ".join(text for kind, text in self.story if kind == "event")
+
+    def close(self):
+        if self.thread is not None and self.thread.is_alive():
+            for _ in range(3):
+                self.supervisor.stop()
+            self.thread.join()
+        for worker in self.workers:
+            worker.close()
+        self.server.close()
+        assert [child.pid for child in psutil.Process().children()] == [], "a zombie or an orphan is left"
+
+
+@pytest.fixture
+def stage():
+    with contextlib.closing(Stage()) as stage:
+        yield stage
+
+
+def test_it_starts_as_many_workers_as_asked_and_ends_with_them(stage):
+    """Each worker is told its own configuration; when all have ended for good, so does the supervisor, with 0."""
+    workers = stage.start(3)
+    assert sorted(worker.number for worker in workers) == [0, 1, 2]
+    assert {worker.worker for worker in workers} == {worker for kind, worker in stage.story if kind == "configure"}
+    for worker in workers:
+        worker.tell(FINISHED)
+    assert stage.end() == 0
+    assert "rescue" not in dict(stage.story)
+
+
+def test_no_workers_at_all_end_at_once():
+    """With nothing to wait for, run returns, and the signal handlers are as before."""
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    assert Supervisor(0, lambda _: {}, lambda _: None).run() == 0
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_a_worker_that_wants_to_be_recycled_is_replaced_without_a_rescue(stage):
+    """Exit code 75 brings another process with an id of its own to the same seat."""
+    first, other = stage.start(2)
+    first.tell(RECYCLE)
+    second = stage.next_worker()
+    assert second.number == first.number
+    assert second.worker not in (first.worker, other.worker)
+    for worker in (second, other):
+        worker.tell(FINISHED)
+    assert stage.end() == 0
+    assert "rescue" not in dict(stage.story)
+
+
+@pytest.mark.parametrize("death", ["kill", 1, 70])
+def test_the_jobs_of_a_dead_worker_are_rescued_before_another_takes_its_place(stage, death):
+    """However a worker dies, its jobs are taken back first, and then it is replaced."""
+    (worker,) = stage.start(1)
+    if death == "kill":
+        worker.kill()
+    else:
+        worker.tell(death)
+    stage.next_worker().tell(FINISHED)
+    assert stage.end() == 0
+    kinds = [(kind, what) for kind, what in stage.story if kind != "event"]
+    assert [kind for kind, _ in kinds] == ["configure", "rescue", "configure"]
+    assert kinds[1] == ("rescue", worker.worker)
+    assert ("was killed by SIGKILL" if death == "kill" else f"died with exit code {death}") in stage.events()
+
+
+def test_a_rescue_that_fails_does_not_end_the_supervisor(stage):
+    """A locked database is told of, and the worker is replaced all the same; others rescue later."""
+
+    def locked(worker):
+        raise OSError("database is locked")
+
+    (worker,) = stage.start(1, rescue=locked)
+    worker.kill()
+    stage.next_worker().tell(FINISHED)
+    assert stage.end() == 0
+    assert f"the jobs of worker {worker.worker} wait for another rescue: OSError: database is locked" in stage.events()
+
+
+def test_what_a_dead_worker_has_started_dies_too(stage):
+    """A program that a job started must not go on beside the job's next attempt."""
+    (worker,) = stage.start(1)
+    worker.tell("child")
+    child = psutil.Process(worker.next()[1])
+    worker.kill()
+    stage.next_worker().tell(FINISHED)
+    child.wait(20)
+    assert stage.end() == 0
+
+
+def test_stopping_is_passed_on_once_for_good_order_and_twice_for_now(stage):
+    """The workers hear `stop`, then `now`, and are not replaced when they end."""
+    workers = stage.start(2)
+    stage.supervisor.stop()
+    assert [worker.next() for worker in workers] == [["heard", "stop"]] * 2
+    stage.supervisor.stop()
+    assert [worker.next() for worker in workers] == [["heard", "now"]] * 2
+    workers[0].tell(FINISHED)
+    workers[1].tell(RECYCLE)
+    assert stage.end() == 0
+    assert "stopping: running jobs have 30 s to finish / stopping now" in stage.events()
+
+
+def test_the_third_request_to_stop_kills(stage):
+    """Who asks three times does not wait; the jobs are rescued and the exit code says so."""
+    (worker,) = stage.start(1)
+    for _ in range(3):
+        stage.supervisor.stop()
+    assert stage.end() == 1
+    assert ("rescue", worker.worker) in stage.story
+    assert "did not stop and is killed" in stage.events()
+
+
+def test_a_worker_that_does_not_stop_in_time_is_killed(stage, monkeypatch):
+    """After the grace period and a margin for settling, patience ends; the one that did stop is left in peace."""
+    monkeypatch.setattr(module, "KILL_AFTER", 0.1)
+    good, bad = stage.start(2, grace=0.2)
+    stage.supervisor.stop()
+    good.next()
+    good.tell(FINISHED)
+    assert stage.end() == 1
+    assert [worker for kind, worker in stage.story if kind == "rescue"] == [bad.worker]
+
+
+def test_a_worker_that_dies_while_stopping_is_rescued_but_not_replaced(stage):
+    """The exit code is then 1, for whoever looks at it."""
+    (worker,) = stage.start(1)
+    stage.supervisor.stop()
+    worker.next()
+    worker.tell(3)
+    assert stage.end() == 1
+    assert [kind for kind, _ in stage.story if kind != "event"] == ["configure", "rescue"]
+
+
+def test_a_stop_before_the_start_is_not_lost(stage):
+    """Asked to stop while it starts its workers, the supervisor tells them as soon as they are there."""
+    original = stage.configure
+
+    def stop_meanwhile(number):
+        stage.supervisor.stop()
+        return original(number)
+
+    stage.configure = stop_meanwhile
+    (worker,) = stage.start(1)
+    assert worker.next() == ["heard", "stop"]
+    worker.tell(FINISHED)
+    assert stage.end() == 0
+
+
+def test_the_pause_before_a_replacement_grows_with_quick_deaths():
+    """The first is replaced at once, then it doubles from 0.1 s up to 5 s."""
+    assert [pause_before(deaths) for deaths in (0, 1, 2, 3, 4, 7, 8, 9, 1_000)] == [0, 0, 0.1, 0.2, 0.4, 3.2, 5, 5, 5]
+
+
+def test_a_worker_that_always_dies_is_replaced_more_and_more_slowly(stage):
+    """Four deaths in a row take at least 0 + 0.1 + 0.2 seconds; meanwhile a stop is heard at once."""
+    (worker,) = stage.start(1)
+    began = time.monotonic()
+    for _ in range(3):
+        worker.tell(9)
+        worker = stage.next_worker()
+    assert time.monotonic() - began >= 0.3
+    worker.kill()
+    stage.supervisor.stop()
+    stage.end()
+    assert time.monotonic() - began < 15
+
+
+def test_it_gives_up_when_told_after_how_many_deaths(stage):
+    """A runner whose worker cannot live ends, and stops the others in good order."""
+    workers = stage.start(2, give_up_after=2)
+    dying, other = workers
+    dying.tell(9)
+    stage.next_worker().tell(9)
+    assert other.next() == ["heard", "stop"]
+    other.tell(FINISHED)
+    assert stage.end() == 1
+    assert "died at once, 2 times in a row" in stage.events()
+
+
+def test_a_command_that_cannot_be_started_is_told_and_tried_again(stage):
+    """A program that is not there counts as a death, with nothing to rescue."""
+    stage.start(1, command=["/nowhere/python"], give_up_after=2)
+    assert stage.end() == 1
+    assert stage.events().count("worker process 0 could not be started: ") == 2
+    assert "rescue" not in dict(stage.story)
+
+
+SUPERVISOR = f"""
+import os, sys
+from lateshift.runtime.supervisor import Supervisor
+def rescue(worker): print("rescue", worker, flush=True)
+sys.exit(Supervisor(2, lambda n: dict(worker=f"w{{n}}", number=n), rescue, command={COMMAND!r}).run())
+"""
+
+
+@contextlib.contextmanager
+def in_a_process(stage, **options):
+    """A supervisor of two workers in a process of its own."""
+    environment = {**os.environ, "PORT": stage.port}
+    with subprocess.Popen([sys.executable, "-c", SUPERVISOR], env=environment, **options) as process:
+        try:
+            yield process, [stage.next_worker(), stage.next_worker()]
+        finally:
+            process.kill()
+
+
+def test_signals_stop_it(stage):
+    """SIGTERM stops in good order and SIGINT after it now, as two of the same would."""
+    with in_a_process(stage) as (process, workers):
+        process.send_signal(signal.SIGTERM)
+        assert [worker.next() for worker in workers] == [["heard", "stop"]] * 2
+        process.send_signal(signal.SIGINT)
+        assert [worker.next() for worker in workers] == [["heard", "now"]] * 2
+        for worker in workers:
+            worker.tell(FINISHED)
+        assert process.wait(20) == 0
+
+
+def test_ctrl_c_in_a_terminal_reaches_the_supervisor_alone(stage):
+    """A terminal sends SIGINT to a whole process group; running jobs and their children are in another one."""
+    with in_a_process(stage, start_new_session=True) as (process, workers):
+        assert {os.getpgid(worker.pid) for worker in workers} == {worker.pid for worker in workers}
+        os.killpg(process.pid, signal.SIGINT)
+        assert [worker.next() for worker in workers] == [["heard", "stop"]] * 2
+        for worker in workers:
+            worker.tell(FINISHED)
+        assert process.wait(20) == 0
+
+
+def test_an_ignored_signal_stays_ignored(stage):
+    """In a shell's background job SIGINT is ignored, because its Ctrl-C is meant for another."""
+    with in_a_process(stage, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) as (process, workers):
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert [worker.next() for worker in workers] == [["heard", "stop"]] * 2
+        for worker in workers:
+            worker.tell(FINISHED)
+        assert process.wait(20) == 0
+
+
+def test_the_workers_of_a_killed_supervisor_notice(stage):
+    """Nobody but the supervisor holds the other end of a worker's input, so its end is seen at once by all."""
+    with in_a_process(stage) as (process, workers):
+        process.kill()
+        assert [worker.next() for worker in workers] == [["heard", "the end"]] * 2
+        for worker in workers:
+            worker.tell(FINISHED)

@@ -1,0 +1,209 @@
+"""Promise 3 and what surrounds it: workers' rows, heartbeats, the runner that signs off, who starts the next one."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from storage_steps import SECOND
+
+from lateshift.storage import reads, workers, writes
+
+PAUSE = 2 * SECOND
+
+
+def test_a_worker_reads_back_as_it_registered(steps):
+    """Its row has what it said, its start and its first heartbeat."""
+    steps.register("runner-1", "runner", ("mail", "reports"))
+    (row,) = reads.workers(steps.db)
+    assert (row.id, row.kind, row.host, row.pid, row.folder) == ("runner-1", "runner", "host-1", 4711, "/run/lateshift")
+    assert (row.queues, row.version, row.started_at, row.heartbeat_at) == (
+        ("mail", "reports"),
+        "1.0",
+        steps.now,
+        steps.now,
+    )
+    assert row.running == 0
+
+
+@pytest.mark.parametrize("queues", [(), ("mail",), ("a,b",), ("a b", "ü;'\"")])
+def test_queue_names_of_a_worker_are_kept(steps, queues):
+    """Whatever a queue may be called, the worker's row says that it serves it."""
+    steps.register(queues=queues)
+    assert reads.workers(steps.db)[0].queues == queues
+
+
+def test_a_heartbeat_renews_the_lease(steps, clock):
+    """It moves the time of one worker only."""
+    steps.register("worker-1")
+    steps.register("worker-2")
+    clock.move(5)
+    assert workers.heartbeat(steps.db, "worker-1", steps.now)
+    ages = {row.id: steps.now - row.heartbeat_at for row in reads.workers(steps.db)}
+    assert ages == {"worker-1": 0, "worker-2": 5 * SECOND}
+
+
+def test_a_workers_jobs_are_counted(steps):
+    """Its row tells how many jobs it holds at the moment of asking, and nobody else's."""
+    steps.register("worker-1")
+    steps.register("worker-2")
+    jobs = [steps.running("worker-1") for _ in range(3)]
+    assert [row.running for row in reads.workers(steps.db)] == [3, 0]
+    steps.complete(jobs[0])
+    assert [row.running for row in reads.workers(steps.db)] == [2, 0]
+
+
+def test_a_worker_that_was_declared_dead_learns_it(steps, place):
+    """The heartbeat of a worker whose row others have removed says so and makes no new row."""
+    steps.register("worker-1")
+    assert workers.remove_worker(place.open(), "worker-1")
+    assert not workers.heartbeat(steps.db, "worker-1", steps.now)
+    assert reads.workers(steps.db) == []
+    assert not workers.remove_worker(steps.db, "worker-1")
+
+
+def test_workers_are_listed_oldest_first(steps, clock):
+    """In the order in which they registered."""
+    for worker in ("c", "a", "b"):
+        steps.register(worker)
+        clock.move(1)
+    assert [row.id for row in reads.workers(steps.db)] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize("delay", [0, 3600])
+def test_a_runner_does_not_sign_off_while_a_job_waits(steps, place, delay):
+    """Due or not: after an enqueue by another process the runner stays, so that the job will be run."""
+    steps.register("runner-1", "runner")
+    job = steps.new(delay=delay)
+    writes.enqueue(place.open(), [job])
+    assert not workers.remove_idle_runner(steps.db, "runner-1", ())
+    assert [row.id for row in reads.workers(steps.db)] == ["runner-1"]
+
+
+def test_a_runner_does_not_sign_off_while_a_retry_waits(steps):
+    """A job between two attempts keeps the runner as well."""
+    steps.register("runner-1", "runner")
+    steps.in_status("pending_retry")
+    assert not workers.remove_idle_runner(steps.db, "runner-1", ())
+
+
+def test_an_idle_runner_signs_off(steps):
+    """With nothing but finished jobs its row goes, so that the next enqueue starts another."""
+    steps.register("runner-1", "runner")
+    steps.finished("completed")
+    steps.finished("failed")
+    assert workers.remove_idle_runner(steps.db, "runner-1", ())
+    assert reads.workers(steps.db) == []
+
+
+def test_a_runner_looks_at_its_own_queues_only(steps):
+    """Jobs that it does not serve do not keep it."""
+    steps.register("runner-1", "runner", ("mail",))
+    steps.enqueue(queue="reports")
+    assert reads.anything_waiting(steps.db, ())
+    assert not reads.anything_waiting(steps.db, ("mail",))
+    assert workers.remove_idle_runner(steps.db, "runner-1", ("mail",))
+
+
+def test_signing_off_and_enqueuing_at_once(steps, place):
+    """Whoever is first: either the runner has seen the job and stays, or the enqueuer sees that there is no runner."""
+    other = place.open()
+    for _ in range(50):
+        steps.register("runner-1", "runner")
+        start, seen = threading.Barrier(2), {}
+
+        def sign_off(start=start, seen=seen) -> None:
+            start.wait()
+            seen["signed off"] = workers.remove_idle_runner(steps.db, "runner-1", ())
+
+        thread = threading.Thread(target=sign_off)
+        thread.start()
+        start.wait()
+        writes.enqueue(other, [steps.new()])
+        seen["runner"] = bool(reads.workers(other))
+        thread.join()
+        assert seen != {"signed off": True, "runner": True}, "the job is stored and nobody will run it"
+        workers.remove_worker(steps.db, "runner-1")
+        for job in steps.claim():
+            steps.complete(job)
+
+
+def test_one_takes_the_turn_to_spawn(steps, clock):
+    """The first wins, and nobody else until the pause is over."""
+    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+    assert not workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+    clock.move(2)
+    assert not workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+    clock.move(0.000001)
+    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+
+
+def test_one_who_looked_at_the_clock_earlier_and_came_later_does_not_win_too(steps):
+    """Two that enqueue at once do not both start a runner because the second had read the time a moment before."""
+    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+    assert not workers.take_turn_to_spawn(steps.db, steps.now - 300, PAUSE)
+
+
+def test_a_turn_that_lies_in_the_future_counts_for_nothing(steps):
+    """A clock that was wrong by an hour and was set right does not keep runners from starting for that hour."""
+    assert workers.take_turn_to_spawn(steps.db, steps.now + 3600 * SECOND, PAUSE)
+    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+
+
+def test_a_turn_can_be_given_back(steps):
+    """Who could not start a runner lets the next one try at once."""
+    workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+    workers.give_turn_back(steps.db)
+    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
+
+
+TAKE_TURN = """
+db.query("select 1")
+print("ready", flush=True)
+sys.stdin.readline()
+print(sum(workers.take_turn_to_spawn(db, db.now(), 3600_000_000) for _ in range(20)))
+"""
+
+
+def test_of_many_processes_one_takes_the_turn(steps, place):
+    """Eight processes that ask at the same moment, several times each: exactly one is told to start a runner."""
+    assert reads.workers(steps.db) == []
+    processes = [place.process(TAKE_TURN) for _ in range(8)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert sum(int(process.communicate()[0]) for process in processes) == 1
+
+
+def row(minute: int, worker: str, queue: str = "default", **counts: int) -> dict[str, object]:
+    names = ("completed", "failed", "retried", "cancelled", "run_time", "wait_time")
+    return {"minute": minute, "queue": queue, "worker": worker, **dict.fromkeys(names, 0), **counts}
+
+
+def test_statistics_add_up(steps, place):
+    """What several workers have counted, at several times, is one sum for each minute and queue."""
+    workers.add_statistics(steps.db, [row(100, "a", completed=3, run_time=30), row(101, "a", failed=1)])
+    workers.add_statistics(place.open(), [row(100, "b", completed=4, wait_time=7), row(100, "b", "mail", retried=1)])
+    workers.add_statistics(steps.db, [row(100, "a", completed=5, run_time=50, cancelled=2)])
+    found = {(line["minute"], line["queue"]): line for line in reads.statistics(steps.db, 100)}
+    assert found[100, "default"] == {
+        "minute": 100,
+        "queue": "default",
+        "completed": 12,
+        "failed": 0,
+        "retried": 0,
+        "cancelled": 2,
+        "run_time": 80,
+        "wait_time": 7,
+    }
+    assert (found[100, "mail"]["retried"], found[101, "default"]["failed"]) == (1, 1)
+    assert [line["minute"] for line in reads.statistics(steps.db, 101)] == [101]
+
+
+def test_old_statistics_go(steps):
+    """Counts of minutes before a given one are forgotten, later ones stay."""
+    workers.add_statistics(steps.db, [row(100, "a", completed=1), row(101, "a", completed=1)])
+    workers.prune_statistics(steps.db, 101)
+    assert [line["minute"] for line in reads.statistics(steps.db, 0)] == [101]

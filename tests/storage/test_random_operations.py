@@ -1,0 +1,286 @@
+"""Random operations of workers and operators, held against a model in Python of what each job must then be."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from storage_steps import SECOND, Place, Steps
+
+from lateshift.job import FINISHED, WAITING, Claimed, to_microseconds
+from lateshift.outcome import MAX_CRASHES
+from lateshift.storage import reads, workers, writes
+from lateshift.storage.writes import Settlement
+from lateshift.testing import FrozenClock
+
+QUEUES = st.sampled_from(["default", "mail"])
+KINDS = ("thread", "loop")
+
+
+@dataclass
+class Model:
+    """A job as it must be."""
+
+    age: int
+    queue: str
+    executor: str
+    priority: int
+    run_at: int
+    status: str = "pending"
+    lease: int = 0
+    attempts: int = 0
+    crashes: int = 0
+    cancelling: bool = False
+    worker: str | None = None
+    finished_at: int | None = None
+    ended: list[str] = field(default_factory=list)
+    """The kinds of its recorded outcomes, without a completion."""
+
+    def owned(self, job: Claimed) -> bool:
+        return self.status == "running" and self.lease == job.lease
+
+    def claimed_by(self, worker: str) -> None:
+        self.status, self.worker = "running", worker
+        self.lease += 1
+        self.attempts += 1
+        self.finished_at, self.cancelling = None, False
+
+    def finish(self, status: str, now: int) -> None:
+        self.status, self.finished_at = status, now
+
+
+class Operations(RuleBasedStateMachine):
+    """Two workers and an operator on one database; a claim may be used long after it was lost."""
+
+    claims = Bundle("claims")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.clock = FrozenClock()
+        self.place = Place("sqlite", f"sqlite:///{self.folder.name}/lateshift.db", self.clock)
+        self.steps = Steps(self.place.open(sqlite_durability="normal"), self.clock)
+        self.other = Steps(self.place.open(sqlite_durability="normal"), self.clock)
+        self.jobs: dict[str, Model] = {}
+        self.paused: set[str] = set()
+        self.ages = itertools.count()
+
+    def teardown(self) -> None:
+        self.place.close()
+        self.folder.cleanup()
+
+    @property
+    def now(self) -> int:
+        return self.clock.now()
+
+    def some(self, statuses: tuple[str, ...], pick: int) -> str | None:
+        """One of the jobs, rather in one of these statuses than in another."""
+        ids = [job_id for job_id, job in self.jobs.items() if job.status in statuses] or list(self.jobs)
+        return ids[pick % len(ids)] if ids else None
+
+    @initialize(count=st.integers(0, 3))
+    def begin(self, count: int) -> None:
+        for _ in range(count):
+            self.enqueue("default", "thread", 1, 0, 1)
+
+    @rule(
+        queue=QUEUES,
+        kind=st.sampled_from(KINDS),
+        priority=st.integers(1, 3),
+        delay=st.sampled_from([0, 0, 5]),
+        count=st.integers(1, 3),
+    )
+    def enqueue(self, queue: str, kind: str, priority: int, delay: int, count: int) -> None:
+        jobs = [self.other.new(queue=queue, executor=kind, priority=priority, delay=delay) for _ in range(count)]
+        writes.enqueue(self.other.db, jobs)
+        for job in jobs:
+            self.jobs[job.id] = Model(next(self.ages), queue, kind, priority, job.run_at)
+
+    @rule(seconds=st.sampled_from([1, 5]))
+    def wait(self, seconds: int) -> None:
+        self.clock.move(seconds)
+
+    @rule(target=claims, worker=st.sampled_from(["worker-1", "worker-2"]), room=st.integers(1, 4))
+    def claim(self, worker: str, room: int) -> object:
+        claimed = self.steps.claim(worker, thread=room, loop=room)
+        for kind in KINDS:
+            due = [
+                job_id
+                for job_id, job in self.jobs.items()
+                if job.status in WAITING and job.run_at <= self.now and job.executor == kind
+                if job.queue not in self.paused
+            ]
+            taken = [job.id for job in claimed if job.executor == kind]
+            assert len(taken) == min(room, len(due))
+            for queue in ("default", "mail"):
+                line = [job_id for job_id in due if self.jobs[job_id].queue == queue]
+                line.sort(key=lambda i: (-self.jobs[i].priority, self.jobs[i].run_at, self.jobs[i].age))
+                mine = [job_id for job_id in taken if self.jobs[job_id].queue == queue]
+                assert mine == line[: len(mine)], "claimed in order, from the front"
+        for job in claimed:
+            self.jobs[job.id].claimed_by(worker)
+            assert (job.lease, job.attempt) == (self.jobs[job.id].lease, self.jobs[job.id].attempts)
+        return multiple(*claimed)
+
+    @rule(
+        batch=st.lists(claims, min_size=1, max_size=4, unique_by=lambda job: (job.id, job.lease)),
+        kind=st.sampled_from(["completed", "failed", "cancelled", "retry", "snoozed", "returned"]),
+    )
+    def settle(self, batch: list[Claimed], kind: str) -> None:
+        outcome = self.outcome(kind)
+        refused = writes.settle(self.steps.db, [Settlement(job, outcome) for job in batch])
+        for job in batch:
+            model = self.jobs.get(job.id)
+            accepted = not any(settlement.job is job for settlement in refused)
+            if model is not None and model.owned(job):
+                assert accepted
+                self.settled(model, kind, outcome)
+            elif accepted:  # only what says the same as what was written before
+                assert model is not None
+                assert kind == "completed" == model.status or kind in model.ended
+
+    def outcome(self, kind: str) -> object:
+        steps = self.steps
+        delayed = {"retry": steps.retry_in, "snoozed": steps.snoozed, "returned": steps.returned}
+        return delayed[kind](5) if kind in delayed else getattr(steps, kind)()
+
+    def settled(self, model: Model, kind: str, outcome) -> None:
+        if kind != "completed":
+            model.ended.append(kind)
+        model.attempts -= not outcome.counts
+        model.run_at = outcome.run_at or model.run_at
+        if outcome.status == "pending_retry" and not model.cancelling:
+            model.status = "pending_retry"
+        else:
+            model.finish("cancelled" if outcome.status == "pending_retry" else outcome.status, self.now)
+
+    @rule(jobs=st.lists(consumes(claims), min_size=1, max_size=3))
+    def release(self, jobs: list[Claimed]) -> None:
+        writes.release(self.steps.db, jobs, self.now)
+        for job in jobs:
+            model = self.jobs.get(job.id)
+            if model is not None and model.owned(job):
+                model.attempts -= 1
+                if model.cancelling:
+                    model.finish("cancelled", self.now)
+                else:
+                    model.status, model.worker = "pending_retry" if model.ended else "pending", None
+
+    @rule(worker=st.sampled_from(["worker-1", "worker-2"]))
+    def lose_a_worker(self, worker: str) -> None:
+        held = reads.running_jobs(self.other.db, worker)
+        assert {job.id for job, _ in held} == {
+            i for i, m in self.jobs.items() if m.status == "running" and m.worker == worker
+        }
+        for job, _ in held:
+            assert self.other.lose(job)
+            model = self.jobs[job.id]
+            model.crashes += 1
+            model.lease += 1
+            model.attempts -= 1
+            model.run_at = self.now if model.crashes < MAX_CRASHES else model.run_at
+            model.ended.append("lost" if model.crashes < MAX_CRASHES else "failed")
+            if model.crashes < MAX_CRASHES and not model.cancelling:
+                model.status = "pending_retry"
+            else:
+                model.finish("cancelled" if model.crashes < MAX_CRASHES else "failed", self.now)
+
+    @rule(pick=st.integers(0, 20), statuses=st.sampled_from([WAITING, ("running",)]))
+    def cancel(self, pick: int, statuses: tuple[str, ...]) -> None:
+        if (job_id := self.some(statuses, pick)) is not None:
+            model = self.jobs[job_id]
+            assert writes.cancel(self.other.db, job_id, self.now) == model.status
+            if model.status in WAITING:
+                model.finish("cancelled", self.now)
+            elif model.status == "running":
+                model.cancelling = True
+
+    @rule(pick=st.integers(0, 20))
+    def retry(self, pick: int) -> None:
+        if (job_id := self.some(("failed", "cancelled", "pending_retry"), pick)) is not None:
+            model = self.jobs[job_id]
+            assert writes.retry(self.other.db, job_id, self.now) == model.status
+            if model.status in ("failed", "cancelled"):
+                model.attempts = model.crashes = 0
+                model.status, model.finished_at, model.cancelling = "pending_retry", None, False
+            if model.status == "pending_retry":
+                model.run_at = self.now
+
+    @rule(pick=st.integers(0, 20))
+    def delete(self, pick: int) -> None:
+        if (job_id := self.some(FINISHED, pick)) is not None:
+            status = self.jobs[job_id].status
+            assert writes.delete(self.other.db, job_id) == status
+            if status in FINISHED:
+                del self.jobs[job_id]
+
+    @rule()
+    def prune(self) -> None:
+        old = [i for i, m in self.jobs.items() if m.status in FINISHED and m.finished_at < self.now - 3 * SECOND]
+        assert writes.prune(self.other.db, self.now - 3 * SECOND) == len(old)
+        for job_id in old:
+            del self.jobs[job_id]
+
+    @rule(queue=QUEUES)
+    def pause_or_resume(self, queue: str) -> None:
+        assert writes.pause_queue(self.other.db, queue, None if queue in self.paused else self.now)
+        self.paused ^= {queue}
+
+    @invariant()
+    def the_database_is_as_the_model(self) -> None:
+        found = {job.id: job for job in reads.list_jobs(self.steps.db, limit=1000)}
+        assert set(found) == set(self.jobs)
+        for job_id, model in self.jobs.items():
+            job = found[job_id]
+            ended = None if job.finished_at is None else to_microseconds(job.finished_at)
+            seen = (job.status, job.attempts, job.crashes, job.cancel_requested, to_microseconds(job.run_at), ended)
+            assert seen == (
+                model.status,
+                model.attempts,
+                model.crashes,
+                model.cancelling,
+                model.run_at,
+                model.finished_at,
+            )
+            assert model.status != "running" or job.worker == model.worker
+
+    @invariant()
+    def the_lanes_are_what_waits(self) -> None:
+        expected: dict[tuple[str, str, int], int] = {}
+        for model in self.jobs.values():
+            if model.status in WAITING:
+                lane = (model.queue, model.executor, model.priority)
+                expected[lane] = min(model.run_at, expected.get(lane, model.run_at))
+        lanes = reads.lanes(self.steps.db)
+        assert {(lane.queue, lane.executor, lane.priority): lane.run_at for lane in lanes} == expected
+        assert {lane.queue for lane in lanes if lane.paused} == {queue for queue, _, _ in expected} & self.paused
+
+    @invariant()
+    def a_runner_leaves_only_when_nothing_waits(self) -> None:
+        waits = any(model.status in WAITING for model in self.jobs.values())
+        assert reads.anything_waiting(self.steps.db, ()) == waits
+        self.steps.register("runner-1", "runner")
+        assert workers.remove_idle_runner(self.steps.db, "runner-1", ()) != waits
+        workers.remove_worker(self.steps.db, "runner-1")
+
+    @invariant()
+    def the_history_is_complete(self) -> None:
+        for job_id, model in self.jobs.items():
+            outcomes = [attempt.outcome for attempt in self.steps.get(job_id).history]
+            live = [model.status] if model.status in ("running", "completed") else []
+            assert outcomes == model.ended + live
+
+
+TestOperations = Operations.TestCase
+TestOperations.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

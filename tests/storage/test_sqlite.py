@@ -1,0 +1,367 @@
+"""What is SQLite's own: a file with its troubles, forks, and the ways in which it finds rows."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from storage_steps import EVERY_KIND, Place, Steps, new_job
+
+from lateshift.errors import StorageCorrupt, StorageUnavailable
+from lateshift.storage import reads, workers, writes
+from lateshift.storage.writes import Settlement
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, and permissions as POSIX has them")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the database is or will be."""
+    return tmp_path / "jobs" / "lateshift.db"
+
+
+@pytest.fixture
+def place(file: Path, clock):
+    """Only SQLite here."""
+    place = Place("sqlite", f"sqlite:///{file}", clock)
+    yield place
+    place.close()
+
+
+def in_child(work: Callable[[], str]) -> str:
+    """Fork; the child's answer, or the type and text of what it raised."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the runner of the tests may have threads
+        child = os.fork()
+    if child == 0:
+        try:
+            answer = work()
+        except BaseException as error:
+            answer = f"{type(error).__name__}: {error}"
+        os.write(writer, answer.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+def as_nobody(work: Callable[[], str]) -> str:
+    """What `work` gives to a user for whom permissions count, whoever runs the tests."""
+
+    def lower() -> str:
+        if os.getuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        return work()
+
+    return in_child(lower)
+
+
+@pytest.fixture
+def public(clock):
+    """A place in a folder that everybody can reach, unlike those that pytest makes."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = Place("sqlite", f"sqlite:///{folder}/jobs/lateshift.db", clock)
+        yield place
+        place.close()
+
+
+def test_a_missing_folder_is_made_and_private(place, file):
+    """The first use makes the folder and the file, for their owner only."""
+    Steps(place.open(), place.clock).enqueue()
+    assert file.exists()
+    if sys.platform != "win32":
+        assert (file.parent.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+
+
+def test_a_missing_file_is_made_anew(place, file):
+    """After the database was deleted, a program that starts then has an empty one."""
+    database = place.open()
+    Steps(database, place.clock).enqueue()
+    database.close()
+    for path in file.parent.iterdir():
+        path.unlink()
+    assert reads.counts(place.open())["pending"] == 0
+
+
+def test_a_file_where_a_folder_should_be(place, file):
+    """A path that leads through a file is reported with the path, and nothing is made."""
+    file.parent.write_text("in the way")
+    with pytest.raises(StorageUnavailable, match=r"lateshift\.db"):
+        Steps(place.open(), place.clock).enqueue()
+    assert file.parent.read_text() == "in the way"
+
+
+@POSIX
+def test_a_folder_that_may_not_be_made(public):
+    """Without permission to make the folder, the error says what could not be created, and what to do."""
+    Path(public.open().path).parent.parent.chmod(0o555)
+    answer = as_nobody(lambda: str(reads.counts(public.open())))
+    assert answer.startswith("StorageUnavailable: ")
+    assert "could not be created: Permission denied" in answer
+    assert "LATESHIFT_DATABASE_URL" in answer
+
+
+@POSIX
+@pytest.mark.parametrize("folder_mode", [0o755, 0o777], ids=["folder read-only", "folder writable"])
+def test_a_read_only_database(public, folder_mode):
+    """An enqueue into a file that may only be read fails in words; the file stays as it is."""
+    database = public.open()
+    Steps(database, public.clock).enqueue()
+    database.close()
+    file = Path(database.path)
+    file.parent.chmod(folder_mode)
+    file.chmod(0o444)
+    answer = as_nobody(lambda: Steps(public.open(), public.clock).enqueue())
+    assert answer.startswith("StorageUnavailable: ")
+    assert str(file) in answer
+    assert "permissions" in answer
+    file.parent.chmod(0o700)
+    file.chmod(0o600)
+    assert reads.counts(public.open())["pending"] == 1
+
+
+HOLD = """
+import time
+held = db.transaction()
+held.__enter__()
+print("locked", flush=True)
+time.sleep(float(sys.stdin.readline()))
+"""
+
+
+def test_an_enqueue_waits_for_a_database_that_is_locked(place, steps):
+    """While another process holds the database for three seconds, an enqueue waits, and then succeeds."""
+    holder = place.process(HOLD)
+    assert holder.stdout.readline() == "locked\n"
+    began = time.monotonic()
+    holder.stdin.write("3\n")
+    holder.stdin.flush()
+    job_id = steps.enqueue()
+    assert 2.5 < time.monotonic() - began < 10
+    assert steps.status(job_id) == "pending"
+    holder.communicate()
+
+
+def test_reading_does_not_wait_for_a_writer(place, steps):
+    """What is there can be read while another process holds the database."""
+    job_id = steps.enqueue()
+    holder = place.process(HOLD)
+    assert holder.stdout.readline() == "locked\n"
+    assert steps.status(job_id) == "pending"
+    holder.communicate("0\n")
+
+
+def test_a_database_that_stays_locked(place, steps):
+    """After LATESHIFT_BUSY_TIMEOUT the wait ends with an error that names the setting, and nothing is stored."""
+    steps.enqueue()
+    impatient = Steps(place.open(busy_timeout=0.2), place.clock)
+    with steps.db.transaction(), pytest.raises(StorageUnavailable, match="LATESHIFT_BUSY_TIMEOUT"):
+        impatient.enqueue()
+    assert reads.counts(steps.db)["pending"] == 1
+    assert impatient.enqueue()
+
+
+@pytest.mark.parametrize("size", [100, 5000])
+def test_a_file_that_is_no_database(place, file, size):
+    """Something else under the database's name is reported as damaged, and left alone."""
+    file.parent.mkdir()
+    file.write_bytes(b"no database" * size)
+    for _ in range(2):
+        with pytest.raises(StorageCorrupt, match="backup"):
+            Steps(place.open(), place.clock).enqueue()
+    assert file.read_bytes() == b"no database" * size
+
+
+def test_a_database_with_damaged_pages(place, file):
+    """A page that was overwritten is reported as damage, in words, by whoever comes upon it."""
+    steps = Steps(place.open(), place.clock)
+    steps.enqueue_many(2000)
+    steps.db.close()
+    with file.open("r+b") as content:
+        content.seek(4096 * 10)
+        content.write(b"\xff" * 4096 * 60)
+    with pytest.raises(StorageCorrupt, match="damaged"):
+        steps.claim()
+
+
+def full(database, spare: int = 0) -> None:
+    """Let the file not grow any more, as on a full disk."""
+    pages = database.query("pragma page_count")[0][0]
+    database.query(f"pragma max_page_count = {pages + spare}")
+
+
+def test_a_full_disk_while_enqueuing(place, steps):
+    """What does not fit is not stored at all, the error says so, and it goes on when there is space."""
+    steps.enqueue()
+    full(steps.db, spare=2)
+    with pytest.raises(StorageUnavailable, match="full"):
+        steps.enqueue_many(500)
+    assert reads.counts(place.open())["pending"] == 1
+    steps.db.query("pragma max_page_count = 1000000")
+    assert len(steps.enqueue_many(500)) == 500
+
+
+def test_a_full_disk_while_settling(place, steps):
+    """When outcomes cannot be written, none of the batch is, the jobs still run, and writing again succeeds."""
+    jobs = [steps.running() for _ in range(20)]
+    batch = [Settlement(job, steps.completed('"' + "x" * 5000 + '"')) for job in jobs]
+    full(steps.db, spare=2)
+    with pytest.raises(StorageUnavailable, match="full"):
+        writes.settle(steps.db, batch)
+    other = place.open()
+    assert {reads.status(other, job.id) for job in jobs} == {"running"}
+    steps.db.query("pragma max_page_count = 1000000")
+    assert writes.settle(steps.db, batch) == []
+    assert {reads.status(other, job.id) for job in jobs} == {"completed"}
+
+
+@POSIX
+def test_a_fork_with_an_open_connection(place, steps):
+    """Parent and child both enqueue after a fork, on connections of their own; nothing is lost or damaged."""
+    before = steps.enqueue()
+    child = in_child(lambda: ",".join([steps.enqueue() for _ in range(20)] + [str(steps.status(before))])).split(",")
+    parent = [steps.enqueue() for _ in range(20)]
+    assert child.pop() == "pending"
+    assert {job.id for job in reads.list_jobs(place.open(), limit=100)} == {before, *child, *parent}
+    assert steps.db.query("pragma integrity_check") == [("ok",)]
+
+
+@POSIX
+def test_a_fork_while_another_thread_writes(steps):
+    """A child that is forked in the midst of another thread's transaction neither hangs nor takes part in it."""
+    inside, done = threading.Event(), threading.Event()
+    lost = steps.new()
+
+    def write() -> None:
+        with steps.db.transaction():
+            writes.enqueue(steps.db, [lost])
+            inside.set()
+            done.wait()
+            raise ZeroDivisionError
+
+    def swallow() -> None:
+        with pytest.raises(ZeroDivisionError):
+            write()
+
+    thread = threading.Thread(target=swallow)
+    thread.start()
+    inside.wait()
+    answer = in_child(lambda: str(steps.status(lost.id)))
+    done.set()
+    thread.join()
+    assert answer == "None"
+    assert steps.status(lost.id) is None
+
+
+def test_the_caller_s_own_connection(place, steps):
+    """A row that a program inserts in its own transaction is a job from its commit on."""
+    steps.enqueue()
+    with sqlite3.connect(steps.db.path) as own:
+        job = new_job(steps.now)
+        own.execute(writes.INSERT_JOB, {name: getattr(job, name) for name in job.__struct_fields__})
+        assert steps.status(job.id) is None
+    own.close()
+    assert steps.status(job.id) == "pending"
+
+
+def plan(database, sql: str, parameters: dict[str, object]) -> str:
+    return "\n".join(row[3] for row in database.query(f"explain query plan {sql}", parameters))
+
+
+def test_claiming_goes_through_the_waiting_index(database):
+    """A claim seeks its lane in the waiting index; nothing is sorted and no table is scanned."""
+    values = {"worker": "w", "now": 1, "queue": "q", "executor": "thread", "priority": 1, "limit": 5}
+    found = plan(database, writes._CLAIM, values)
+    assert "SEARCH lateshift_jobs USING" in found
+    assert "INDEX lateshift_jobs_waiting (queue=? AND executor=? AND priority=? AND run_at<?)" in found
+    assert "B-TREE" not in found
+    assert "SCAN lateshift_jobs" not in found
+
+
+def test_lanes_go_through_the_waiting_index(database):
+    """Each step to the next lane is a seek in the waiting index, without a sort."""
+    found = plan(database, reads._LANES, {}).replace("COVERING ", "")
+    for seek in ("queue=? AND executor=? AND priority<?", "queue=? AND executor>?", "queue>?"):
+        assert f"SEARCH n USING INDEX lateshift_jobs_waiting ({seek})" in found
+    assert "SCAN lateshift_jobs USING INDEX lateshift_jobs_waiting" in found, "the first lane: one row of the index"
+    assert found.count("SCAN lateshift_jobs") == 1
+    assert "B-TREE" not in found
+
+
+def work_for(database, act: Callable[[], object]) -> int:
+    """How much SQLite had to do, in steps of its virtual machine by the fifty."""
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+
+    database.query("select 1")
+    database._connection.set_progress_handler(count, 50)
+    try:
+        act()
+    finally:
+        database._connection.set_progress_handler(None, 0)
+    return done
+
+
+@pytest.fixture
+def crowd(place, clock):
+    """A table with thousands of rows that are none of a claim's business, and as many that wait in line."""
+    steps = Steps(place.open(), clock)
+    steps.enqueue_many(4000, priority=10, delay=3600)
+    steps.enqueue_many(4000, priority=1, delay=3600)
+    steps.enqueue_many(4000, priority=5)
+    with steps.db.transaction():
+        done = [Settlement(job, steps.completed()) for job in steps.claim(thread=3900)]
+        writes.settle(steps.db, done)
+    steps.register()
+    steps.claim(thread=100)
+    steps.enqueue_many(4000)
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("verb", "most"),
+    [
+        pytest.param(lambda s: s.claim("worker-2", thread=1), 12, id="claim"),
+        pytest.param(lambda s: reads.lanes(s.db), 8, id="lanes"),
+        pytest.param(lambda s: reads.anything_waiting(s.db, ()), 2, id="anything_waiting"),
+        pytest.param(lambda s: workers.remove_idle_runner(s.db, "runner-1", ("default",)), 10, id="sign off"),
+        pytest.param(lambda s: s.enqueue(), 8, id="enqueue"),
+        pytest.param(lambda s: reads.absent_owners(s.db), 60, id="absent_owners"),
+        pytest.param(lambda s: reads.cancel_requests(s.db, "worker-1"), 60, id="cancel_requests"),
+        pytest.param(lambda s: reads.workers(s.db), 30, id="workers"),
+        pytest.param(lambda s: writes.prune(s.db, s.now - 1), 8, id="prune, nothing old enough"),
+        pytest.param(lambda s: reads.list_jobs(s.db, limit=10), 20, id="list"),
+    ],
+)
+def test_other_rows_cost_nothing(crowd, verb, most):
+    """Among 16,000 rows each verb of a worker's loop takes as few steps as among a handful."""
+    assert work_for(crowd.db, lambda: verb(crowd)) <= most
+
+
+def test_a_claim_costs_by_what_it_takes(crowd, place):
+    """Claiming fifty out of thousands is no more work than claiming the only fifty there are."""
+    alone = Steps(Place("sqlite", place.url.replace("lateshift.db", "alone.db"), crowd.clock).open(), crowd.clock)
+    alone.enqueue_many(50)
+
+    def claim(steps: Steps) -> None:
+        lanes = [lane for lane in steps.lanes() if lane.run_at <= steps.now]
+        assert len(writes.claim(steps.db, "worker-2", steps.now, lanes, EVERY_KIND | {"thread": 50})) == 50
+
+    many, few = work_for(crowd.db, lambda: claim(crowd)), work_for(alone.db, lambda: claim(alone))
+    assert many <= few * 1.3 + 5

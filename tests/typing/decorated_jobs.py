@@ -1,0 +1,68 @@
+"""`@background` gives `.enqueue(...)` the types of the callable's own parameters."""
+
+from typing import assert_type
+
+from lateshift import BackgroundJob, background, get_job, run_background_job
+
+
+@background
+def send_receipt(order_id: int, to: str = "") -> str:
+    return f"{order_id} {to}"
+
+
+@background(queue="mail", priority=5)
+async def send_mail(to: str) -> None: ...
+
+
+class ProcessOrder:
+    def handle(self, order_id: int) -> None: ...
+
+
+class ShipOrder(BackgroundJob):
+    priority = 5
+
+    def handle(self, order_id: int) -> None: ...
+
+
+class Plain:
+    def handle(self, *, name: str) -> None: ...
+
+
+# mypy leaves a class as it was before its decorators (python/mypy#3135); pyright does not. So: without the @.
+process_order = background(timeout=60)(ProcessOrder)
+plain = background(Plain)
+
+assert_type(send_receipt.enqueue(1), str)
+assert_type(send_receipt.enqueue(order_id=1, to="a@example.com"), str)
+assert_type(send_receipt(1), str)
+assert_type(send_receipt.options(delay=60, priority=9).enqueue(1), str)
+send_receipt.enqueue("1")  # error: incompatible type "str"; expected "int"
+send_receipt.enqueue()  # error: Missing positional argument "order_id"
+send_receipt.enqueue(1, cc="b@example.com")  # error: Unexpected keyword argument "cc"
+send_receipt.options(delay="soon")  # error: incompatible type "str"
+send_receipt.options(delay=60).enqueue("1")  # error: incompatible type "str"; expected "int"
+
+assert_type(send_mail.enqueue(to="a@example.com"), str)
+send_mail.enqueue(to=1)  # error: incompatible type "int"; expected "str"
+
+assert_type(process_order.enqueue(order_id=1), str)
+process_order.enqueue(order_id="1")  # error: incompatible type "str"; expected "int"
+process_order.enqueue()  # error: Missing positional argument "order_id"
+process_order.options(priority=1).enqueue(order_id=1, to="")  # error: Unexpected keyword argument "to"
+assert_type(ShipOrder.enqueue(1), str)
+ShipOrder.enqueue("1")  # error: incompatible type "str"; expected "int"
+ShipOrder.enqueue(order=1)  # error: Unexpected keyword argument "order"
+ShipOrder.options(delay=1).enqueue(order_id="1")  # error: incompatible type "str"; expected "int"
+plain.enqueue(name="a")
+plain.enqueue(name=1)  # error: incompatible type "int"; expected "str"
+
+
+async def in_async_code() -> None:
+    assert_type(await send_receipt.aenqueue(1), str)
+    await send_receipt.aenqueue("1")  # error: incompatible type "str"; expected "int"
+    await process_order.aenqueue(name=1)  # error: Unexpected keyword argument "name"
+
+
+assert_type(run_background_job("app.jobs.ProcessOrder", "handle", {"order_id": 1}, priority=5, delay=60), str)
+run_background_job("app.jobs.ProcessOrder", priority="high")  # error: incompatible type "str"
+assert_type(get_job("0").attempts, int)

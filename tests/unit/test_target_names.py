@@ -1,0 +1,162 @@
+"""From a job to its callable path, also in the program that was started itself."""
+
+import functools
+import subprocess
+import sys
+import types
+
+import pytest
+
+from lateshift.errors import InvalidJob
+from lateshift.target import main_name, path_of
+
+
+class Job:
+    def handle(self):
+        pass
+
+    @classmethod
+    def build(cls):
+        pass
+
+    class Inner:
+        def handle(self):
+            pass
+
+
+def job():
+    pass
+
+
+def test_path_of_classes_and_functions():
+    """Classes and functions are named by module and qualified name; strings are taken as they are."""
+    here = __name__
+    assert path_of(Job) == f"{here}.Job.handle"
+    assert path_of(Job, "ship") == f"{here}.Job.ship"
+    assert path_of(Job.Inner) == f"{here}.Job.Inner.handle"
+    assert path_of(Job.handle) == f"{here}.Job.handle"
+    assert path_of(Job.build) == f"{here}.Job.build"
+    assert path_of(job) == path_of(job, "handle") == f"{here}.job"
+    assert path_of("app.jobs.Order") == path_of(" app.jobs.Order ", "handle") == "app.jobs.Order"
+    assert path_of("app.jobs.Order", "ship") == "app.jobs.Order.ship"
+
+
+@pytest.mark.parametrize(
+    ("thing", "method", "expected"),
+    [
+        (lambda: 1, None, "A lambda has no name"),
+        (functools.partial(job), None, "an object of type functools.partial"),
+        (Job(), None, "pass a class with a `handle` method"),
+        (Job().handle, None, "bound to an object"),
+        (print, None, "builtin_function_or_method"),
+        (functools.lru_cache(job), None, "functools._lru_cache_wrapper"),
+        (3, None, "pass a class"),
+        (None, None, "pass a class"),
+        (types, None, "pass a class"),
+        (job, "ship", "is no class, so it has no method 'ship'"),
+    ],
+)
+def test_path_of_what_cannot_be_a_job(thing, method, expected):
+    """What a background process could not find again is refused with what to do."""
+    with pytest.raises(InvalidJob) as caught:
+        path_of(thing, method)
+    assert expected in str(caught.value)
+
+
+def test_path_of_nested_definitions():
+    """What is defined inside a function cannot be found again."""
+
+    def inner():
+        pass
+
+    class Inner:
+        def handle(self):
+            pass
+
+    for thing in (inner, Inner):
+        with pytest.raises(InvalidJob, match="move it out"):
+            path_of(thing)
+
+
+def run(folder, *arguments, stdin=None):
+    """What a Python program printed."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, input=stdin).stdout.strip()
+
+
+SCRIPT = """
+print("executed")
+from lateshift.allowlist import AllowList
+from lateshift.target import path_of, resolve
+
+class Order:
+    def handle(self): return "handled"
+
+def send(): return "sent"
+
+if __name__ == "__main__":
+    allow = AllowList(("{name}",))
+    target = resolve(path_of(Order), allow)
+    assert target.owner is Order
+    print(target.path, target.bound()(), resolve(path_of(send), allow).function is send)
+"""
+
+
+def test_a_script_is_its_own_module(project):
+    """In a script that is run directly, its jobs have its importable name, and it is not executed a second time."""
+    project.write("orders", SCRIPT.replace("{name}", "orders"))
+    assert run(project.folder, "orders.py").splitlines() == ["executed", "orders.Order.handle handled True"]
+
+
+def test_a_script_elsewhere(project, tmp_path_factory):
+    """The same when started from another folder, by its path."""
+    project.write("orders", SCRIPT.replace("{name}", "orders"))
+    folder = tmp_path_factory.mktemp("elsewhere")
+    lines = run(folder, str(project.folder / "orders.py")).splitlines()
+    assert lines == ["executed", "orders.Order.handle handled True"]
+
+
+def test_a_module_run_with_m(project):
+    """With `python -m` the name is the module's own."""
+    project.write("shop.orders", SCRIPT.replace("{name}", "shop.orders"))
+    assert run(project.folder, "-m", "shop.orders").splitlines() == [
+        "executed",
+        "shop.orders.Order.handle handled True",
+    ]
+
+
+def test_a_script_beside_a_package_of_its_name(project):
+    """A program `app.py` elsewhere does not stand in for the package `app`."""
+    project.write("app.jobs", "def send(): return 'sent'")
+    program = project.folder / "bin" / "app.py"
+    program.parent.mkdir()
+    program.write_text(
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from lateshift.allowlist import AllowList; from lateshift.target import resolve\n"
+        "sys.path.remove(sys.path[1])\n"
+        "print(resolve('app.jobs.send', AllowList(('app.jobs',))).bound()())"
+    )
+    assert run(project.folder, str(program), str(project.folder)) == "sent"
+
+
+@pytest.mark.parametrize("how", ["command", "input", "unnameable"])
+def test_programs_without_a_name(project, how):
+    """Code given with -c or typed in, and scripts whose file is no Python name, cannot define jobs."""
+    code = (
+        "from lateshift.target import path_of\nfrom lateshift.errors import InvalidJob\n"
+        "class Order:\n    def handle(self): pass\n"
+        "try: path_of(Order)\nexcept InvalidJob as error: print(error)\n"
+    )
+    if how == "command":
+        out = run(project.folder, "-c", code)
+    elif how == "input":
+        out = run(project.folder, "-", stdin=code)
+    else:
+        (project.folder / "my-script.py").write_text(code)
+        out = run(project.folder, "my-script.py")
+    assert "has no module that a background process could import" in out
+
+
+def test_main_name_here():
+    """Under pytest the program has a name, or none; it is never an error."""
+    assert main_name() is None or isinstance(main_name(), str)
