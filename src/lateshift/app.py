@@ -232,12 +232,15 @@ class Lateshift:
         jobs = [self._preparation.prepare(call, now) for call in calls]
         if not jobs:
             return []
+        known = None
         if connection is None:
-            writes.enqueue(self.database, jobs)
+            with self.database.transaction():
+                writes.enqueue(self.database, jobs)
+                known = reads.workers(self.database)  # in a transaction of its own it took a tenth of the whole call
         else:
             self._insert_through(connection, jobs)
         self.events.emit([_enqueued(job) for job in jobs])
-        self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None)
+        self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None, known)
         return [job.id for job in jobs]
 
     def _insert_through(self, connection: object, jobs: Sequence[NewJob]) -> None:
@@ -248,9 +251,11 @@ class Lateshift:
         self.database.query("select 1")  # makes the tables, if this is the first use of the file
         connection.executemany(writes.INSERT_JOB, [msgspec.structs.asdict(job) for job in jobs])
 
-    def _start_runner(self, queues: set[str], job_id: str | None) -> None:
+    def _start_runner(
+        self, queues: set[str], job_id: str | None, known: Sequence[reads.WorkerRow] | None = None
+    ) -> None:
         try:
-            ensure_runner(self.database, self.settings, queues)
+            ensure_runner(self.database, self.settings, queues, known)
         except SpawnError as error:
             error.job_id = job_id
             raise

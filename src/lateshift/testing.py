@@ -19,6 +19,7 @@ import os
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
@@ -28,6 +29,7 @@ from typing import Any, Self, TypeVar
 from lateshift import codec
 from lateshift.app import Lateshift
 from lateshift.clock import Clock
+from lateshift.context import JobContext
 from lateshift.default import get_app, set_app
 from lateshift.errors import InvalidOption
 from lateshift.events import Event, JobChanged, JobEnqueued, JobFinished, JobStarted, LeaseLost
@@ -45,6 +47,7 @@ NO_QUEUE = " (tests)"
 """What the worker of a test says it serves: no queue can have that name, so it keeps no real runner from starting."""
 
 _numbers = itertools.count(1)
+_inlined: weakref.WeakSet[Lateshift] = weakref.WeakSet()
 
 
 class FrozenClock(Clock):
@@ -87,8 +90,10 @@ def isolated(*, clock: Clock | None = None, **settings: Any) -> Iterator[Lateshi
     what is not given is the project's own, from the environment, `.env` or `pyproject.toml`. Raises SettingsError.
     """
     with tempfile.TemporaryDirectory(prefix="lateshift-", ignore_cleanup_errors=True) as folder:
-        place = {"database_url": f"sqlite:///{folder}/lateshift.db", "storage_dir": folder}
-        app = Lateshift(clock=clock, **{**place, "spawn": "never", "sqlite_durability": "normal", **settings})
+        own = {"database_url": f"sqlite:///{folder}/lateshift.db", "storage_dir": folder}
+        own |= {"spawn": "never", "sqlite_durability": "normal"}
+        settings |= {name: value for name, value in own.items() if settings.get(name) is None}
+        app = Lateshift(clock=clock, **settings)
         before = set_app(app)
         try:
             yield app
@@ -106,7 +111,11 @@ def inline(app: Lateshift | None = None) -> Iterator[Lateshift]:
     through `connection=`, which is not there before you commit.
     """
     app = app or get_app()
+    if app in _inlined:  # a second subscriber would run the next attempt of what failed without a delay
+        yield app
+        return
     settings = app.settings
+    _inlined.add(app)
     app.settings = replace(settings, spawn="never")
     stop = app.events.subscribe(_Inline(app))
     try:
@@ -114,6 +123,7 @@ def inline(app: Lateshift | None = None) -> Iterator[Lateshift]:
     finally:
         stop()
         app.settings = settings
+        _inlined.discard(app)
 
 
 def drain(app: Lateshift | None = None, queue: str | None = None, limit: int | None = None) -> list[Job]:
@@ -172,7 +182,7 @@ def assert_enqueued(
     found = enqueued_jobs(job, method, parameters, queue=queue, app=app)
     if len(found) == times or (times is None and found):
         return found
-    wanted = _shown(_names(job, method)[-1], queue, parameters)
+    wanted = _shown(_names(job, method)[0], queue, parameters)
     others = [_shown(other.name, other.queue, other.parameters) for other in enqueued_jobs(app=app)]
     lines = "".join(f"\n    {line}" for line in others[-20:]) or " nothing"
     raise AssertionError(
@@ -189,6 +199,7 @@ class _Attempts:
         self._worker = f"{host_name()}-{os.getpid()}-test-{next(_numbers)}"
         self._execution = Execution(app.settings, self._db.now, self._report)
         self._handler = JobLogHandler(app.settings)
+        self._level = logging.getLogger().level
 
     def __enter__(self) -> Self:
         version = sys.modules["lateshift"].__version__
@@ -198,10 +209,13 @@ class _Attempts:
         root = logging.getLogger()
         if not any(isinstance(handler, JobLogHandler) for handler in root.handlers):  # a job in line within another
             root.addHandler(self._handler)
+            root.setLevel(min(self._level, self._handler.level))
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger().removeHandler(self._handler)
+        root = logging.getLogger()
+        root.removeHandler(self._handler)
+        root.setLevel(self._level)
         self._handler.close()
         workers.remove_worker(self._db, self._worker)
 
@@ -245,8 +259,12 @@ class _Attempts:
     def _execute(self, job: Claimed) -> Outcome:
         run = self._execution.begin(job)
         started = JobStarted(run.started_at, job.id, job.name, job.queue, job.attempt, self._worker)
-        self._app.events.emit([started])
-        return self._execution.execute(run, lambda _: None)
+        stop = self._app.events.subscribe(lambda batch: _note_cancel(run.context, batch))
+        try:
+            self._app.events.emit([started])
+            return self._execution.execute(run, lambda _: None)
+        finally:
+            stop()
 
     def _report(self, job: Claimed, fraction: float | None, message: str | None) -> None:
         writes.save_progress(self._db, [(job, fraction, message)])
@@ -263,10 +281,19 @@ class _Inline:
         ids = [event.job_id for event in sorted(enqueued, key=lambda event: (-event.priority, event.run_at))]
         ids += [event.job_id for event in batch if isinstance(event, JobChanged) and event.action == "retried"]
         for job_id in ids:
+            if reads.status(self._app.database, job_id) is None:
+                continue  # in an open transaction of its `connection`, and a write of ours would wait for its end
             with _Attempts(self._app) as attempts:
                 job = attempts.claim_one(job_id)
                 if job is not None:
                     attempts.run(job)
+
+
+def _note_cancel(context: JobContext, batch: Sequence[Event]) -> None:
+    """Tell a job that runs in line of its cancel, as a worker's duties do."""
+    for event in batch:
+        if isinstance(event, JobChanged) and event.action == "cancel_requested" and event.job_id == context.id:
+            context.cancel_requested = True
 
 
 def _outside_of_loops(work: Callable[[], T]) -> T:

@@ -141,7 +141,7 @@ class Operations(RuleBasedStateMachine):
                 self.settled(model, kind, outcome)
             elif accepted:  # only what says the same as what was written before
                 assert model is not None
-                assert kind == "completed" == model.status or kind in model.ended
+                assert kind in model.ended or kind == "completed" == model.status
 
     def outcome(self, kind: str) -> object:
         steps = self.steps

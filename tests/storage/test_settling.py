@@ -206,6 +206,18 @@ def test_settling_twice_changes_nothing(steps, kind):
     assert everything(steps.db) == before
 
 
+@pytest.mark.parametrize("written", ["completed", "cancelled", "snoozed"])
+def test_settling_otherwise_is_refused(steps, written):
+    """Only the very outcome that was written may be written again; another one of the same lease changes nothing."""
+    job = steps.running()
+    outcomes = {"completed": steps.completed(), "cancelled": steps.cancelled(), "snoozed": steps.snoozed(5)}
+    assert steps.settle(job, outcomes.pop(written))
+    before = everything(steps.db)
+    for outcome in (*outcomes.values(), steps.retry_in(5), steps.failed()):
+        assert not steps.settle(job, outcome)
+    assert everything(steps.db) == before
+
+
 def test_logs_are_kept_with_each_attempt(steps):
     """The lines of an attempt are found with it, in the history and by number; an attempt without lines has none."""
     job = steps.running()

@@ -75,9 +75,10 @@ def workers(*, as_json: bool) -> None:
     """List the worker processes."""
     app = open_app()
     now = app.database.now()
+    held = reads.held_jobs(app.database)
     rows = [(row, is_alive(row, now)) for row in reads.workers(app.database)]
     if as_json:
-        print_json([worker_shape(row, alive=alive) for row, alive in rows])
+        print_json([worker_shape(row, alive=alive, running=held[row.id]) for row, alive in rows])
         return
     if not rows:
         click.echo("No workers. `lateshift work` starts them; a runner starts by itself when a job is enqueued.")
@@ -87,7 +88,7 @@ def workers(*, as_json: bool) -> None:
             row.id,
             row.kind,
             "alive" if alive else "dead",
-            str(row.running),
+            str(held[row.id]),
             when(to_datetime(row.started_at)),
             str(row.pid),
             ", ".join(row.queues) or "all",

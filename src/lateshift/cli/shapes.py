@@ -59,7 +59,7 @@ def queue_shape(queue: QueueRow) -> dict[str, Any]:
     }
 
 
-def worker_shape(worker: WorkerRow, *, alive: bool) -> dict[str, Any]:
+def worker_shape(worker: WorkerRow, *, alive: bool, running: int) -> dict[str, Any]:
     """A worker: `WORKER_KEYS`."""
     return {
         "id": worker.id,
@@ -70,7 +70,7 @@ def worker_shape(worker: WorkerRow, *, alive: bool) -> dict[str, Any]:
         "version": worker.version,
         "started_at": moment(worker.started_at),
         "heartbeat_at": moment(worker.heartbeat_at),
-        "running": worker.running,
+        "running": running,
         "alive": alive,
     }
 

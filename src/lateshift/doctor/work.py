@@ -51,7 +51,8 @@ def workers(place: Place) -> Iterator[Check]:
         told = f"{worker.id} (process {worker.pid} on {worker.host}) died; its last heartbeat was {silent} ago"
         yield Check("workers", "warning", told, _next_worker(place, alive))
     if alive:
-        listed = ", ".join(f"{worker.id} ({worker.kind}, {worker.running} running)" for worker in alive)
+        held = reads.held_jobs(place.db)
+        listed = ", ".join(f"{worker.id} ({worker.kind}, {held[worker.id]} running)" for worker in alive)
         yield Check("workers", "ok", f"{len(alive)} alive: {listed}")
     elif place.settings.spawn == "auto":
         yield Check("workers", "ok", "none is running; a runner starts by itself when a job is enqueued")

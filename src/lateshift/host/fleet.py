@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Final
 
@@ -44,16 +45,19 @@ def serves(worker: reads.WorkerRow, queue: str) -> bool:
     return not worker.queues or queue in worker.queues
 
 
-def ensure_runner(db: SqliteDatabase, settings: Settings, queues: set[str]) -> bool:
+def ensure_runner(
+    db: SqliteDatabase, settings: Settings, queues: Collection[str], known: Sequence[reads.WorkerRow] | None = None
+) -> bool:
     """Start a runner if no living worker serves one of these queues; True if one was started.
 
-    Raises SpawnError when it could not be started; the jobs are stored all the same.
+    `known` are the workers as they were announced when the jobs were stored, if that has been read already. Raises
+    SpawnError when it could not be started; the jobs are stored all the same.
     """
     if settings.spawn == "never":
         return False
     now = db.now()
-    alive = [worker for worker in reads.workers(db) if is_alive(worker, now)]
-    if all(any(serves(worker, queue) for worker in alive) for queue in queues):
+    known = reads.workers(db) if known is None else known
+    if all(any(serves(worker, queue) and is_alive(worker, now) for worker in known) for queue in queues):
         return False
     if not workers.take_turn_to_spawn(db, now, round(SPAWN_PAUSE * 1_000_000)):
         return False

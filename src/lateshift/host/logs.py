@@ -44,6 +44,7 @@ class FileLog:
 
     def __init__(self, settings: Settings) -> None:
         self.folder = settings.storage_dir / "logs"
+        self._start = f"{self.folder}{os.sep}"
         self.json = settings.log_format == "json"
         self.level: int = getattr(logging, settings.log_level)
         self._stamp = _stamp_of(0)
@@ -120,7 +121,7 @@ class FileLog:
     def _append(self, prefix: str, day: str, lines: Sequence[str]) -> list[str]:
         """Add whole lines to a file; returns the empty list that comes after them."""
         if lines:
-            path = self.folder / f"{prefix}{day}.log"
+            path = f"{self._start}{prefix}{day}.log"
             data = "".join(lines).encode(errors="backslashreplace")
             try:
                 self._write(path, b"\n" + data if self._torn else data)
@@ -128,11 +129,11 @@ class FileLog:
                 _complain(path, error)
         return []
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: str, data: bytes) -> None:
         try:
             handle = _open_to_append(path)
         except FileNotFoundError:  # the first line of all, or somebody has deleted the folder
-            for folder in (path.parent.parent, path.parent):
+            for folder in (self.folder.parent, self.folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = _open_to_append(path)
         written = 0
@@ -336,14 +337,15 @@ def _indented(lines: Sequence[str]) -> str:
     return "".join(f"    {escape(line)}\n" for line in lines)
 
 
-_complained: set[Path] = set()
+_complained: set[str] = set()
 
 
-def _complain(path: Path, error: OSError) -> None:
+def _complain(path: str, error: OSError) -> None:
     """Once per folder and process, to whom it may concern; jobs go on without a log."""
-    if path.parent in _complained or sys.stderr is None:
+    folder = os.path.dirname(path)
+    if folder in _complained or sys.stderr is None:
         return
-    _complained.add(path.parent)
+    _complained.add(folder)
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(
             f"Lateshift cannot write its log {path}: {error.strerror or error}. Jobs go on without it. Make the folder "
@@ -356,19 +358,19 @@ if sys.platform == "win32":
     import msvcrt
     from ctypes import wintypes
 
-    def _open_to_append(path: Path) -> int:
+    def _open_to_append(path: str) -> int:
         """Open with FILE_APPEND_DATA alone, so that the system appends: C's O_APPEND seeks first, and loses lines."""
         append_data, share_all, open_always, normal = 0x4, 0x7, 4, 0x80
         create = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
         create.restype = wintypes.HANDLE
         word, pointer = wintypes.DWORD, wintypes.LPVOID
         create.argtypes = [wintypes.LPCWSTR, word, word, pointer, word, word, wintypes.HANDLE]
-        handle = create(str(path), append_data, share_all, None, open_always, normal, None)
+        handle = create(path, append_data, share_all, None, open_always, normal, None)
         if handle == wintypes.HANDLE(-1).value:
             raise ctypes.WinError(ctypes.get_last_error())
         return msvcrt.open_osfhandle(handle, os.O_WRONLY | os.O_NOINHERIT)
 
 else:
 
-    def _open_to_append(path: Path) -> int:
+    def _open_to_append(path: str) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -62,7 +63,7 @@ class Lane(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
-    """A worker as it last announced itself, and how many jobs it holds; times in microseconds."""
+    """A worker as it last announced itself; times in microseconds."""
 
     id: str
     kind: str
@@ -73,7 +74,6 @@ class WorkerRow:
     version: str
     started_at: int
     heartbeat_at: int
-    running: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +193,20 @@ def jobs_ahead(db: SqliteDatabase, job_id: str, now: int) -> tuple[int, int]:
 def workers(db: SqliteDatabase) -> list[WorkerRow]:
     """Every worker that has announced itself and not signed off, oldest first."""
     rows = db.query(
-        "select id, kind, host, pid, folder, queues, version, started_at, heartbeat_at,"
-        " (select count(*) from lateshift_jobs j where j.status = 'running' and j.worker = w.id)"
-        " from lateshift_workers w order by started_at, id"
+        "select id, kind, host, pid, folder, queues, version, started_at, heartbeat_at"
+        " from lateshift_workers order by started_at, id"
     )
     return [
-        WorkerRow(id_, kind, host, pid, folder, tuple(msgspec.json.decode(queues)), version, began, beat, running)
-        for id_, kind, host, pid, folder, queues, version, began, beat, running in rows
+        WorkerRow(id_, kind, host, pid, folder, tuple(msgspec.json.decode(queues)), version, began, beat)
+        for id_, kind, host, pid, folder, queues, version, began, beat in rows
     ]
+
+
+def held_jobs(db: SqliteDatabase) -> Counter[str]:
+    """How many jobs each worker holds, by its id."""
+    return Counter(
+        dict(db.query("select worker, count(*) from lateshift_jobs where status = 'running' group by worker"))
+    )
 
 
 def running_jobs(db: SqliteDatabase, worker: str) -> list[tuple[Claimed, int]]:

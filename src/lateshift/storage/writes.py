@@ -280,10 +280,13 @@ def _log_row(settlement: Settlement) -> dict[str, Any]:
 
 
 def _stands(db: SqliteDatabase, settlement: Settlement) -> bool:
-    rows = db.query("select lease, status from lateshift_jobs where id = ?", (settlement.job.id,))
-    if not rows or rows[0][0] != settlement.job.lease:
-        return False
-    return rows[0][1] in (settlement.outcome.status, "cancelled")
+    """Whether just this outcome was written before: a commit whose answer got lost is repeated."""
+    job, kind = settlement.job, settlement.outcome.kind
+    if kind == "completed":
+        sql = "select 1 from lateshift_jobs where id = ? and lease = ? and status = 'completed'"
+        return bool(db.query(sql, (job.id, job.lease)))
+    sql = "select 1 from lateshift_attempts where job_id = ? and lease = ? and outcome = ?"
+    return bool(db.query(sql, (job.id, job.lease, kind)))
 
 
 def _delete(db: SqliteDatabase, ids: Sequence[str]) -> None:

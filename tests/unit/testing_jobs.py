@@ -1,0 +1,100 @@
+"""The jobs that the tests of `lateshift.testing` enqueue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from contextvars import ContextVar
+
+import lateshift
+from lateshift import background
+from lateshift.testing import drain
+
+done = []
+user = ContextVar("user", default="nobody")
+
+
+@background(max_retries=1, retry=60)
+def unsteady(fail: bool) -> str:
+    if fail and lateshift.current_job().attempt == 1:
+        raise ConnectionError("no answer")
+    return "done"
+
+
+def note(what: str) -> str:
+    done.append(what)
+    return what
+
+
+def where() -> list:
+    return [threading.get_ident(), os.getpid(), user.get()]
+
+
+async def where_async() -> list:
+    await asyncio.sleep(0)
+    return where()
+
+
+@background(isolation="process", timeout=0.001)
+def where_isolated() -> list:
+    return where()
+
+
+def broken() -> None:
+    done.append("broken")
+    raise ValueError("no stock")
+
+
+def tree(depth: int) -> str:
+    done.append(f"begin {depth}")
+    if depth:
+        lateshift.run_background_job(tree, parameters={"depth": depth - 1})
+    done.append(f"end {depth}")
+    return lateshift.current_job().id
+
+
+def tree_drained() -> list:
+    lateshift.run_background_job(note, parameters={"what": "child"})
+    return [job.status for job in drain()]
+
+
+def chatty() -> None:
+    logging.getLogger("shop").info("packed")
+    lateshift.current_job().progress(0.5, "half")
+
+
+def raising(kind: str) -> None:
+    raise {"retry": lateshift.Retry(delay=7), "snooze": lateshift.Snooze(30), "cancel": lateshift.Cancel()}[kind]
+
+
+def exiting() -> None:
+    raise SystemExit(3)
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def cancelled_on_its_way() -> bool:
+    before = lateshift.current_job().cancelled
+    lateshift.cancel_job(lateshift.current_job().id)
+    return before
+
+
+def heeding_its_cancel() -> int:
+    for step in range(5):
+        if lateshift.current_job().cancelled:
+            return step
+        if step == 2:
+            lateshift.cancel_job(lateshift.current_job().id)
+    return 5
+
+
+class Order:
+    def handle(self) -> None:
+        raise LookupError("lost")
+
+    def failed(self, error: BaseException) -> None:
+        done.append(f"failed: {error}")
