@@ -198,6 +198,7 @@ def bench(arguments: Sequence[str]) -> int:
         os.environ["RUNLEVEL"] = "1"  # lets Debian install the server without starting it as a service
         run(Step("apt-get update", ["apt-get", "update"]))
         run(Step("install redis-server", ["apt-get", "install", "-y", "--no-install-recommends", "redis-server"]))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each start compiles everything, as no user's does
     return become([MAIN.python, str(ROOT / "benchmarks" / "run.py"), *arguments])
 
 

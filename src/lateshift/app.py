@@ -18,7 +18,7 @@ from lateshift.clock import Clock
 from lateshift.enqueuing import Call, Preparation
 from lateshift.errors import InvalidOption, JobNotFound, JobStateError, SpawnError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
-from lateshift.host.fleet import ensure_runner
+from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, NewJob
 from lateshift.options import check_queue, check_status
@@ -46,6 +46,7 @@ class Lateshift:
         self.events.subscribe(self.log)
         self.cache = Cache(self)
         self._preparation = Preparation(self.settings)
+        self._neighbours = Neighbours(self.database)
 
     def run_background_job(
         self,
@@ -232,15 +233,12 @@ class Lateshift:
         jobs = [self._preparation.prepare(call, now) for call in calls]
         if not jobs:
             return []
-        known = None
         if connection is None:
-            with self.database.transaction():
-                writes.enqueue(self.database, jobs)
-                known = reads.workers(self.database)  # in a transaction of its own it took a tenth of the whole call
+            writes.enqueue(self.database, jobs)
         else:
             self._insert_through(connection, jobs)
         self.events.emit([_enqueued(job) for job in jobs])
-        self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None, known)
+        self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None)
         return [job.id for job in jobs]
 
     def _insert_through(self, connection: object, jobs: Sequence[NewJob]) -> None:
@@ -251,11 +249,11 @@ class Lateshift:
         self.database.query("select 1")  # makes the tables, if this is the first use of the file
         connection.executemany(writes.INSERT_JOB, [msgspec.structs.asdict(job) for job in jobs])
 
-    def _start_runner(
-        self, queues: set[str], job_id: str | None, known: Sequence[reads.WorkerRow] | None = None
-    ) -> None:
+    def _start_runner(self, queues: set[str], job_id: str | None) -> None:
+        if self.settings.spawn == "never" or self._neighbours.serve(queues):
+            return
         try:
-            ensure_runner(self.database, self.settings, queues, known)
+            ensure_runner(self.database, self.settings, queues)
         except SpawnError as error:
             error.job_id = job_id
             raise

@@ -71,6 +71,8 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     reason = worker.run(row)
     presence.release()
     wake.close()
+    if reason == "idle" and reads.anything_waiting(db, config.queues):
+        return "recycle"  # it was stored by somebody who still found our lock held: see host.fleet.Neighbours
     return reason
 
 

@@ -92,11 +92,11 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
 def enqueue(db: SqliteDatabase, jobs: Sequence[NewJob]) -> None:
     """Store jobs, all or none; they are on disk when this returns."""
+    if len(jobs) == 1:  # a statement alone is a transaction, and cheaper than one between `begin` and `commit`
+        db.execute(INSERT_JOB, msgspec.structs.asdict(jobs[0]))
+        return
     with db.transaction():
-        if len(jobs) == 1:
-            db.execute(INSERT_JOB, msgspec.structs.asdict(jobs[0]))
-        else:
-            db.execute_many(INSERT_JOB, map(msgspec.structs.asdict, jobs))
+        db.execute_many(INSERT_JOB, map(msgspec.structs.asdict, jobs))
 
 
 def claim(
