@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest_plugins = ["servers_plugin"]
+
 
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch):
