@@ -21,8 +21,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +35,23 @@ REQUIREMENTS = ROOT / "requirements"
 
 LOCKS = {
     "installer": ["--group", "installer"],
+    "mysqlclient": ["--group", "mysqlclient"],
     "dev": ["pyproject.toml", "--group", "build", "--group", "tests", "--group", "lint"],
     "bench": ["--group", "bench"],
+}
+
+# What is not in a wheel: a program, or where none shows it a file, and the packages of Debian that bring it.
+SERVERS = {
+    "mariadbd": "mariadb-server-core",
+    "my_print_defaults": "mariadb-client-core",  # which the former's mariadb-install-db calls
+    "pgbouncer": "pgbouncer",
+    "ss": "iproute2",
+}
+COMPILING = {
+    "cc": "gcc libc6-dev",
+    "pkg-config": "pkg-config",
+    "mariadb_config": "libmariadb-dev",
+    sysconfig.get_path("include") + "/Python.h": "python3-dev",
 }
 
 PROBE = """
@@ -84,7 +100,7 @@ class Environment:
     def python(self) -> str:
         return str(self.bin / "python")
 
-    def prepare(self, lock: str = "dev") -> None:
+    def prepare(self, lock: str = "dev", *, needed: bool = True) -> None:
         """Install what a lock file names, and Lateshift itself, unless exactly that has been installed before."""
         inputs = [REQUIREMENTS / f"{lock}.lock", ROOT / "pyproject.toml"]
         wanted = hashlib.sha256(repr([ROOT, self.base, *(file.read_text() for file in inputs)]).encode()).hexdigest()
@@ -94,20 +110,22 @@ class Environment:
         config = self.folder / "pyvenv.cfg"
         if not config.exists() or f"version = {self.base}\n" not in config.read_text():
             self._create()
-        self._install(f"{lock}.lock", "--require-hashes", "-r", str(inputs[0]))
-        self._install("lateshift itself", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
-        stamp.write_text(wanted)
+        if self._install(f"{lock}.lock", "--require-hashes", "-r", str(inputs[0]), needed=needed):
+            self._install("lateshift itself", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+            stamp.write_text(wanted)
 
     def _create(self) -> None:
         make = [self.base.path, "-m", "venv", "--clear", "--without-pip", str(self.folder)]
         must(Step(f"make {self.folder.name} with Python {self.base}", make))
         run(Step("install uv", [*self._pip(), "--require-hashes", "-r", str(REQUIREMENTS / "installer.lock")]))
 
-    def _install(self, what: str, *options: str) -> None:
+    def _install(self, what: str, *options: str, needed: bool = True) -> bool:
         """With uv, which takes 2 seconds instead of 11; with pip where uv fails: it does not know pip's settings."""
         uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python, *options]
-        if not run(Step(f"install {what}", uv)):
-            must(Step(f"install {what} with pip", [*self._pip(), *options]))
+        if run(Step(f"install {what}", uv)):
+            return True
+        pip = Step(f"install {what} with pip", [*self._pip(), *options])
+        return must(pip) if needed else run(pip)
 
     def _pip(self) -> Command:
         """The pip of the Python below; Debian's cannot give a virtual environment one of its own."""
@@ -147,10 +165,9 @@ def run(step: Step) -> bool:
     return passed
 
 
-def must(step: Step) -> None:
+def must(step: Step) -> bool:
     """Do a step that all later ones need."""
-    if not run(step):
-        sys.exit(f"Stopped: could not {step.name}.")
+    return run(step) or sys.exit(f"Stopped: could not {step.name}.")
 
 
 def run_all(steps: Sequence[Step]) -> int:
@@ -173,6 +190,8 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
+    install(SERVERS | COMPILING)
+    prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
     steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(), live=True)]
@@ -180,6 +199,7 @@ def test(arguments: Sequence[str]) -> int:
     if newest.version[:2] > THIS.version[:2]:
         other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
         other.prepare()
+        prepare_mysqlclient(other, needed=False)
         steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow"), live=True))
     return run_all(steps)
 
@@ -194,10 +214,7 @@ def docs(arguments: Sequence[str]) -> int:
 
 def bench(arguments: Sequence[str]) -> int:
     MAIN.prepare("bench")
-    if not shutil.which("redis-server") and shutil.which("apt-get") and sys.platform == "linux" and os.geteuid() == 0:
-        os.environ["RUNLEVEL"] = "1"  # lets Debian install the server without starting it as a service
-        run(Step("apt-get update", ["apt-get", "update"]))
-        run(Step("install redis-server", ["apt-get", "install", "-y", "--no-install-recommends", "redis-server"]))
+    install(SERVERS | {"redis-server": "redis-server"})
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each start compiles everything, as no user's does
     return become([MAIN.python, str(ROOT / "benchmarks" / "run.py"), *arguments])
 
@@ -209,6 +226,31 @@ def lock(arguments: Sequence[str]) -> int:
         must(Step(f"lock {name}", [*compile_, "-o", str(REQUIREMENTS / f"{name}.lock"), *groups, *arguments]))
     MAIN.prepare()
     return 0
+
+
+def prepare_mysqlclient(environment: Environment, *, needed: bool) -> None:
+    """The driver that has to be compiled; where that cannot be, its tests are skipped."""
+    if needed or not missing(COMPILING):
+        environment.prepare("mysqlclient", needed=needed)
+
+
+def install(programs: Mapping[str, str]) -> None:
+    """See to it that programs are there, where we may install them; else say what is missing."""
+    if not (lacking := missing(programs)):
+        return
+    packages = " ".join(programs[program] for program in lacking)
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        print(f"     missing, so that some tests are skipped: {', '.join(lacking)}; on Debian: {packages}", flush=True)
+        return
+    os.environ["RUNLEVEL"] = "1"  # lets Debian install a server without starting it as a service
+    run(Step("apt-get update", ["apt-get", "update"]))
+    run(Step(f"install {packages}", ["apt-get", "install", "-y", "--no-install-recommends", *packages.split()]))
+
+
+def missing(programs: Iterable[str]) -> list[str]:
+    """Those that are not on this machine; Debian keeps servers where only root looks."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    return [program for program in programs if not (shutil.which(program, path=path) or Path(program).is_file())]
 
 
 def newest_python() -> Interpreter:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "servers_plugin"]
 
 
 @pytest.fixture(autouse=True)
