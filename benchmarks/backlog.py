@@ -8,6 +8,8 @@ import statistics
 from figures import Figure, Section
 from place import Place
 
+from lateshift.storage.migrations import migrate
+
 TITLE = "Draining in a full database"
 TEXT = """\
 The ready jobs have priority 1; the delayed ones have priority 10 and stand before them in every order but time. The
@@ -53,7 +55,7 @@ def _drain(ready: int, finished: int, delayed: int) -> float:
 def _fill(place: Place, ready: int, finished: int, delayed: int) -> None:
     """Write the rows as they stand after enqueuing and running, in one go and without waiting for the disk."""
     now = place.app.database.now()
-    place.app.database.migrate()
+    migrate(place.app.database)
     connection = sqlite3.connect(place.database, isolation_level=None)
     connection.execute("pragma synchronous = off")
     connection.execute("begin")

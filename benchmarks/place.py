@@ -19,6 +19,7 @@ from typing import Any, Self
 import jobs
 
 from lateshift import Call, Lateshift
+from lateshift.storage.migrations import migrate
 
 HERE = Path(__file__).resolve().parent
 PATIENCE = 300.0
@@ -78,7 +79,7 @@ class Place:
     @contextmanager
     def workers(self, processes: int) -> Iterator[subprocess.Popen[bytes]]:
         """`lateshift work` with that many worker processes, all registered; stopped in good order at the end."""
-        self.app.database.migrate()
+        migrate(self.app.database)
         command = [sys.executable, "-m", "lateshift", "work", "--processes", str(processes)]
         with started(command, self.environment, self.folder) as supervisor:
             wait_until(lambda: self.ask("select count(*) from lateshift_workers") == processes, supervisor)

@@ -25,7 +25,7 @@ from lateshift.options import check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, load_settings
 from lateshift.storage import open_database, reads, writes
-from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.storage.database import Database
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,7 +40,7 @@ class Lateshift:
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None, **code: Any) -> None:
         self.settings = settings or load_settings(**code)
         self.clock = clock or Clock()
-        self.database: SqliteDatabase = open_database(self.settings, self.clock)
+        self.database: Database = open_database(self.settings, self.clock)
         self.events = Events()
         self.log = FileLog(self.settings)
         self.events.subscribe(self.log)
@@ -247,7 +247,7 @@ class Lateshift:
                 f"connection= takes an sqlite3.Connection to the database of the jobs, not {type(connection).__name__}."
             )
         self.database.query("select 1")  # makes the tables, if this is the first use of the file
-        connection.executemany(writes.INSERT_JOB, [msgspec.structs.asdict(job) for job in jobs])
+        connection.executemany(self.database.render(writes.INSERT_JOB), [msgspec.structs.asdict(job) for job in jobs])
 
     def _start_runner(self, queues: set[str], job_id: str | None) -> None:
         if self.settings.spawn == "never" or self._neighbours.serve(queues):

@@ -16,7 +16,9 @@
     └── StorageError              the database did not do what was asked
         ├── StorageUnavailable    missing, read-only, full, or locked for too long
         ├── StorageCorrupt        the database file is damaged
-        └── SchemaTooNew          written by a newer Lateshift than this one
+        ├── SchemaTooNew          written by a newer Lateshift than this one
+        ├── AlreadyStored         a job with this id is there already
+        └── SchemaTooOld          a database server on which `lateshift migrate` has to be run first
 
 The message says what happened, names the value and ends with what to do next; the facts are attributes as well.
 """
@@ -121,3 +123,11 @@ class StorageCorrupt(StorageError):
 
 class SchemaTooNew(StorageError):
     """The database was written by a newer Lateshift than this one."""
+
+
+class SchemaTooOld(StorageError):
+    """The database server has no tables of Lateshift, or those of an older one: run `lateshift migrate`."""
+
+
+class AlreadyStored(StorageError):
+    """A row with this key is there already; only seen when the answer to a commit got lost."""

@@ -54,7 +54,17 @@ class Settings:
     sqlite_durability: Literal["full", "normal"] = "full"
     """Whether SQLite waits for the disk at each commit; with `normal` a power cut may lose the last moments."""
     busy_timeout: float = 30.0
-    """Seconds to wait for a database that others have locked."""
+    """Seconds to wait for an SQLite file that others have locked."""
+    database_timeout: float = 10.0
+    """Seconds to wait for a database server: for a connection, for an answer, and for its return after an outage."""
+    schema: str = "lateshift"
+    """The schema of the tables on PostgreSQL."""
+    table_prefix: str = "lateshift_"
+    """What the names of the tables begin with on SQLite, MySQL and MariaDB."""
+    prepare: Literal["auto", "off"] = "auto"
+    """Whether PostgreSQL statements are prepared; `auto` notices a pooler in between, with which they must not be."""
+    pool: int = 10
+    """The most connections to a database server that one process opens."""
     max_parameters: int = 1_048_576
     """The most that a job's parameters may take."""
     max_result: int = 1_048_576
@@ -94,6 +104,11 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "idle_exit": kinds.number(0, 315_360_000),
     "sqlite_durability": kinds.one_of("full", "normal"),
     "busy_timeout": kinds.number(0, 86_400),
+    "database_timeout": kinds.number(0.1, 86_400),
+    "schema": kinds.identifier,
+    "table_prefix": kinds.identifier,
+    "prepare": kinds.one_of("auto", "off"),
+    "pool": kinds.whole(1, 1_000),
     "max_parameters": kinds.whole(2, 1 << 30),
     "max_result": kinds.whole(4, 1 << 30),
     "keep_days": kinds.number(0, 36_500),

@@ -18,6 +18,7 @@ from lateshift.allowlist import check_entry
 Kind = Callable[[Any], Any]
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SQLITE: Final = "sqlite:///"
 
 
@@ -87,6 +88,13 @@ def packages(value: Any) -> tuple[str, ...]:
     for name in names:
         check_entry(name)
     return names
+
+
+def identifier(value: Any) -> str:
+    """A name that every database takes without quotes."""
+    if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value.strip()):
+        raise ValueError("expected up to 40 lower case letters, digits and _, with a letter first")
+    return value.strip()
 
 
 def path(value: Any) -> Path:

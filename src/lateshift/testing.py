@@ -221,25 +221,26 @@ class _Attempts:
 
     def claim(self, queue: str | None) -> Claimed | None:
         """The next job that is due."""
-        with self._db.transaction():
-            now = self._db.now()
-            lanes = [
-                lane
-                for lane in reads.lanes(self._db)
-                if lane.run_at <= now and not lane.paused and queue in (None, lane.queue)
-            ]
-            first = min(lanes, key=lambda lane: (-lane.priority, lane.run_at), default=None)
-            claimed = [] if first is None else writes.claim(self._db, self._worker, now, [first], {first.executor: 1})
+        return self._db.transact(lambda: self._claim_next(queue))
+
+    def _claim_next(self, queue: str | None) -> Claimed | None:
+        now = self._db.now()
+        lanes = [
+            lane
+            for lane in reads.lanes(self._db)
+            if lane.run_at <= now and not lane.paused and queue in (None, lane.queue)
+        ]
+        first = min(lanes, key=lambda lane: (-lane.priority, lane.run_at), default=None)
+        claimed = [] if first is None else writes.claim(self._db, self._worker, now, [first], {first.executor: 1})
         return claimed[0] if claimed else None
 
     def claim_one(self, job_id: str) -> Claimed | None:
         """One job, if it is there, due, and its queue is not paused."""
-        with self._db.transaction():
-            now = self._db.now()
-            job = reads.get(self._db, job_id)
-            if job is None or to_microseconds(job.run_at) > now or reads.queue_paused(self._db, job.queue):
-                return None
-            return writes.claim_one(self._db, self._worker, now, job_id)
+        now = self._db.now()
+        job = reads.get(self._db, job_id)
+        if job is None or to_microseconds(job.run_at) > now or reads.queue_paused(self._db, job.queue):
+            return None
+        return writes.claim_one(self._db, self._worker, now, job_id)
 
     def run(self, job: Claimed) -> None:
         """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""

@@ -17,6 +17,7 @@ from lateshift.doctor.machine import has_wal_reset_bug, network_mount
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
 from lateshift.storage import workers, writes
+from lateshift.storage.migrations import migrate
 from lateshift.storage.workers import NewWorker
 
 SECOND = 1_000_000
@@ -44,7 +45,7 @@ def hire(app, worker="host-1", queues=(), *, host="elsewhere", ago=0.0):
 def app(project):
     """The project's application object, with a database that is there."""
     app = project.app()
-    app.database.migrate()
+    migrate(app.database)
     yield app
     app.close()
 
@@ -338,7 +339,7 @@ def test_jobs_that_nobody_takes(project, app):
     for queue in ("busy", "lonely", "held"):
         app.run_background_job("app.jobs.add", parameters={"a": 1}, queue=queue)
     app.pause_queue("held")
-    app.database.execute("update lateshift_jobs set run_at = run_at - ?", (300 * SECOND,))
+    app.database.execute("update lateshift_jobs set run_at = run_at - :late", {"late": 300 * SECOND})
     busy, held, lonely = find(diagnose(**project.settings), "jobs")
     assert "The queue 'busy' has 1 due job, the oldest since 5 min, and 1 worker at it." in busy.message
     assert (held.message[-14:], held.remedy) == (

@@ -177,7 +177,7 @@ def test_what_is_not_allowed_is_not_imported_whatever_the_database_says(project)
     app = project.app()
     ids = [app.run_background_job("app.jobs.add", parameters={"a": 1}) for _ in range(4)]
     for job_id, name in zip(ids, ("secret.f", "os.system", "app.jobs.os.system", "app.jobs._private"), strict=True):
-        app.database.execute("update lateshift_jobs set name = ? where id = ?", (name, job_id))
+        app.database.execute("update lateshift_jobs set name = :name where id = :id", {"name": name, "id": job_id})
     project.worker()
     for job_id in ids:
         job = finished(app, job_id)
@@ -239,7 +239,9 @@ def test_a_stopped_worker_that_wakes_up_cannot_overwrite_a_newer_attempt(project
     until(project.journal)
     old.process.send_signal(signal.SIGSTOP)
     # Fifteen seconds without a heartbeat, in less time.
-    app.database.execute("update lateshift_workers set heartbeat_at = heartbeat_at - 60000000 where id = ?", (old.id,))
+    app.database.execute(
+        "update lateshift_workers set heartbeat_at = heartbeat_at - 60000000 where id = :id", {"id": old.id}
+    )
     project.worker()
     until(lambda: len(project.journal()) == 2)
     (project.folder / "go").touch()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from storage_steps import Place, Steps
@@ -14,13 +13,27 @@ from lateshift.testing import FrozenClock
 NOON = datetime(2025, 6, 15, 12, tzinfo=UTC)  # past, so that what is due here is due by the real clock as well
 
 
-def sqlite(folder: Path) -> Iterator[str]:
+def sqlite(request) -> str:
     """A file in the test's own folder."""
-    yield f"sqlite:///{folder}/jobs/lateshift.db"
+    return f"sqlite:///{request.getfixturevalue('tmp_path')}/jobs/lateshift.db"
 
 
-# Another database is one entry: a generator that takes a folder, yields the URL of an empty database and drops it.
-DATABASES: dict[str, Callable[[Path], Iterator[str]]] = {"sqlite": sqlite}
+def postgres(request) -> str:
+    """A new database of the PostgreSQL server."""
+    return request.getfixturevalue("postgres_url")
+
+
+def mariadb(request) -> str:
+    """A new database of the MariaDB server."""
+    return request.getfixturevalue("mariadb_url")
+
+
+# Another database is one entry: a function that gives the URL of an empty one.
+DATABASES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
+    "sqlite": sqlite,
+    "postgres": postgres,
+    "mariadb": mariadb,
+}
 
 
 @pytest.fixture
@@ -30,13 +43,12 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture(params=DATABASES)
-def place(request, tmp_path: Path, clock: FrozenClock) -> Iterator[Place]:
-    """An empty database of each kind, not opened yet."""
-    source = DATABASES[request.param](tmp_path)
-    place = Place(request.param, next(source), clock)
+def place(request, clock: FrozenClock) -> Iterator[Place]:
+    """A database of each kind, with our tables and nothing in them, not opened yet."""
+    place = Place(request.param, DATABASES[request.param](request), clock)
+    place.make_tables()
     yield place
     place.close()
-    next(source, None)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from lateshift.job import Claimed, Job, JobError, NewJob
 from lateshift.outcome import Outcome, lost, returned
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, workers, writes
+from lateshift.storage.migrations import migrate
 from lateshift.storage.writes import Settlement
 from lateshift.testing import FrozenClock
 
@@ -37,12 +39,18 @@ class Place:
         self._opened.append(database)
         return database
 
+    def make_tables(self) -> None:
+        """What `lateshift migrate` does; an SQLite file is left to be made at its first use."""
+        if self.kind != "sqlite":
+            with contextlib.closing(open_database(load_settings(database_url=self.url), as_is=True)) as database:
+                migrate(database)
+
     def process(self, code: str) -> subprocess.Popen[str]:
         """Another Python that runs `code`, where `db` is the database under the real clock."""
         start = (
             "import sys\n"
             "from lateshift.settings import load_settings\n"
-            "from lateshift.storage import open_database, reads, workers, writes\n"
+            "from lateshift.storage import migrations, open_database, reads, workers, writes\n"
             f"db = open_database(load_settings(database_url={self.url!r}))\n"
         )
         command = [sys.executable, "-c", start + code]

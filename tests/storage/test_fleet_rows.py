@@ -105,7 +105,7 @@ def test_a_runner_looks_at_its_own_queues_only(steps):
 
 
 def test_signing_off_and_enqueuing_at_once(steps, place):
-    """Whoever is first: either the runner has seen the job and stays, or the enqueuer sees that there is no runner."""
+    """Either the runner sees the job, at the latest when it looks again, or the enqueuer sees that it is gone."""
     other = place.open()
     for _ in range(50):
         steps.register("runner-1", "runner")
@@ -113,7 +113,8 @@ def test_signing_off_and_enqueuing_at_once(steps, place):
 
         def sign_off(start=start, seen=seen) -> None:
             start.wait()
-            seen["signed off"] = workers.remove_idle_runner(steps.db, "runner-1", ())
+            signed_off = workers.remove_idle_runner(steps.db, "runner-1", ())
+            seen["signed off"] = signed_off and not reads.anything_waiting(steps.db, ())
 
         thread = threading.Thread(target=sign_off)
         thread.start()

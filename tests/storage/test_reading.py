@@ -128,18 +128,6 @@ def test_a_row_written_by_other_hands_hides_no_others(steps):
     assert (steps.get(broken).parameters, steps.get(broken).timeout) == ({"unreadable": "{"}, None)
 
 
-def test_a_change_by_another_connection_is_noticed_once(steps, place):
-    """An idle worker learns of what others commit, and does not wake itself."""
-    other = place.open()
-    steps.db.changed()
-    assert not steps.db.changed()
-    writes.enqueue(other, [steps.new()])
-    assert steps.db.changed()
-    assert not steps.db.changed()
-    steps.enqueue()
-    assert not steps.db.changed()
-
-
 def test_results_of_every_kind(steps):
     """A result is read as what JSON makes of it, and nothing stored is None."""
     texts = {"null": None, "0": 0, '"x"': "x", "[1,2.5,true]": [1, 2.5, True], '{"a":{}}': {"a": {}}}

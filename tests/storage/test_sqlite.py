@@ -365,3 +365,15 @@ def test_a_claim_costs_by_what_it_takes(crowd, place):
 
     many, few = work_for(crowd.db, lambda: claim(crowd)), work_for(alone.db, lambda: claim(alone))
     assert many <= few * 1.3 + 5
+
+
+def test_a_change_by_another_connection_is_noticed_once(steps, place):
+    """An idle worker learns of what others commit, and does not wake itself."""
+    other = place.open()
+    steps.db.changed()
+    assert not steps.db.changed()
+    writes.enqueue(other, [steps.new()])
+    assert steps.db.changed()
+    assert not steps.db.changed()
+    steps.enqueue()
+    assert not steps.db.changed()

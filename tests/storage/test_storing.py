@@ -50,11 +50,21 @@ def test_a_failing_row_stores_none_of_them(steps):
     assert len(reads.list_jobs(steps.db, limit=100)) == 1
 
 
+def test_storing_again_changes_nothing(steps):
+    """A program that does not know whether its job was stored, as the connection broke, may store it once more."""
+    jobs = [steps.new(), steps.new()]
+    writes.enqueue(steps.db, jobs)
+    claimed = steps.claim()
+    writes.enqueue(steps.db, jobs)
+    writes.enqueue(steps.db, jobs[:1])
+    assert [steps.status(job.id) for job in jobs] == ["running", "running"]
+    assert len(claimed) == len(reads.list_jobs(steps.db)) == 2
+
+
 def test_after_a_failing_row_the_connection_goes_on(steps):
     """A refused row leaves no transaction open in which later jobs would get lost."""
-    there = steps.enqueue()
     with pytest.raises(StorageError):
-        writes.enqueue(steps.db, [new_job(steps.now, id=there)])
+        writes.enqueue(steps.db, [new_job(steps.now, name=None)])
     later = steps.enqueue()
     steps.db.close()
     assert steps.status(later) == "pending"

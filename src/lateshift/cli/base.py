@@ -122,10 +122,9 @@ def open_app(*, create: bool = False, **code: Any) -> Lateshift:
     Unless `create` is set, a database that does not exist is refused: in a wrong folder "no such job" would mislead.
     """
     app = Lateshift(**code)
-    path = app.database.path
-    if not create and path != ":memory:" and not os.path.exists(path):
+    if not create and not app.database.exists():
         raise Refusal(
-            f"There is no database at {path} yet. Run this in the project's folder; "
+            f"There is no database at {app.database.place} yet. Run this in the project's folder; "
             "`lateshift migrate` or the first enqueued job makes the database.",
             Code.DATABASE,
         )

@@ -14,7 +14,7 @@ from lateshift.cli.scaffold import scaffold
 from lateshift.cli.shapes import CHECK_KEYS
 from lateshift.errors import SettingsError
 from lateshift.settings import load_settings
-from lateshift.storage.plan import pending
+from lateshift.storage import migrations, open_database
 from lateshift.storage.schema import LATEST
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ def migrate(*, plan: bool) -> None:
 
     Every first use does that by itself.
     """
-    database = open_app(create=True).database
-    steps = pending(database)
+    app = open_app(create=True)
+    database = open_database(app.settings, as_is=True)
+    steps = migrations.pending(database)
     if not plan:
-        database.migrate()
+        migrations.migrate(database)
     for step in steps:
         click.echo(f"{'Pending' if plan else 'Applied'} {step.number}: {step.title}.")
     if not steps:

@@ -19,6 +19,7 @@ from lateshift.host.fleet import host_name
 from lateshift.options import check_queue
 from lateshift.settings import mask_url
 from lateshift.storage import reads
+from lateshift.storage.migrations import refuse_other
 from lateshift.wording import count
 
 LEAST_MEMORY: Final = 1 << 20
@@ -68,7 +69,7 @@ def work(
 
     served = tuple(check_queue(name.strip()) for name in queues.split(",")) if queues is not None else ()
     app = open_app(create=True, threads=threads)
-    app.database.version()  # an unusable database is told here, and not by every worker
+    refuse_other(app.database)  # an unusable database is told here, and not by every worker
     app.database.close()
     processes = processes or cores()
     supervisor = make_supervisor(

@@ -110,7 +110,7 @@ class Report:
             yield "", f"and {len(failed) - LISTED:,} more"
         yield "", ""
         settings = self._run.app.settings
-        yield "Database", _near(self._run.app.database.path)
+        yield "Database", _near(self._run.app.database.place)
         logs = sorted(
             (settings.storage_dir / "logs").glob(f"background-jobs*-{datetime.now().astimezone():%Y-%m-%d}.log")
         )

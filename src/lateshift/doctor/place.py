@@ -11,8 +11,8 @@ from typing import Final, Literal
 from lateshift.host.fleet import is_alive
 from lateshift.settings import Explained, Settings
 from lateshift.storage import open_database, reads
+from lateshift.storage.database import Database
 from lateshift.storage.reads import WorkerRow
-from lateshift.storage.sqlite import SqliteDatabase
 
 Level = Literal["ok", "warning", "error"]
 
@@ -35,13 +35,15 @@ class Place:
 
     def __init__(self, settings: Settings, explained: list[Explained]) -> None:
         self.settings, self.explained = settings, explained
-        self.db: SqliteDatabase = open_database(replace(settings, busy_timeout=min(PATIENCE, settings.busy_timeout)))
+        self.db: Database = open_database(
+            replace(settings, busy_timeout=min(PATIENCE, settings.busy_timeout)), timeout=PATIENCE, as_is=True
+        )
         self.usable = False
 
     @property
     def file(self) -> Path:
         """The database."""
-        return Path(self.db.path)
+        return Path(self.db.place)
 
     def workers(self) -> tuple[list[WorkerRow], list[WorkerRow]]:
         """The workers that live, and those that died without signing off."""

@@ -10,7 +10,7 @@ from typing import Final
 from lateshift.doctor.place import Check, Place, can_make
 from lateshift.host.fleet import HEARTBEAT, host_name, serves
 from lateshift.storage import reads
-from lateshift.storage.plan import pending
+from lateshift.storage.migrations import pending, version
 from lateshift.storage.reads import QueueRow, WorkerRow
 from lateshift.storage.schema import LATEST
 from lateshift.storage.workers import NewWorker, register_worker, remove_worker
@@ -32,13 +32,11 @@ def database(place: Place) -> Iterator[Check]:
         return
     probe = NewWorker(f"doctor-{os.getpid()}", "worker", host_name(), os.getpid(), "", (), "")
     began = time.perf_counter()
-    with place.db.transaction():  # a write undone in its own transaction: the disk sees it, nobody else does
-        register_worker(place.db, probe, place.db.now())
-        remove_worker(place.db, probe.id)
+    place.db.transact(lambda: _write_and_undo(place, probe))
     took = duration(time.perf_counter() - began)
     place.usable = True
     yield Check("database", "ok", f"{place.file} can be read and written; a commit took {took}")
-    yield Check("schema", "ok", f"{place.db.version()}, the current one")
+    yield Check("schema", "ok", f"{version(place.db)}, the current one")
 
 
 def workers(place: Place) -> Iterator[Check]:
@@ -73,6 +71,12 @@ def jobs(place: Place) -> Iterator[Check]:
         if late > LONG_WAIT:
             troubles.append(_late(place, queue, late, sum(serves(worker, queue.name) for worker in alive)))
     yield from troubles or [Check("jobs", "ok", "none is stuck, none has lost its worker")]
+
+
+def _write_and_undo(place: Place, probe: NewWorker) -> None:
+    """A write undone in its own transaction: the disk sees it, nobody else does."""
+    register_worker(place.db, probe, place.db.now())
+    remove_worker(place.db, probe.id)
 
 
 def _not_there(place: Place) -> Check:

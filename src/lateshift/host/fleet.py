@@ -14,7 +14,7 @@ from lateshift.host import presence
 from lateshift.host.spawn import start_runner
 from lateshift.settings import Settings
 from lateshift.storage import reads, workers
-from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.storage.database import Database
 
 HEARTBEAT: Final = 5.0
 """Seconds between two heartbeats of a worker."""
@@ -57,7 +57,7 @@ class Neighbours:
     TRUST: Final = 1.0
     """Seconds until the rows are read again, for the heartbeats in them and for those who came."""
 
-    def __init__(self, db: SqliteDatabase) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
         self._rows: list[reads.WorkerRow] = []
         self._read_at = -math.inf
@@ -73,7 +73,7 @@ class Neighbours:
         )
 
 
-def ensure_runner(db: SqliteDatabase, settings: Settings, queues: Collection[str]) -> bool:
+def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> bool:
     """Start a runner if no living worker serves one of these queues; True if one was started.
 
     Raises SpawnError when it could not be started; the jobs are stored all the same.

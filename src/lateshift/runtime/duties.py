@@ -20,7 +20,7 @@ from lateshift.job import Claimed, JobError
 from lateshift.outcome import lost
 from lateshift.runtime.crew import Crew
 from lateshift.storage import reads, workers, writes
-from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
 
 WORKER_DIED: Final = "lateshift.errors.WorkerDied"
@@ -36,7 +36,7 @@ class Duty(Protocol):
 class Heartbeat:
     """Renews the worker's lease; `evicted` turns True when others have declared the worker dead."""
 
-    def __init__(self, db: SqliteDatabase, worker: str, crew: Crew) -> None:
+    def __init__(self, db: Database, worker: str, crew: Crew) -> None:
         self._db, self._worker, self._crew = db, worker, crew
         self.evicted = False
 
@@ -55,7 +55,7 @@ class Rescue:
 
     INTERVAL: Final = 1.0
 
-    def __init__(self, db: SqliteDatabase, events: Events, worker: str) -> None:
+    def __init__(self, db: Database, events: Events, worker: str) -> None:
         self._db, self._events, self._worker = db, events, worker
         self._last: int | None = None
 
@@ -76,7 +76,7 @@ class Rescue:
 class Cancellations:
     """Passes operators' requests on to the jobs that run here."""
 
-    def __init__(self, db: SqliteDatabase, worker: str, crew: Crew) -> None:
+    def __init__(self, db: Database, worker: str, crew: Crew) -> None:
         self._db, self._worker, self._crew = db, worker, crew
 
     def tick(self, _: int) -> float:
@@ -92,7 +92,7 @@ class Reports:
 
     INTERVAL: Final = 0.5
 
-    def __init__(self, db: SqliteDatabase) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
         self._crew: Crew | None = None
         self._progress: dict[Claimed, tuple[float | None, str | None]] = {}
@@ -123,7 +123,7 @@ class Reports:
 class Prune:
     """Deletes finished jobs after LATESHIFT_KEEP_DAYS, old counts, and old log files; a little at a time."""
 
-    def __init__(self, db: SqliteDatabase, keep_days: float, delete_logs: Callable[[], Any]) -> None:
+    def __init__(self, db: Database, keep_days: float, delete_logs: Callable[[], Any]) -> None:
         self._db, self._keep, self._delete_logs = db, round(keep_days * 86_400_000_000), delete_logs
 
     def tick(self, now: int) -> float:
@@ -140,7 +140,7 @@ class Statistics:
 
     INTERVAL: Final = 10.0
 
-    def __init__(self, db: SqliteDatabase, events: Events, worker: str) -> None:
+    def __init__(self, db: Database, events: Events, worker: str) -> None:
         self._db, self._worker = db, worker
         self._rows: dict[tuple[int, str], dict[str, Any]] = {}
         events.subscribe(self._count)
@@ -194,35 +194,37 @@ class Memory:
         return 1.0
 
 
-def rescue(db: SqliteDatabase, events: Events, worker: str, folder: str | None) -> int:
+def rescue(db: Database, events: Events, worker: str, folder: str | None) -> int:
     """Take the jobs of a dead worker back and forget the worker; returns how many jobs.
 
     Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed.
     """
     begun = None if folder is None else presence.started_jobs(folder, worker)
-    told: list[Event] = []
-    with db.transaction():
-        now = db.now()
-        held = reads.running_jobs(db, worker)
-        crashed = [(job, at) for job, at in held if begun is None or job.id in begun]
-        innocent = [job for job, _ in held if begun is not None and job.id not in begun]
-        error = JobError(WORKER_DIED, f"the worker {worker} died while the job was running")
-        settlements = [Settlement(job, lost(job, at, now, error)) for job, at in crashed]
-        if settlements:
-            writes.settle(db, settlements)
-        if innocent:
-            writes.release(db, innocent, now)
-        told.extend(
-            JobRescued(now, s.job.id, s.job.name, s.job.queue, s.job.attempt, worker, s.outcome.status)
-            for s in settlements
-        )
-        told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
-        if workers.remove_worker(db, worker):
-            told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))
+    told, count = db.transact(lambda: _take_back(db, worker, begun))
     if folder is not None:
         presence.forget(folder, worker)
     events.emit(told)
-    return len(held)
+    return count
+
+
+def _take_back(db: Database, worker: str, begun: frozenset[str] | None) -> tuple[list[Event], int]:
+    now = db.now()
+    held = reads.running_jobs(db, worker)
+    crashed = [(job, at) for job, at in held if begun is None or job.id in begun]
+    innocent = [job for job, _ in held if begun is not None and job.id not in begun]
+    error = JobError(WORKER_DIED, f"the worker {worker} died while the job was running")
+    settlements = [Settlement(job, lost(job, at, now, error)) for job, at in crashed]
+    refused = {id(settlement) for settlement in writes.settle(db, settlements)}
+    writes.release(db, innocent, now)
+    told: list[Event] = [
+        JobRescued(now, s.job.id, s.job.name, s.job.queue, s.job.attempt, worker, s.outcome.status)
+        for s in settlements
+        if id(s) not in refused
+    ]
+    told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
+    if workers.remove_worker(db, worker):
+        told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))
+    return told, len(held)
 
 
 def resident_memory() -> int:

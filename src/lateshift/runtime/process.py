@@ -52,7 +52,7 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     db = open_database(settings)
     presence = Presence(folder, config.worker)
     presence.acquire()
-    wake = make_wake(db.path)
+    wake = make_wake(db)
     reports = Reports(db)
     execution = Execution(settings, db.now, reports.report)
     crew = Crew(config.worker, settings, execution, presence, wake, reports.report)

@@ -24,7 +24,7 @@ from lateshift.runtime.duties import Duty, Heartbeat, Memory
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
 from lateshift.runtime.wake import Wake
 from lateshift.storage import reads, workers, writes
-from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
 
 GATHER: Final = 0.002
@@ -67,7 +67,7 @@ class Worker:
     def __init__(
         self,
         config: WorkerConfig,
-        db: SqliteDatabase,
+        db: Database,
         events: Events,
         crew: Crew,
         execution: Execution,
@@ -140,17 +140,22 @@ class Worker:
         if not done and not (room and self._look and self._due_lanes(room)):
             self._tell([], [], 0)
             return
-        with self._db.transaction():
-            now = self._db.now()
-            refused = writes.settle(self._db, done) if done else []
-            self._look = self._look or any(settlement.outcome.run_at is not None for settlement in done)
-            lanes = self._due_lanes(room) if room and self._look else []
-            claimed = writes.claim(self._db, self.config.worker, now, lanes, room)
+        now, refused, claimed = self._db.transact(lambda: self._exchange(done, room))
         self._ended += len(done)
         self._tell(done, refused, now)
         if claimed:
             self._moved_at = self._clock.monotonic()
             self.crew.submit(claimed)
+
+    def _exchange(
+        self, done: list[Settlement], room: Mapping[ExecutorKind, int]
+    ) -> tuple[int, list[Settlement], list[Claimed]]:
+        """What a round does in its one transaction; the database may have it done again from the start."""
+        now = self._db.now()
+        refused = writes.settle(self._db, done) if done else []
+        self._look = self._look or any(settlement.outcome.run_at is not None for settlement in done)
+        lanes = self._due_lanes(room) if room and self._look else []
+        return now, refused, writes.claim(self._db, self.config.worker, now, lanes, room)
 
     def _room(self, done: int) -> dict[ExecutorKind, int]:
         room = dict(self.crew.room())
@@ -241,7 +246,7 @@ class Worker:
             until = min(until, start + max(0.0, (self._due_at - self._db.now()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
             self._wake.wait(min(self._wake.interval, until - now))
-            if not self._look and self._db.changed():
+            if not self._look and self._wake.written():
                 self._look = True
             if self._look or self._told or self.crew.inbox or self.crew.notes:
                 return

@@ -10,28 +10,26 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.job import Attempt, CallOptions, Claimed, ExecutorKind, Job, JobError, moment, to_datetime
-from lateshift.storage.sqlite import Row, SqliteDatabase
+from lateshift.storage.database import Database, Row
 
 COUNT_LIMIT: Final = 10_000
 """Counting stops here: a bounded count of a large table costs milliseconds, an exact one seconds."""
 
-WAITING_SQL: Final = "status in ('pending', 'pending_retry')"
-
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
-_LANES = f"""
+_LANES = """
 with recursive head(seq) as (
-    select (select seq from lateshift_jobs where {WAITING_SQL}
+    select (select seq from lateshift_jobs where {waiting}
             order by queue, executor, priority desc, run_at, seq limit 1)
     union all
     select coalesce(
         (select n.seq from lateshift_jobs n
-         where n.{WAITING_SQL} and n.queue = c.queue and n.executor = c.executor and n.priority < c.priority
+         where n.{waiting} and n.queue = c.queue and n.executor = c.executor and n.priority < c.priority
          order by n.priority desc, n.run_at, n.seq limit 1),
         (select n.seq from lateshift_jobs n
-         where n.{WAITING_SQL} and n.queue = c.queue and n.executor > c.executor
+         where n.{waiting} and n.queue = c.queue and n.executor > c.executor
          order by n.executor, n.priority desc, n.run_at, n.seq limit 1),
         (select n.seq from lateshift_jobs n
-         where n.{WAITING_SQL} and n.queue > c.queue
+         where n.{waiting} and n.queue > c.queue
          order by n.queue, n.executor, n.priority desc, n.run_at, n.seq limit 1))
     from head join lateshift_jobs c on c.seq = head.seq
 )
@@ -88,29 +86,35 @@ class QueueRow:
     oldest: int | None
 
 
-def lanes(db: SqliteDatabase) -> list[Lane]:
+def lanes(db: Database) -> list[Lane]:
     """Every lane that has waiting jobs, by queue, executor and falling priority."""
     return [
         Lane(queue, kind, priority, run_at, bool(paused)) for queue, kind, priority, run_at, paused in db.query(_LANES)
     ]
 
 
-def anything_waiting(db: SqliteDatabase, queues: Collection[str]) -> bool:
+def anything_waiting(db: Database, queues: Collection[str]) -> bool:
     """Whether any job waits, due or not, in these queues (in any, when empty)."""
     if not queues:
-        return bool(db.query(f"select 1 from lateshift_jobs where {WAITING_SQL} limit 1"))
+        return bool(db.query("select 1 from lateshift_jobs where {waiting} limit 1"))
     return any(lane.queue in queues for lane in lanes(db))
 
 
-def status(db: SqliteDatabase, job_id: str) -> str | None:
+def status(db: Database, job_id: str) -> str | None:
     """A job's status, or None when there is no such job."""
-    rows = db.query("select status from lateshift_jobs where id = ?", (job_id,))
+    rows = db.query("select status from lateshift_jobs where id = :id", {"id": job_id})
     return str(rows[0][0]) if rows else None
 
 
-def get(db: SqliteDatabase, job_id: str, *, history: bool = False) -> Job | None:
+def locked_status(db: Database, job_id: str) -> str | None:
+    """As `status`, for a transaction that is about to change the job: nobody else does meanwhile."""
+    rows = db.query("select status from lateshift_jobs where id = :id{lock}", {"id": job_id})
+    return str(rows[0][0]) if rows else None
+
+
+def get(db: Database, job_id: str, *, history: bool = False) -> Job | None:
     """A job, with its attempts if asked; None when there is no such job."""
-    rows = db.query(f"{_JOB} where id = ?", (job_id,))
+    rows = db.query(f"{_JOB} where id = :id", {"id": job_id})
     if not rows:
         return None
     job = _job(rows[0])
@@ -118,7 +122,7 @@ def get(db: SqliteDatabase, job_id: str, *, history: bool = False) -> Job | None
 
 
 def list_jobs(
-    db: SqliteDatabase,
+    db: Database,
     *,
     status: str | None = None,
     queue: str | None = None,
@@ -130,7 +134,7 @@ def list_jobs(
     conditions = {
         "status = :status": status,
         "queue = :queue": queue,
-        "instr('.' || name || '.', '.' || :name || '.') > 0": name,
+        "{in_path}": name,
         "seq < (select seq from lateshift_jobs where id = :before)": before,
     }
     chosen = [condition for condition, value in conditions.items() if value is not None]
@@ -139,22 +143,22 @@ def list_jobs(
     return [_job(row) for row in db.query(f"{_JOB}{where} order by seq desc limit :limit", parameters)]
 
 
-def counts(db: SqliteDatabase) -> dict[str, int]:
+def counts(db: Database) -> dict[str, int]:
     """How many jobs have each status, counting no further than `COUNT_LIMIT`."""
-    sql = "select count(*) from (select 1 from lateshift_jobs where status = '{0}' and {1} limit :limit)"
+    sql = "select count(*) from (select 1 from lateshift_jobs where status = '%s' and %s limit :limit) as counted"
     groups = {
-        WAITING_SQL: ("pending", "pending_retry"),
+        "{waiting}": ("pending", "pending_retry"),
         "status = 'running'": ("running",),
         "finished_at is not null": ("completed", "failed", "cancelled"),
     }
     return {
-        name: int(db.query(sql.format(name, group), {"limit": COUNT_LIMIT + 1})[0][0])
+        name: int(db.query(sql % (name, group), {"limit": COUNT_LIMIT + 1})[0][0])
         for group, names in groups.items()
         for name in names
     }
 
 
-def queues(db: SqliteDatabase, now: int) -> list[QueueRow]:
+def queues(db: Database, now: int) -> list[QueueRow]:
     """Every queue that has waiting or running jobs or was ever paused, by name."""
     found = lanes(db)
     running: dict[str, int] = dict(
@@ -173,24 +177,24 @@ def queues(db: SqliteDatabase, now: int) -> list[QueueRow]:
     return rows
 
 
-def queue_paused(db: SqliteDatabase, name: str) -> bool:
+def queue_paused(db: Database, name: str) -> bool:
     """Whether the queue is paused."""
-    return bool(db.query("select 1 from lateshift_queues where name = ? and paused_at is not null", (name,)))
+    return bool(db.query("select 1 from lateshift_queues where name = :name and paused_at is not null", {"name": name}))
 
 
-def jobs_ahead(db: SqliteDatabase, job_id: str, now: int) -> tuple[int, int]:
+def jobs_ahead(db: Database, job_id: str, now: int) -> tuple[int, int]:
     """How many due jobs of its queue stand before a waiting job: of a higher priority, and of its own. Bounded."""
-    ahead = f"""
+    ahead = """
         select count(*) from (
             select 1 from lateshift_jobs me join lateshift_jobs o on o.queue = me.queue
-            where me.id = :id and o.{WAITING_SQL} and o.run_at <= :now and {{}} limit :limit)"""
+            where me.id = :id and o.{waiting} and o.run_at <= :now and %s limit :limit) as counted"""
     values = {"id": job_id, "now": now, "limit": COUNT_LIMIT + 1}
-    higher = db.query(ahead.format("o.priority > me.priority"), values)
-    same = db.query(ahead.format("o.priority = me.priority and (o.run_at, o.seq) < (me.run_at, me.seq)"), values)
+    higher = db.query(ahead % "o.priority > me.priority", values)
+    same = db.query(ahead % "o.priority = me.priority and (o.run_at, o.seq) < (me.run_at, me.seq)", values)
     return int(higher[0][0]), int(same[0][0])
 
 
-def workers(db: SqliteDatabase) -> list[WorkerRow]:
+def workers(db: Database) -> list[WorkerRow]:
     """Every worker that has announced itself and not signed off, oldest first."""
     rows = db.query(
         "select id, kind, host, pid, folder, queues, version, started_at, heartbeat_at"
@@ -202,20 +206,20 @@ def workers(db: SqliteDatabase) -> list[WorkerRow]:
     ]
 
 
-def held_jobs(db: SqliteDatabase) -> Counter[str]:
+def held_jobs(db: Database) -> Counter[str]:
     """How many jobs each worker holds, by its id."""
     return Counter(
         dict(db.query("select worker, count(*) from lateshift_jobs where status = 'running' group by worker"))
     )
 
 
-def running_jobs(db: SqliteDatabase, worker: str) -> list[tuple[Claimed, int]]:
+def running_jobs(db: Database, worker: str) -> list[tuple[Claimed, int]]:
     """The jobs that `worker` holds, each with the time of its claim."""
-    rows = db.query(f"{_CLAIMED} where worker = ? and status = 'running'", (worker,))
+    rows = db.query(f"{_CLAIMED} where worker = :worker and status = 'running'", {"worker": worker})
     return [(Claimed(*row[:-1]), row[-1]) for row in rows]
 
 
-def absent_owners(db: SqliteDatabase) -> list[str]:
+def absent_owners(db: Database) -> list[str]:
     """Workers that running jobs name and that no longer have a row."""
     rows = db.query(
         "select distinct worker from lateshift_jobs where status = 'running'"
@@ -224,48 +228,49 @@ def absent_owners(db: SqliteDatabase) -> list[str]:
     return [row[0] for row in rows]
 
 
-def cancel_requests(db: SqliteDatabase, worker: str) -> set[tuple[str, int]]:
+def cancel_requests(db: Database, worker: str) -> set[tuple[str, int]]:
     """(id, lease) of the worker's running jobs that an operator asked to cancel."""
     rows = db.query(
-        "select id, lease from lateshift_jobs where worker = ? and status = 'running' and cancel_requested = 1",
-        (worker,),
+        "select id, lease from lateshift_jobs where worker = :worker and status = 'running' and cancel_requested = 1",
+        {"worker": worker},
     )
     return {(row[0], row[1]) for row in rows}
 
 
-def logs(db: SqliteDatabase, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
+def logs(db: Database, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
     """The kept log lines of each attempt of a job, oldest first: (attempt, lines)."""
-    rows = db.query("select number, lines from lateshift_logs where job_id = ? order by lease", (job_id,))
+    rows = db.query('select number, "lines" from lateshift_logs where job_id = :id order by lease', {"id": job_id})
     return [(number, tuple(lines.split("\n"))) for number, lines in rows]
 
 
-def statistics(db: SqliteDatabase, since_minute: int) -> list[dict[str, Any]]:
+def statistics(db: Database, since_minute: int) -> list[dict[str, Any]]:
     """Counts by minute and queue since a minute (minutes since 1970), summed over workers; times in microseconds."""
     rows = db.query(
         "select minute, queue, sum(completed), sum(failed), sum(retried), sum(cancelled), sum(run_time), sum(wait_time)"
-        " from lateshift_statistics where minute >= ? group by minute, queue order by minute, queue",
-        (since_minute,),
+        " from lateshift_statistics where minute >= :since group by minute, queue order by minute, queue",
+        {"since": since_minute},
     )
     names = ("minute", "queue", "completed", "failed", "retried", "cancelled", "run_time", "wait_time")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _count_lane(db: SqliteDatabase, queue: str, comparison: str, now: int) -> int:
+def _count_lane(db: Database, queue: str, comparison: str, now: int) -> int:
     rows = db.query(
-        f"select count(*) from (select 1 from lateshift_jobs where {WAITING_SQL} and queue = :queue"
-        f" and run_at {comparison} :now limit :limit)",
+        "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue"
+        f" and run_at {comparison} :now limit :limit) as counted",
         {"queue": queue, "now": now, "limit": COUNT_LIMIT + 1},
     )
     return int(rows[0][0])
 
 
-def _history(db: SqliteDatabase, job: Job, lease: int) -> tuple[Attempt, ...]:
+def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
     rows = db.query(
         "select lease, number, outcome, worker, started_at, finished_at, error_type, error_message, error_traceback"
-        " from lateshift_attempts where job_id = ? order by lease",
-        (job.id,),
+        " from lateshift_attempts where job_id = :id order by lease",
+        {"id": job.id},
     )
-    lines: dict[int, str] = dict(db.query("select lease, lines from lateshift_logs where job_id = ?", (job.id,)))
+    kept = db.query('select lease, "lines" from lateshift_logs where job_id = :id', {"id": job.id})
+    lines: dict[int, str] = dict(kept)
     attempts = [
         Attempt(
             number,

@@ -1,8 +1,8 @@
-"""The tables, as numbered migrations that only go forward.
+"""The tables, as numbered migrations that only go forward; each dialect has its own types and endings for them.
 
-A job is one row from enqueuing to pruning. Three partial indexes serve it on its way, so that each state is found
-without stepping over the others (design.md 3.5): the waiting ones in claim order, the running ones by worker, the
-finished ones by age. `seq` is the row's age; `id` is what users hold.
+A job is one row from enqueuing to pruning. Three indexes serve it on its way, so that each state is found without
+stepping over the others (design.md 3.5): the waiting ones in claim order, the running ones by worker, the finished
+ones by age. `seq` is the row's age; `id` is what users hold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema: its number, what it brings, and its statements."""
+    """One step of the schema: its number, what it brings, and its statements, to be rendered by a dialect."""
 
     number: int
     title: str
@@ -22,98 +22,93 @@ class Migration:
 
 JOBS = """
 create table lateshift_jobs (
-    seq integer primary key,
-    id text not null unique,
-    name text not null,
-    queue text not null,
-    executor text not null,
-    priority integer not null,
-    status text not null,
-    run_at integer not null,
-    lease integer not null default 0,
-    attempts integer not null default 0,
-    crashes integer not null default 0,
-    max_retries integer not null,
-    worker text,
-    enqueued_at integer not null,
-    started_at integer,
-    finished_at integer,
-    cancel_requested integer not null default 0,
-    progress real,
-    progress_message text,
-    error_type text,
-    error_message text,
-    error_traceback text,
-    result text,
-    options text,
-    parameters text not null
-)"""
+    seq {seq},
+    id {id} not null unique,
+    name {name} not null,
+    queue {queue} not null,
+    executor {word} not null,
+    priority {int} not null,
+    status {word} not null,
+    run_at {time} not null,
+    lease {int} not null default 0,
+    attempts {int} not null default 0,
+    crashes {int} not null default 0,
+    max_retries {int} not null,
+    worker {worker},
+    enqueued_at {time} not null,
+    started_at {time},
+    finished_at {time},
+    cancel_requested {int} not null default 0,
+    progress {real},
+    progress_message {text},
+    error_type {text},
+    error_message {text},
+    error_traceback {text},
+    result {text},
+    options {text},
+    parameters {text} not null{waits}
+){jobs_end}"""
 
-WAITING_INDEX = """
-create index lateshift_jobs_waiting on lateshift_jobs (queue, executor, priority desc, run_at, seq)
-where status in ('pending', 'pending_retry')"""
+WAITING_INDEX = "create index lateshift_jobs_waiting on lateshift_jobs {waiting_key}"
 
-RUNNING_INDEX = "create index lateshift_jobs_running on lateshift_jobs (worker) where status = 'running'"
+RUNNING_INDEX = "create index lateshift_jobs_running on lateshift_jobs {running_key}"
 
-# Not `where status in (three values)`: SQLite builds a temporary table for such a list at every update of a row, which
-# took settling from 4.0 to 7.0 µs a job.
-FINISHED_INDEX = """
-create index lateshift_jobs_finished on lateshift_jobs (status, finished_at) where finished_at is not null"""
+FINISHED_INDEX = "create index lateshift_jobs_finished on lateshift_jobs {finished_key}"
 
 ATTEMPTS = """
 create table lateshift_attempts (
-    job_id text not null,
-    lease integer not null,
-    number integer not null,
-    outcome text not null,
-    worker text,
-    started_at integer,
-    finished_at integer,
-    error_type text,
-    error_message text,
-    error_traceback text,
+    job_id {id} not null,
+    lease {int} not null,
+    number {int} not null,
+    outcome {word} not null,
+    worker {worker},
+    started_at {time},
+    finished_at {time},
+    error_type {text},
+    error_message {text},
+    error_traceback {text},
     primary key (job_id, lease)
-) without rowid"""
+){keyed_end}"""
 
 LOGS = """
 create table lateshift_logs (
-    job_id text not null,
-    lease integer not null,
-    number integer not null,
-    lines text not null,
+    job_id {id} not null,
+    lease {int} not null,
+    number {int} not null,
+    "lines" {text} not null,
     primary key (job_id, lease)
-) without rowid"""
+){keyed_end}"""
 
 WORKERS = """
 create table lateshift_workers (
-    id text not null primary key,
-    kind text not null,
-    host text not null,
-    pid integer not null,
-    folder text not null,
-    queues text not null,
-    version text not null,
-    started_at integer not null,
-    heartbeat_at integer not null
-)"""
+    id {worker} not null primary key,
+    kind {word} not null,
+    host {text} not null,
+    pid {int} not null,
+    folder {text} not null,
+    queues {text} not null,
+    version {text} not null,
+    started_at {time} not null,
+    heartbeat_at {time} not null
+){end}"""
 
-QUEUES = "create table lateshift_queues (name text not null primary key, paused_at integer)"
+QUEUES = "create table lateshift_queues (name {queue} not null primary key, paused_at {time}){end}"
 
 STATISTICS = """
 create table lateshift_statistics (
-    minute integer not null,
-    queue text not null,
-    worker text not null,
-    completed integer not null,
-    failed integer not null,
-    retried integer not null,
-    cancelled integer not null,
-    run_time integer not null,
-    wait_time integer not null,
+    minute {int} not null,
+    queue {queue} not null,
+    worker {worker} not null,
+    completed {int} not null,
+    failed {int} not null,
+    retried {int} not null,
+    cancelled {int} not null,
+    run_time {time} not null,
+    wait_time {time} not null,
     primary key (minute, queue, worker)
-) without rowid"""
+){keyed_end}"""
 
-META = "create table lateshift_meta (name text not null primary key, value integer not null)"
+META = "create table lateshift_meta (name {word} not null primary key, value {time} not null){end}"
 
 MIGRATIONS: Final = (
     Migration(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
 import msgspec
 
 from lateshift.storage import reads
-from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.storage.database import Database, transactional
+
+COUNTED: Final = ("completed", "failed", "retried", "cancelled", "run_time", "wait_time")
+"""What is summed up for each minute, queue and worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,82 +28,71 @@ class NewWorker:
     version: str
 
 
-def register_worker(db: SqliteDatabase, worker: NewWorker, now: int) -> None:
+@transactional
+def register_worker(db: Database, worker: NewWorker, now: int) -> None:
     """Announce a worker; its first heartbeat is `now`."""
-    with db.transaction():
-        db.execute(
-            "insert into lateshift_workers (id, kind, host, pid, folder, queues, version, started_at, heartbeat_at)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                worker.id,
-                worker.kind,
-                worker.host,
-                worker.pid,
-                worker.folder,
-                msgspec.json.encode(worker.queues).decode(),
-                worker.version,
-                now,
-                now,
-            ),
-        )
+    db.execute(
+        "insert into lateshift_workers (id, kind, host, pid, folder, queues, version, started_at, heartbeat_at)"
+        " values (:id, :kind, :host, :pid, :folder, :queues, :version, :now, :now)"
+        " {on_conflict(id)} heartbeat_at = {new(heartbeat_at)}",  # there only if the answer to the commit got lost
+        {**asdict(worker), "queues": msgspec.json.encode(worker.queues).decode(), "now": now},
+    )
 
 
-def heartbeat(db: SqliteDatabase, worker: str, now: int) -> bool:
+@transactional
+def heartbeat(db: Database, worker: str, now: int) -> bool:
     """Renew the worker's lease; False when others have declared it dead meanwhile."""
-    with db.transaction():
-        return bool(
-            db.execute(
-                "update lateshift_workers set heartbeat_at = :now where id = :worker", {"now": now, "worker": worker}
-            )
+    return bool(
+        db.execute(
+            "update lateshift_workers set heartbeat_at = :now where id = :worker", {"now": now, "worker": worker}
         )
+    )
 
 
-def remove_worker(db: SqliteDatabase, worker: str) -> bool:
+@transactional
+def remove_worker(db: Database, worker: str) -> bool:
     """Take a worker's row away; whether it was there."""
-    with db.transaction():
-        return bool(db.execute("delete from lateshift_workers where id = ?", (worker,)))
+    return bool(db.execute("delete from lateshift_workers where id = :id", {"id": worker}))
 
 
-def remove_idle_runner(db: SqliteDatabase, worker: str, queues: Collection[str]) -> bool:
+@transactional
+def remove_idle_runner(db: Database, worker: str, queues: Collection[str]) -> bool:
     """Take the runner's row away if nothing waits; an enqueue either came before, or finds no runner and starts one."""
-    with db.transaction():
-        if reads.anything_waiting(db, queues):
-            return False
-        return remove_worker(db, worker)
+    if reads.anything_waiting(db, queues):
+        return False
+    return remove_worker(db, worker)
 
 
-def take_turn_to_spawn(db: SqliteDatabase, now: int, pause: int) -> bool:
+@transactional
+def take_turn_to_spawn(db: Database, now: int, pause: int) -> bool:
     """Whether this process may start a runner: True once in `pause` microseconds, whoever asks."""
-    with db.transaction():
-        return bool(
-            db.execute(
-                "update lateshift_meta set value = :now where name = 'runner_spawned_at'"
-                " and (value < :now - :pause or value > :now + :pause)",
-                {"now": now, "pause": pause},
-            )
+    return bool(
+        db.execute(
+            "update lateshift_meta set value = :now where name = 'runner_spawned_at'"
+            " and (value < :now - :pause or value > :now + :pause)",
+            {"now": now, "pause": pause},
         )
+    )
 
 
-def give_turn_back(db: SqliteDatabase) -> None:
+@transactional
+def give_turn_back(db: Database) -> None:
     """Let the next enqueue try to start a runner at once, because this one could not."""
-    with db.transaction():
-        db.execute("update lateshift_meta set value = 0 where name = 'runner_spawned_at'")
+    db.execute("update lateshift_meta set value = 0 where name = 'runner_spawned_at'")
 
 
-def add_statistics(db: SqliteDatabase, rows: Sequence[Mapping[str, Any]]) -> None:
+@transactional
+def add_statistics(db: Database, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the per-minute counts; each worker has rows of its own, so none is fought over."""
-    with db.transaction():
-        db.execute_many(
-            "insert into lateshift_statistics values (:minute, :queue, :worker, :completed, :failed, :retried,"
-            " :cancelled, :run_time, :wait_time) on conflict (minute, queue, worker) do update set"
-            " completed = completed + excluded.completed, failed = failed + excluded.failed,"
-            " retried = retried + excluded.retried, cancelled = cancelled + excluded.cancelled,"
-            " run_time = run_time + excluded.run_time, wait_time = wait_time + excluded.wait_time",
-            [{name: value for name, value in row.items() if name != "other"} for row in rows],
-        )
+    db.execute_many(
+        "insert into lateshift_statistics values (:minute, :queue, :worker, :completed, :failed, :retried,"
+        " :cancelled, :run_time, :wait_time) {on_conflict(minute, queue, worker)} "
+        + ", ".join(f"{name} = lateshift_statistics.{name} + {{new({name})}}" for name in COUNTED),
+        [{name: value for name, value in row.items() if name != "other"} for row in rows],
+    )
 
 
-def prune_statistics(db: SqliteDatabase, before_minute: int) -> None:
+@transactional
+def prune_statistics(db: Database, before_minute: int) -> None:
     """Forget the counts of minutes before this one."""
-    with db.transaction():
-        db.execute("delete from lateshift_statistics where minute < ?", (before_minute,))
+    db.execute("delete from lateshift_statistics where minute < :before", {"before": before_minute})

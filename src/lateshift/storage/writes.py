@@ -1,7 +1,8 @@
 """Everything that changes the database: one function for each verb of the glossary, and the only home of its SQL.
 
-Each takes the database first. `settle` is conditional on (id, lease) and on the job still running, so a worker that was
-thought dead cannot overwrite a newer attempt (design.md 3.2).
+Each takes the database first, and is a transaction of its own or a part of its caller's. `settle` is conditional on
+(id, lease) and on the job still running, so a worker that was thought dead cannot overwrite a newer attempt (design.md
+3.2).
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
+from lateshift.errors import AlreadyStored
 from lateshift.job import Claimed, ExecutorKind, NewJob
 from lateshift.outcome import Outcome
 from lateshift.storage import reads
-from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.storage.database import Database, Row, transactional
 
 INSERT_JOB: Final = """
 insert into lateshift_jobs (id, name, queue, executor, priority, status, parameters, max_retries,
@@ -22,30 +24,34 @@ insert into lateshift_jobs (id, name, queue, executor, priority, status, paramet
 values (:id, :name, :queue, :executor, :priority, 'pending', :parameters, :max_retries,
         :run_at, :enqueued_at, :options)"""
 
-_CLAIM = """
-update lateshift_jobs
-set status = 'running', lease = lease + 1, attempts = attempts + 1, worker = :worker, started_at = :now,
-    finished_at = null, cancel_requested = 0, progress = null, progress_message = null
-where seq in (select seq from lateshift_jobs
-              where status in ('pending', 'pending_retry') and queue = :queue and executor = :executor
-                and priority = :priority and run_at <= :now
-              order by run_at, seq limit :limit)
-returning id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries,
-          run_at, enqueued_at, options, seq"""
+_COLUMNS: Final = """name, queue, executor, priority, parameters, {}, crashes, max_retries, run_at, enqueued_at,
+          options, seq"""
 
-_CLAIM_ONE = """
+_TAKE: Final = """
 update lateshift_jobs
 set status = 'running', lease = lease + 1, attempts = attempts + 1, worker = :worker, started_at = :now,
-    finished_at = null, cancel_requested = 0, progress = null, progress_message = null
-where id = :id and status in ('pending', 'pending_retry')
-returning id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries,
-          run_at, enqueued_at, options, seq"""
+    finished_at = null, cancel_requested = 0, progress = null, progress_message = null"""
+
+_LINE: Final = """from lateshift_jobs
+              where {waiting} and queue = :queue and executor = :executor and priority = :priority and run_at <= :now
+              order by run_at, seq limit :limit{skip_locked}"""
+
+_CLAIM: Final = f"""{_TAKE} where seq {{first(}}select seq {_LINE}{{)}}
+returning id, lease, {_COLUMNS.format("attempts")}"""
+
+# Where `update` returns nothing: the rows as they will be, read under their locks.
+_AS_TAKEN: Final = f"select id, lease + 1, {_COLUMNS.format('attempts + 1')}"
+_CHOOSE: Final = f"{_AS_TAKEN} {_LINE}"
+_TAKE_CHOSEN: Final = f"{_TAKE} where seq {{among ids}}"
+
+_CHOOSE_ONE: Final = f"{_AS_TAKEN} from lateshift_jobs where id = :id and {{waiting}}{{lock}}"
+_TAKE_ONE: Final = f"{_TAKE} where seq = :seq"
 
 _COMPLETE = """
 update lateshift_jobs
-set status = 'completed', result = ?, started_at = ?, finished_at = ?,
+set status = 'completed', result = :result, started_at = :started_at, finished_at = :finished_at,
     error_type = null, error_message = null, error_traceback = null
-where id = ? and lease = ? and status = 'running'"""
+where id = :id and lease = :lease and status = 'running'"""
 
 # An operator's cancel that arrived after the worker had decided on another attempt still wins. Taking a job from a
 # worker that died makes its lease grow too: so the dead one, should it live, is refused even before anybody claims the
@@ -64,23 +70,23 @@ _RECORD_ATTEMPT = """
 insert into lateshift_attempts (job_id, lease, number, outcome, worker, started_at, finished_at,
                                 error_type, error_message, error_traceback)
 select id, lease, attempts, :kind, worker, :started_at, :finished_at, :error_type, :error_message, :error_traceback
-from lateshift_jobs where id = :id and lease = :lease and status = 'running'"""
+from lateshift_jobs where id = :id and lease = :lease and status = 'running'{lock}"""
 
 _RECORD_LOGS = """
-insert into lateshift_logs (job_id, lease, number, lines)
+insert into lateshift_logs (job_id, lease, number, "lines")
 select id, lease, :number, :lines from lateshift_jobs where id = :id and lease = :lease
-on conflict (job_id, lease) do update set lines = excluded.lines"""
+{on_conflict(job_id, lease)} "lines" = {new("lines")}"""
 
 _RELEASE = """
 update lateshift_jobs
 set status = case when exists (select 1 from lateshift_attempts a where a.job_id = lateshift_jobs.id)
                   then 'pending_retry' else 'pending' end,
     attempts = attempts - 1, worker = null, started_at = null
-where id = ? and lease = ? and status = 'running' and cancel_requested = 0"""
+where id = :id and lease = :lease and status = 'running' and cancel_requested = 0"""
 
 _RELEASE_CANCELLED = """
-update lateshift_jobs set status = 'cancelled', attempts = attempts - 1, finished_at = ?
-where id = ? and lease = ? and status = 'running' and cancel_requested = 1"""
+update lateshift_jobs set status = 'cancelled', attempts = attempts - 1, finished_at = :now
+where id = :id and lease = :lease and status = 'running' and cancel_requested = 1"""
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -90,17 +96,22 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
 
 
-def enqueue(db: SqliteDatabase, jobs: Sequence[NewJob]) -> None:
-    """Store jobs, all or none; they are on disk when this returns."""
-    if len(jobs) == 1:  # a statement alone is a transaction, and cheaper than one between `begin` and `commit`
-        db.execute(INSERT_JOB, msgspec.structs.asdict(jobs[0]))
-        return
-    with db.transaction():
-        db.execute_many(INSERT_JOB, map(msgspec.structs.asdict, jobs))
+def enqueue(db: Database, jobs: Sequence[NewJob]) -> None:
+    """Store jobs, all or none; they are on disk when this returns. Storing the same ones again changes nothing."""
+    try:
+        if len(jobs) == 1:  # a statement alone is a transaction, and cheaper than one between `begin` and `commit`
+            db.execute(db.announcing(INSERT_JOB), msgspec.structs.asdict(jobs[0]))
+        else:
+            rows = [msgspec.structs.asdict(job) for job in jobs]
+            db.transact(lambda: _enqueue_many(db, rows))
+    except AlreadyStored:  # the connection broke before the answer to the commit came, and the statement was repeated
+        if any(reads.status(db, job.id) is None for job in jobs):
+            raise
 
 
+@transactional
 def claim(
-    db: SqliteDatabase, worker: str, now: int, lanes: Iterable[reads.Lane], room: Mapping[ExecutorKind, int]
+    db: Database, worker: str, now: int, lanes: Iterable[reads.Lane], room: Mapping[ExecutorKind, int]
 ) -> list[Claimed]:
     """Take due jobs for `worker`, lane by lane in the order given, at most `room` of each kind of executor."""
     left = dict(room)
@@ -109,8 +120,8 @@ def claim(
         limit = left.get(lane.executor, 0)
         if limit <= 0 or lane.run_at > now:
             continue
-        rows = db.query(
-            _CLAIM,
+        rows = _take(
+            db,
             {
                 "worker": worker,
                 "now": now,
@@ -126,132 +137,158 @@ def claim(
     return claimed
 
 
-def claim_one(db: SqliteDatabase, worker: str, now: int, job_id: str) -> Claimed | None:
+@transactional
+def claim_one(db: Database, worker: str, now: int, job_id: str) -> Claimed | None:
     """Take one waiting job, due or not; None when it does not wait."""
-    with db.transaction():
-        rows = db.query(_CLAIM_ONE, {"worker": worker, "now": now, "id": job_id})
-    return _claimed(rows[0]) if rows else None
+    rows = db.query(_CHOOSE_ONE, {"id": job_id})
+    if not rows:
+        return None
+    db.execute(_TAKE_ONE, {"worker": worker, "now": now, "seq": rows[0][-1]})
+    return _claimed(rows[0])
 
 
-def settle(db: SqliteDatabase, settlements: Sequence[Settlement]) -> list[Settlement]:
+@transactional
+def settle(db: Database, settlements: Sequence[Settlement]) -> list[Settlement]:
     """Write a batch of outcomes in one transaction; returns those refused because the job had been taken away."""
-    completed = [s for s in settlements if s.outcome.kind == "completed"]
-    others = [_parameters(s) for s in settlements if s.outcome.kind != "completed"]
-    logs = [_log_row(s) for s in settlements if s.outcome.logs]
-    with db.transaction():
-        written = 0
-        if logs:
-            db.execute_many(_RECORD_LOGS, logs)
-        if completed:
-            written += db.execute_many(
-                _COMPLETE,
-                [
-                    (s.outcome.result, s.outcome.started_at, s.outcome.finished_at, s.job.id, s.job.lease)
-                    for s in completed
-                ],
-            )
-        if others:
-            db.execute_many(_RECORD_ATTEMPT, others)
-            written += db.execute_many(_SETTLE, others)
-        return [] if written == len(settlements) else [s for s in settlements if not _stands(db, s)]
+    ordered = sorted(settlements, key=lambda s: s.job.id)  # all who lock several jobs do so by id: no deadlock
+    completed = [_completed(s) for s in ordered if s.outcome.kind == "completed"]
+    others = [_parameters(s) for s in ordered if s.outcome.kind != "completed"]
+    logs = [_log_row(s) for s in ordered if s.outcome.logs]
+    written = 0
+    if logs:
+        db.execute_many(_RECORD_LOGS, logs)
+    if completed:
+        written += db.write_batch("complete", _COMPLETE, completed)
+    if others:
+        db.execute_many(_RECORD_ATTEMPT, others)
+        written += db.execute_many(_SETTLE, others)
+    return [] if written == len(settlements) else [s for s in settlements if not _stands(db, s)]
 
 
-def release(db: SqliteDatabase, jobs: Sequence[Claimed], now: int) -> None:
+@transactional
+def release(db: Database, jobs: Sequence[Claimed], now: int) -> None:
     """Give back claimed jobs that were never started, as if they had not been claimed."""
-    with db.transaction():
-        db.execute_many(_RELEASE, [(job.id, job.lease) for job in jobs])
-        db.execute_many(_RELEASE_CANCELLED, [(now, job.id, job.lease) for job in jobs])
+    rows = [{"id": job.id, "lease": job.lease, "now": now} for job in sorted(jobs, key=lambda job: job.id)]
+    db.execute_many(_RELEASE, rows)
+    db.execute_many(_RELEASE_CANCELLED, rows)
+    db.announce()
 
 
-def save_logs(db: SqliteDatabase, logs: Sequence[tuple[Claimed, Sequence[str]]]) -> None:
+@transactional
+def save_logs(db: Database, logs: Sequence[tuple[Claimed, Sequence[str]]]) -> None:
     """Store the log lines that running attempts have written so far."""
     rows = [{"id": job.id, "lease": job.lease, "number": job.attempt, "lines": "\n".join(ls)} for job, ls in logs]
-    with db.transaction():
-        db.execute_many(_RECORD_LOGS, rows)
+    db.execute_many(_RECORD_LOGS, rows)
 
 
-def save_progress(db: SqliteDatabase, progress: Sequence[tuple[Claimed, float | None, str | None]]) -> None:
+@transactional
+def save_progress(db: Database, progress: Sequence[tuple[Claimed, float | None, str | None]]) -> None:
     """Store how far jobs have come; the last word may arrive after the job has been settled."""
-    with db.transaction():
-        db.execute_many(
-            "update lateshift_jobs set progress = ?, progress_message = ? where id = ? and lease = ?",
-            [(fraction, message, job.id, job.lease) for job, fraction, message in progress],
-        )
+    ordered = sorted(progress, key=lambda told: told[0].id)
+    db.execute_many(
+        "update lateshift_jobs set progress = :progress, progress_message = :message where id = :id and lease = :lease",
+        [{"progress": part, "message": message, "id": job.id, "lease": job.lease} for job, part, message in ordered],
+    )
 
 
-def cancel(db: SqliteDatabase, job_id: str, now: int) -> str | None:
+@transactional
+def cancel(db: Database, job_id: str, now: int) -> str | None:
     """Cancel a waiting job, or ask the worker of a running one to; returns the status found, None for no such job."""
-    with db.transaction():
-        status = reads.status(db, job_id)
-        if status in ("pending", "pending_retry"):
-            db.execute(
-                "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id",
-                {"now": now, "id": job_id},
-            )
-        elif status == "running":
-            db.execute("update lateshift_jobs set cancel_requested = 1 where id = :id", {"id": job_id})
+    status = reads.locked_status(db, job_id)
+    if status in ("pending", "pending_retry"):
+        db.execute(
+            "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id",
+            {"now": now, "id": job_id},
+        )
+    elif status == "running":
+        db.execute("update lateshift_jobs set cancel_requested = 1 where id = :id", {"id": job_id})
     return status
 
 
-def retry(db: SqliteDatabase, job_id: str, now: int) -> str | None:
+@transactional
+def retry(db: Database, job_id: str, now: int) -> str | None:
     """Make a failed or cancelled job wait again with all its attempts, or a waiting retry due now; as `cancel`."""
-    with db.transaction():
-        status = reads.status(db, job_id)
-        if status in ("failed", "cancelled"):
-            db.execute(
-                "update lateshift_jobs set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0,"
-                " finished_at = null, cancel_requested = 0, result = null where id = :id",
-                {"now": now, "id": job_id},
-            )
-        elif status == "pending_retry":
-            db.execute("update lateshift_jobs set run_at = :now where id = :id", {"now": now, "id": job_id})
+    status = reads.locked_status(db, job_id)
+    if status in ("failed", "cancelled"):
+        db.execute(
+            "update lateshift_jobs set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0,"
+            " finished_at = null, cancel_requested = 0, result = null where id = :id",
+            {"now": now, "id": job_id},
+        )
+    elif status == "pending_retry":
+        db.execute("update lateshift_jobs set run_at = :now where id = :id", {"now": now, "id": job_id})
+    db.announce()
     return status
 
 
-def delete(db: SqliteDatabase, job_id: str) -> str | None:
+@transactional
+def delete(db: Database, job_id: str) -> str | None:
     """Delete a finished job with its attempts and logs; returns the status found, None for no such job."""
-    with db.transaction():
-        status = reads.status(db, job_id)
-        if status in ("completed", "failed", "cancelled"):
-            _delete(db, [job_id])
+    status = reads.locked_status(db, job_id)
+    if status in ("completed", "failed", "cancelled"):
+        _delete(db, [job_id])
     return status
 
 
-def prune(db: SqliteDatabase, before: int, limit: int = 1000, statuses: Collection[str] = ()) -> int:
+@transactional
+def prune(db: Database, before: int, limit: int = 1000, statuses: Collection[str] = ()) -> int:
     """Delete up to `limit` finished jobs that ended before `before`; returns how many. Never takes a live job."""
-    with db.transaction():
-        ids: list[str] = []
-        for status in statuses or ("completed", "cancelled", "failed"):
-            rows = db.query(
-                "select id from lateshift_jobs where status = :status"
-                " and finished_at < :before"
-                " order by finished_at limit :limit",
-                {"status": status, "before": before, "limit": limit - len(ids)},
-            )
-            ids.extend(row[0] for row in rows)
-        _delete(db, ids)
+    ids: list[str] = []
+    for status in statuses or ("completed", "cancelled", "failed"):
+        rows = db.query(
+            "select id from lateshift_jobs where status = :status and finished_at < :before"
+            " order by finished_at limit :limit{skip_locked}",
+            {"status": status, "before": before, "limit": limit - len(ids)},
+        )
+        ids.extend(row[0] for row in rows)
+    _delete(db, sorted(ids))
     return len(ids)
 
 
-def pause_queue(db: SqliteDatabase, name: str, now: int | None) -> bool:
+@transactional
+def pause_queue(db: Database, name: str, now: int | None) -> bool:
     """Pause a queue at `now`, or resume it with None; returns whether that changed anything."""
-    with db.transaction():
-        paused = bool(db.query("select 1 from lateshift_queues where name = ? and paused_at is not null", (name,)))
-        if paused == (now is not None):
-            return False
-        db.execute(
-            "insert into lateshift_queues (name, paused_at) values (:name, :now)"
-            " on conflict (name) do update set paused_at = excluded.paused_at",
-            {"name": name, "now": now},
-        )
-        return True
+    if reads.queue_paused(db, name) == (now is not None):
+        return False
+    db.execute(
+        "insert into lateshift_queues (name, paused_at) values (:name, :now)"
+        " {on_conflict(name)} paused_at = {new(paused_at)}",
+        {"name": name, "now": now},
+    )
+    db.announce()
+    return True
 
 
-def _claimed(row: tuple[Any, ...]) -> Claimed:
+def _enqueue_many(db: Database, rows: Sequence[dict[str, Any]]) -> None:
+    db.write_batch("enqueue", INSERT_JOB, rows)
+    db.announce()
+
+
+def _take(db: Database, values: dict[str, Any]) -> list[Row]:
+    if db.dialect.returning:
+        return db.query(_CLAIM, values)
+    rows = db.query(_CHOOSE, values)
+    if rows:
+        db.execute(_TAKE_CHOSEN, {**values, "ids": [row[-1] for row in rows]})
+    return rows
+
+
+def _claimed(row: Row) -> Claimed:
     (id_, lease, name, queue, executor, priority, parameters, attempts, crashes, retries, run_at, at, options, _) = row
     return Claimed(
         id_, lease, name, queue, executor, priority, parameters, attempts, crashes, retries, run_at, at, options
     )
+
+
+def _completed(settlement: Settlement) -> dict[str, Any]:
+    job, outcome = settlement.job, settlement.outcome
+    return {
+        "id": job.id,
+        "lease": job.lease,
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+        "result": outcome.result,
+    }
 
 
 def _parameters(settlement: Settlement) -> dict[str, Any]:
@@ -279,16 +316,15 @@ def _log_row(settlement: Settlement) -> dict[str, Any]:
     return {"id": job.id, "lease": job.lease, "number": job.attempt, "lines": "\n".join(settlement.outcome.logs)}
 
 
-def _stands(db: SqliteDatabase, settlement: Settlement) -> bool:
+def _stands(db: Database, settlement: Settlement) -> bool:
     """Whether just this outcome was written before: a commit whose answer got lost is repeated."""
     job, kind = settlement.job, settlement.outcome.kind
+    sql = "select 1 from lateshift_attempts where job_id = :id and lease = :lease and outcome = :kind"
     if kind == "completed":
-        sql = "select 1 from lateshift_jobs where id = ? and lease = ? and status = 'completed'"
-        return bool(db.query(sql, (job.id, job.lease)))
-    sql = "select 1 from lateshift_attempts where job_id = ? and lease = ? and outcome = ?"
-    return bool(db.query(sql, (job.id, job.lease, kind)))
+        sql = "select 1 from lateshift_jobs where id = :id and lease = :lease and status = :kind"
+    return bool(db.query(sql, {"id": job.id, "lease": job.lease, "kind": kind}))
 
 
-def _delete(db: SqliteDatabase, ids: Sequence[str]) -> None:
+def _delete(db: Database, ids: Sequence[str]) -> None:
     for table, column in (("lateshift_jobs", "id"), ("lateshift_attempts", "job_id"), ("lateshift_logs", "job_id")):
-        db.execute_many(f"delete from {table} where {column} = ?", [(i,) for i in ids])
+        db.execute_each(f"delete from {table} where {column} {{among ids}}", ids)

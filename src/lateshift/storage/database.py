@@ -1,0 +1,149 @@
+"""A database as the functions of this package see it, whichever it is.
+
+`reads`, `writes` and `workers` say what is to be done, once, in SQL for all databases; a `Database` knows how its own
+is reached. Statements take named parameters (`:name`), see `dialect`.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+
+from lateshift.storage.dialect import Dialect
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Row = tuple[Any, ...]
+Parameters = Mapping[str, Any]
+
+NONE: Final[Parameters] = {}
+
+
+class Listener(Protocol):
+    """What waits for a server to tell of new jobs; `listening` is whether that works at the moment."""
+
+    listening: bool
+
+    def close(self) -> None:
+        """Stop."""
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+class Database(ABC):
+    """Where the jobs are. Threads may share it; after a fork the child connects anew.
+
+    `place` names it in messages, without its password. Every method may raise StorageError.
+    """
+
+    def __init__(self, dialect: Dialect, place: str) -> None:
+        self.dialect = dialect
+        self.place = place
+        self._rendered: dict[str, str] = {}
+        _databases.add(self)
+
+    def render(self, sql: str) -> str:
+        """A statement in this database's own words."""
+        rendered = self._rendered.get(sql)
+        if rendered is None:
+            rendered = self._rendered[sql] = self.dialect.render(sql)
+        return rendered
+
+    @abstractmethod
+    def now(self) -> int:
+        """Microseconds since 1970 in UTC, by the database's clock, whatever this host's says."""
+
+    @abstractmethod
+    def query(self, sql: str, parameters: Parameters = NONE) -> list[Row]:
+        """Run one statement and return its rows."""
+
+    @abstractmethod
+    def execute(self, sql: str, parameters: Parameters = NONE) -> int:
+        """Run one statement and return how many rows it matched."""
+
+    @abstractmethod
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run one statement for each row of parameters, inside a transaction; returns how many rows matched."""
+
+    def execute_each(self, sql: str, ids: Sequence[object]) -> int:
+        """Run one statement with `{among ids}` for some rows; returns how many rows matched."""
+        return self.execute(sql, {"ids": list(ids)}) if ids else 0
+
+    @abstractmethod
+    def transact(self, work: Callable[[], T]) -> T:
+        """Do `work` in one transaction: what it writes is on disk when this returns, or has not happened.
+
+        Within a transaction of this thread it joins that one. `work` is done again from the start when the database
+        broke the transaction up (a deadlock, a lost connection), so it must not have done anything else by then.
+        """
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """A transaction over several calls that is not done again when the database breaks it up; see `transact`."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is anything to connect to yet; only a file may be missing and be made at the first use."""
+
+    @abstractmethod
+    def has_tables(self) -> bool:
+        """Whether it has tables of ours."""
+
+    @abstractmethod
+    def alone(self, work: Callable[[], T]) -> T:
+        """Do `work` while no other process changes the schema; in one transaction, where the database can."""
+
+    def announcing(self, sql: str) -> str:
+        """A statement that stores jobs, made to tell those who `listen` as well, where the database can."""
+        return sql
+
+    def announce(self) -> None:  # noqa: B027 - most databases tell nothing
+        """Tell those who `listen`, when the transaction ends, that jobs have become due."""
+
+    def listen(self, hear: Callable[[], None]) -> Listener | None:  # noqa: ARG002 - most databases tell nothing
+        """Have `hear` called, from another thread, when there is something new; None where that cannot be."""
+        return None
+
+    def execute_schema(self, statement: str) -> None:
+        """Run a rendered statement of a migration."""
+        self.execute(statement)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open; the next use opens it again."""
+
+    @abstractmethod
+    def forget_parent(self) -> None:
+        """In a forked child: leave the parent's connections and locks alone, and start anew."""
+
+    def write_batch(self, name: str, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run `sql` for each row, or the dialect's own statement for all of them; as `execute_many`."""
+        own = self.dialect.batches.get(name)
+        return self.execute_many(sql, rows) if own is None else self.execute(own, self.dialect.pack(rows))
+
+
+def transactional(
+    function: Callable[Concatenate[Database, P], T],
+) -> Callable[Concatenate[Database, P], T]:
+    """Let a storage function run in one transaction: that of its caller, or one of its own."""
+
+    @wraps(function)
+    def run(db: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return db.transact(lambda: function(db, *args, **kwargs))
+
+    return run
+
+
+def _after_fork() -> None:
+    for database in list(_databases):
+        database.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

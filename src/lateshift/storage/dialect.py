@@ -1,0 +1,67 @@
+"""What differs between the databases, as one value for each.
+
+A statement is written once, with `:name` parameters and our table names, in SQL that all of them accept. Where they do
+not agree it holds a word in braces, which `render` replaces by the database's own:
+
+    {waiting}              the rows that wait to be claimed, in the form that the waiting index serves
+    {lock}                 after a select whose rows are about to be changed
+    {skip_locked}          the same, leaving out what others have locked
+    {among ids}            whether the column is one of :ids
+    {first(} ... {)}       around a select with a limit, after a column: the column is in what it gives
+    {on_conflict(a, b)}    after an insert: where a row with these keys is there, set what follows
+    {new(x)}               there, the value that was to be inserted
+    {in_path}              whether the dotted name holds :name as a whole part
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+_PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
+_TABLE: Final = re.compile(r"\blateshift_(jobs|attempts|logs|workers|queues|statistics|meta)\b")
+_INDEX: Final = re.compile(r"\blateshift_([a-z]+_[a-z]+)\b")
+_ON_CONFLICT: Final = re.compile(r"\{on_conflict\((.*?)\)\}")
+_NEW: Final = re.compile(r"\{new\((.*?)\)\}")
+
+
+def as_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows as one list for each column."""
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """One database's way of saying things; `tables` is what stands before the bare name of each table."""
+
+    name: str
+    tables: str
+    indexes: str
+    parameter: str
+    words: Mapping[str, str]
+    on_conflict: str
+    new: str
+    returning: bool
+    types: Mapping[str, str]
+    batches: Mapping[str, str] = field(default_factory=dict)
+    """Statements of its own that write a whole batch at once, by what they are for: the exceptions to the rule."""
+    pack: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]] = as_columns
+    """What turns rows into the parameters of such a statement."""
+
+    def render(self, sql: str) -> str:
+        """A statement in this database's own words."""
+        sql = _ON_CONFLICT.sub(lambda found: self.on_conflict.format(keys=found[1]), sql)
+        sql = _NEW.sub(lambda found: self.new.format(column=found[1]), sql)
+        for word, meaning in self.words.items():
+            sql = sql.replace(word, meaning)
+        sql = _TABLE.sub(lambda found: f"{self.tables}{found[1]}", sql)
+        sql = _INDEX.sub(lambda found: f"{self.indexes}{found[1]}", sql)
+        return _PARAMETER.sub(lambda found: self.parameter.format(name=found[1]), sql)
+
+    def render_schema(self, sql: str) -> str:
+        """A statement of a migration, with this database's types."""
+        for word, meaning in self.types.items():
+            sql = sql.replace(f"{{{word}}}", meaning)
+        return self.render(sql).strip()

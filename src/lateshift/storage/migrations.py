@@ -1,0 +1,60 @@
+"""Bringing a database's schema up to date, and saying what that would do."""
+
+from __future__ import annotations
+
+from lateshift.errors import SchemaTooNew, SchemaTooOld
+from lateshift.storage.database import Database
+from lateshift.storage.schema import LATEST, MIGRATIONS, Migration
+
+
+def version(db: Database) -> int:
+    """The number of the newest migration that the database has; 0 when it has no tables of ours."""
+    if not db.has_tables():
+        return 0
+    rows = db.query("select value from lateshift_meta where name = 'schema'")
+    return int(rows[0][0]) if rows else 0
+
+
+def pending(db: Database) -> list[Migration]:
+    """The migrations still to be applied. Raises SchemaTooNew."""
+    present = version(db) if db.exists() else 0
+    refuse_newer(db, present)
+    return [migration for migration in MIGRATIONS if migration.number > present]
+
+
+def migrate(db: Database) -> list[int]:
+    """Apply what is pending, alone; returns the numbers that were applied. Raises SchemaTooNew."""
+    if not pending(db):
+        return []
+    return db.alone(lambda: [_apply(db, migration) for migration in pending(db)])
+
+
+def statements(db: Database, migration: Migration) -> list[str]:
+    """What a migration does in this database's SQL, with the note that it was done."""
+    noted = f"('schema', {migration.number})"
+    note = f"insert into lateshift_meta (name, value) values {noted} {{on_conflict(name)}} value = {{new(value)}}"
+    return [db.dialect.render_schema(sql) for sql in (*migration.statements, note)]
+
+
+def refuse_newer(db: Database, present: int) -> None:
+    """Raise SchemaTooNew when a newer Lateshift has made the schema."""
+    if present > LATEST:
+        raise SchemaTooNew(
+            f"The database {db.place} has schema {present}, this Lateshift knows up to {LATEST}. "
+            "Upgrade the lateshift package in this environment."
+        )
+
+
+def refuse_other(db: Database) -> None:
+    """Raise unless the schema is the current one. Raises SchemaTooNew, SchemaTooOld."""
+    present = version(db)
+    refuse_newer(db, present)
+    if present < LATEST:
+        state = f"has schema {present}, this Lateshift needs {LATEST}" if present else "has no tables of Lateshift yet"
+        raise SchemaTooOld(f"The database {db.place} {state}. Run `lateshift migrate`; `--plan` shows what it does.")
+
+
+def _apply(db: Database, migration: Migration) -> int:
+    for statement in statements(db, migration):
+        db.execute_schema(statement)
+    return migration.number

@@ -1,0 +1,276 @@
+"""MySQL 8 and MariaDB 10.6 and newer, through PyMySQL, or mysqlclient for `mysql+mysqldb://`.
+
+InnoDB has no partial index: a generated column `waits`, which is null for rows that do not wait, leads the waiting
+index instead. `update` returns no rows: a claim reads them under their locks first. Every transaction is `read
+committed`: under InnoDB's default a claim would lock the gaps between rows too, and enqueuers would wait for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+
+from lateshift.errors import SettingsError, StorageError, StorageUnavailable
+from lateshift.settings import mask_url
+from lateshift.storage.database import Parameters, Row
+from lateshift.storage.dialect import Dialect
+from lateshift.storage.server import Link, ServerDatabase, Trouble
+
+T = TypeVar("T")
+
+MINIMUM: Final = {"MySQL": (8, 0, 1), "MariaDB": (10, 6, 0)}
+"""Since when they know `skip locked`."""
+
+_TROUBLES: Final[dict[int, Trouble]] = {
+    **dict.fromkeys((1213, 1205, 1020, 3572), "conflict"),  # deadlock, lock wait, changed since read
+    **dict.fromkeys((1040, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 4031), "gone"),
+    **dict.fromkeys((2000, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2014, 2027, 2055), "gone"),
+    **dict.fromkeys((1290, 1792, 1836), "gone"),  # read-only: a replica
+    **dict.fromkeys((3, 28, 1021, 1114, 1180), "gone"),  # disk full, commit failed
+    1062: "duplicate",
+    1146: "no tables",
+}
+
+_DONE_BEFORE: Final = (1050, 1060, 1061)
+"""Table, column or index is there already: MySQL commits each statement of a migration by itself."""
+
+# In this order, and with the index's own character set: else the whole table would be read, and each row locked.
+_COMPLETE: Final = """
+update json_table(:rows, '$[*]' columns (id varchar(36) path '$.id', lease int path '$.lease',
+                  started_at bigint path '$.started_at', finished_at bigint path '$.finished_at',
+                  result longtext path '$.result')) as done
+straight_join lateshift_jobs as j on j.id = convert(done.id using ascii) collate ascii_bin and j.lease = done.lease
+set j.status = 'completed', j.result = done.result, j.started_at = done.started_at, j.finished_at = done.finished_at,
+    j.error_type = null, j.error_message = null, j.error_traceback = null
+where j.status = 'running'"""
+
+_ASCII: Final = "character set ascii collate ascii_bin"
+
+
+def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
+    """MySQL and MariaDB, with this before the names of tables."""
+    end = " engine = InnoDB, character set utf8mb4 collate utf8mb4_bin"
+    waits = ",\n    waits tinyint as (case when status in ('pending', 'pending_retry') then 1 end) stored"
+    return Dialect(
+        name="mysql",
+        tables=prefix,
+        indexes="lateshift_",
+        parameter="%({name})s",
+        words={
+            "{waiting}": "waits = 1",
+            "{lock}": " for update",
+            "{skip_locked}": " for update skip locked",
+            "{among ids}": "in :ids",
+            "{in_path}": "instr(concat('.', name, '.'), concat('.', :name, '.')) > 0",
+        },
+        on_conflict="on duplicate key update",
+        new="values({column})",
+        returning=False,
+        types={
+            **dict.fromkeys(("end", "jobs_end", "keyed_end"), end),
+            "id": f"varchar(36) {_ASCII}",
+            "word": f"varchar(32) {_ASCII}",
+            "queue": "varchar(100)",
+            "worker": "varchar(300)",
+            "name": "varchar(1000)",
+            "text": "longtext",
+            "int": "int",
+            "time": "bigint",
+            "seq": "bigint not null auto_increment primary key",
+            "real": "double",
+            "waits": waits,
+            "waiting_key": "(waits, queue, executor, priority desc, run_at, seq)",
+            "running_key": "(status, worker)",
+            "finished_key": "(status, finished_at)",
+        },
+        batches={"complete": _COMPLETE},
+        pack=_as_json,
+    )
+
+
+class MysqlDatabase(ServerDatabase):
+    """A MySQL or MariaDB database, with our tables under a prefix."""
+
+    begin = "start transaction"
+    clock_sql = "select timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))"
+
+    def __init__(self, url: str, *, prefix: str = "lateshift_", **options: Any) -> None:
+        self.url = url
+        self._driver = _mysqldb() if "mysqldb" in url.partition("://")[0] else _pymysql()
+        self.errors = self._driver.Error
+        super().__init__(mysql_dialect(prefix), mask_url(url), **options)
+
+    def connect(self, timeout: float) -> Link:
+        """A new connection. Raises the driver's errors, and StorageError for a server that is too old or is TiDB."""
+        link = MysqlLink(self._driver.connect(**self._arguments(timeout)))
+        try:
+            version = str(link.query("select version()", {})[0][0])
+            _refuse_old(version, self.place)
+            for statement in (*_SESSION, _DEEP_MARIADB if _is_mariadb(version) else _DEEP_MYSQL):
+                link.execute(statement, {})
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+    def judge(self, error: Exception) -> Trouble:
+        """What an error of the driver means, by its number."""
+        number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+        if number == 0 and isinstance(error, self._driver.InterfaceError | self._driver.OperationalError):
+            return "gone"
+        return _TROUBLES.get(number, "other")
+
+    def has_tables(self) -> bool:
+        """Whether it has tables of ours."""
+        sql = "select 1 from information_schema.tables where table_schema = database() and table_name = :name"
+        return bool(self.query(sql, {"name": f"{self.dialect.tables}meta"}))
+
+    def alone(self, work: Callable[[], T]) -> T:
+        """Do `work` under a lock that the others' migrations ask for; each statement commits by itself."""
+        name = {"name": f"lateshift {self.dialect.tables}"[:64], "seconds": 600}
+
+        def locked() -> T:
+            if self.query("select get_lock(:name, :seconds)", name) != [(1,)]:
+                raise StorageUnavailable(f"Another process migrates {self.place} and does not end. See what it does.")
+            try:
+                return work()
+            finally:
+                self.query("select release_lock(:name)", name)
+
+        return self.transact(locked)
+
+    def execute_schema(self, statement: str) -> None:
+        """Run a statement of a migration, unless an attempt that was cut off has already."""
+        try:
+            self.execute(statement)
+        except self.errors as error:
+            if error.args[0] not in _DONE_BEFORE:
+                raise
+
+    def _arguments(self, timeout: float) -> dict[str, Any]:
+        parts = urlsplit(self.url)
+        options = dict(parse_qsl(parts.query))
+        arguments: dict[str, Any] = {
+            "host": parts.hostname or "localhost",
+            "port": parts.port or 3306,
+            "user": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "database": unquote(parts.path.lstrip("/")),
+            "charset": "utf8mb4",
+            "autocommit": True,
+            "client_flag": 2,  # CLIENT.FOUND_ROWS: how many rows matched, not how many are other than before
+            "connect_timeout": max(1, round(timeout)),
+            "read_timeout": max(1, round(self.timeout)),
+            "write_timeout": max(1, round(self.timeout)),
+        }
+        if not arguments["database"]:
+            raise SettingsError(f"LATESHIFT_DATABASE_URL {self.place} names no database: mysql://user@host/database.")
+        socket = options.pop("unix_socket", None)
+        return {**arguments, **self._security(options), **({"unix_socket": socket} if socket else {})}
+
+    def _security(self, options: Mapping[str, str]) -> dict[str, Any]:
+        """TLS as the URL says: `?ssl_ca=FILE` checks the server, `?ssl=1` encrypts only; nothing: as the server likes.
+
+        PyMySQL would read all certificates of the system for each connection, 27 ms, to then not check any.
+        """
+        unknown = set(options) - {"ssl", "ssl_ca", "ssl_cert", "ssl_key"}
+        if unknown:
+            raise SettingsError(
+                f"LATESHIFT_DATABASE_URL has ?{min(unknown)}=; known: unix_socket, ssl, ssl_ca, ssl_cert, ssl_key."
+            )
+        files = {name.removeprefix("ssl_"): value for name, value in options.items() if name != "ssl"}
+        if self._driver.__name__ == "MySQLdb":
+            return {"ssl": files} if files else {}
+        if files:
+            return {f"ssl_{name}": value for name, value in files.items()}
+        return {"ssl": {}} if options.get("ssl") in ("1", "true") else {"ssl_disabled": True}
+
+
+class MysqlLink(Link):
+    """A connection of PyMySQL or mysqlclient, which are alike."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def query(self, sql: str, parameters: Parameters) -> list[Row]:
+        """Run a statement, return its rows."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            return list(cursor.fetchall())
+
+    def execute(self, sql: str, parameters: Parameters) -> int:
+        """Run a statement, return how many rows matched."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, parameters or None)
+            return int(cursor.rowcount)
+
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run a statement for each row of parameters; the driver sends inserts together."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+            return int(cursor.rowcount)
+
+    def close(self) -> None:
+        """Close the connection."""
+        try:
+            self.connection.close()
+        except Exception:  # it is closed already, which PyMySQL calls an error, or broken
+            return
+
+
+_SESSION: Final = (
+    "set session transaction isolation level read committed",
+    "set sql_mode = 'ANSI_QUOTES,STRICT_TRANS_TABLES'",
+    "set innodb_lock_wait_timeout = 10, optimizer_switch = 'index_merge=off'",
+)
+"""An index merge in an update locks in two orders, which deadlocks (bugs.mysql.com/77209)."""
+
+_DEEP_MYSQL: Final = "set cte_max_recursion_depth = 100000"
+_DEEP_MARIADB: Final = "set max_recursive_iterations = 100000"
+"""The lanes are a recursion, one step for each; both servers stop it after 1,000 by default."""
+
+
+def _refuse_old(version: str, place: str) -> None:
+    """Raise StorageError for a server that cannot skip locked rows."""
+    if "tidb" in version.lower():
+        raise StorageError(f"{place} is TiDB, which does not skip locked rows. Use MySQL, MariaDB or PostgreSQL.")
+    product = "MariaDB" if _is_mariadb(version) else "MySQL"
+    numbers = re.findall(r"\d+", version.replace("5.5.5-", ""))[:3]
+    if tuple(map(int, numbers)) < MINIMUM[product]:
+        least = ".".join(map(str, MINIMUM[product]))
+        raise StorageError(
+            f"The server of {place} is {product} {version}; Lateshift needs {least} or newer. Upgrade it."
+        )
+
+
+def _is_mariadb(version: str) -> bool:
+    return "mariadb" in version.lower()
+
+
+def _as_json(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {"rows": msgspec.json.encode(rows).decode()}
+
+
+def _pymysql() -> Any:
+    try:
+        import pymysql
+    except ImportError as error:
+        raise StorageError(
+            f"MySQL needs the driver PyMySQL, which cannot be imported ({error}): pip install 'lateshift[mysql]'."
+        ) from error
+    return pymysql
+
+
+def _mysqldb() -> Any:
+    try:
+        import MySQLdb  # type: ignore[import-untyped,unused-ignore] # there only where the user has it
+    except ImportError as error:
+        raise StorageError(
+            f"mysql+mysqldb:// needs the driver mysqlclient, which cannot be imported ({error}): pip install "
+            "mysqlclient, or write mysql:// for PyMySQL."
+        ) from error
+    return MySQLdb

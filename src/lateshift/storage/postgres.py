@@ -1,0 +1,307 @@
+"""PostgreSQL 13 and newer, through psycopg 3.
+
+Every connection is in autocommit mode: a single statement is a transaction, several stand between `begin` and `commit`.
+An answer that does not come in time ends the connection (a cut cable or a frozen server would hold it for ever), and a
+pooler between us and the server is noticed: then nothing is prepared and nobody listens.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Final, TypeVar, cast
+
+from lateshift.errors import StorageError
+from lateshift.settings import mask_url
+from lateshift.storage.database import Listener, Parameters, Row
+from lateshift.storage.dialect import Dialect
+from lateshift.storage.server import Link, ServerDatabase, Trouble
+
+try:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+except ImportError as error:
+    raise StorageError(
+        f"PostgreSQL needs the driver psycopg 3, which cannot be imported ({error}): pip install 'lateshift[postgres]'."
+    ) from error
+
+T = TypeVar("T")
+
+MINIMUM: Final = 130_000
+"""The oldest server that the tests' queries were planned for; 12 has been out of support since November 2024."""
+
+ANNOUNCE_PAUSE: Final = 0.01
+"""Seconds in which this process tells of new jobs once. A notifying commit takes a lock of the whole server (three
+outages of Recall.ai in March 2025), and a worker that was just told looks again every few milliseconds anyway.
+"""
+
+LISTEN_TURN: Final = 5.0
+"""Seconds after which a listening connection is asked whether it still lives."""
+
+_GONE: Final = ("08", "57P", "58", "53", "XX")
+"""Classes of SQLSTATE after which another connection, a moment later, may do better: lost, shut down, full, broken."""
+
+_TROUBLES: Final[dict[str, Trouble]] = {
+    "40001": "conflict",  # serialization failure
+    "40P01": "conflict",  # deadlock
+    "55P03": "conflict",  # lock not available
+    "26000": "conflict",  # a prepared statement that the pooler's other server does not know
+    "42P05": "conflict",  # or that another client has made there
+    "23505": "duplicate",
+    "42P01": "no tables",
+    "3F000": "no tables",
+    "25006": "gone",  # read-only: this is a standby, and the next connection may be to the primary
+}
+
+_ENQUEUE: Final = """
+insert into lateshift_jobs (id, name, queue, executor, priority, status, parameters, max_retries,
+                            run_at, enqueued_at, options)
+select id, name, queue, executor, priority, 'pending', parameters, max_retries, run_at, enqueued_at, options
+from unnest(cast(:id as text[]), cast(:name as text[]), cast(:queue as text[]), cast(:executor as text[]),
+            cast(:priority as int[]), cast(:parameters as text[]), cast(:max_retries as int[]),
+            cast(:run_at as bigint[]), cast(:enqueued_at as bigint[]), cast(:options as text[]))
+     with ordinality as new(id, name, queue, executor, priority, parameters, max_retries, run_at, enqueued_at,
+                            options, place)
+order by place"""
+
+_COMPLETE: Final = """
+update lateshift_jobs as j
+set status = 'completed', result = done.result, started_at = done.started_at, finished_at = done.finished_at,
+    error_type = null, error_message = null, error_traceback = null
+from unnest(cast(:id as text[]), cast(:lease as int[]), cast(:started_at as bigint[]),
+            cast(:finished_at as bigint[]), cast(:result as text[]))
+     as done(id, lease, started_at, finished_at, result)
+where j.id = done.id and j.lease = done.lease and j.status = 'running'"""
+
+_HOT: Final = (
+    " with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,"
+    " autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02,"
+    " autovacuum_vacuum_cost_delay = 0)"
+)
+"""Each job leaves two dead rows; with the defaults a vacuum would come only when a fifth of the table is dead."""
+
+
+def postgres_dialect(schema: str = "lateshift") -> Dialect:
+    """PostgreSQL, with the tables in this schema."""
+    waiting = "status in ('pending', 'pending_retry')"
+    return Dialect(
+        name="postgres",
+        tables=f'"{schema}".',
+        indexes="",
+        parameter="%({name})s",
+        words={
+            "{waiting}": waiting,
+            "{lock}": " for update",
+            "{skip_locked}": " for update skip locked",
+            "{among ids}": "= any (:ids)",
+            # Not `in (select ... limit)`: the planner may run that again for each row, and take more than the limit.
+            "{first(}": "= any (array(",
+            "{)}": "))",
+            "{in_path}": "strpos('.' || name || '.', '.' || :name || '.') > 0",
+        },
+        on_conflict="on conflict ({keys}) do update set",
+        new="excluded.{column}",
+        returning=True,
+        types={
+            **dict.fromkeys(("name", "text"), "text"),
+            **dict.fromkeys(("id", "queue", "word", "worker"), 'text collate "C"'),
+            **dict.fromkeys(("end", "waits"), ""),
+            **dict.fromkeys(("jobs_end", "keyed_end"), _HOT),
+            "int": "int",
+            "time": "bigint",
+            "seq": "bigint generated by default as identity primary key",
+            "real": "double precision",
+            "waiting_key": f"(queue, executor, priority desc, run_at, seq) where {waiting}",
+            "running_key": "(worker) where status = 'running'",
+            "finished_key": "(status, finished_at) where finished_at is not null",
+        },
+        batches={"enqueue": _ENQUEUE, "complete": _COMPLETE},
+    )
+
+
+class PostgresDatabase(ServerDatabase):
+    """A PostgreSQL database, with our tables in a schema of their own.
+
+    `prepare` is "auto", or "off" where a pooler in between is not noticed by itself. `pooled` tells, once connected,
+    that there is one.
+    """
+
+    errors = psycopg.Error
+    begin = "begin isolation level read committed"
+    clock_sql = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
+
+    def __init__(self, url: str, *, schema: str = "lateshift", prepare: str = "auto", **options: Any) -> None:
+        self.url = url
+        self.schema = schema
+        self.pooled = False
+        self._prepare = prepare != "off"
+        self._announced_at = 0.0
+        super().__init__(postgres_dialect(schema), mask_url(url), **options)
+
+    def connect(self, timeout: float) -> Link:
+        """A new connection. Raises psycopg.Error, and StorageError for a server that is too old."""
+        connection = open_connection(self.url, timeout, self.timeout)
+        link = PostgresLink(connection)
+        try:
+            if connection.info.server_version < MINIMUM:
+                raise StorageError(
+                    f"The server of {self.place} is PostgreSQL {connection.info.server_version // 10_000}; Lateshift "
+                    f"needs {MINIMUM // 10_000} or newer. Upgrade the server."
+                )
+            ((backend,),) = link.query("select pg_backend_pid()", {})
+        except BaseException:
+            link.close()
+            raise
+        self.pooled = backend != connection.info.backend_pid
+        connection.prepare_threshold = 2 if self._prepare and not self.pooled else None
+        return link
+
+    def judge(self, error: Exception) -> Trouble:
+        """What an error of psycopg means, by its SQLSTATE; one without came from the connection itself."""
+        state = getattr(error, "sqlstate", None)
+        if state is None:
+            return "gone" if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else "other"
+        if state in ("26000", "42P05"):
+            self._prepare = False
+            self.close()
+        return _TROUBLES.get(state, "gone" if state.startswith(_GONE) else "other")
+
+    def announcing(self, sql: str) -> str:
+        """A statement that stores jobs, and tells of them; most of the time, as the one before was heard as well."""
+        now = time.monotonic()
+        if now - self._announced_at < ANNOUNCE_PAUSE:
+            return sql
+        self._announced_at = now
+        return f"with stored as ({sql}) select pg_notify('{self.schema}', '')"
+
+    def announce(self) -> None:
+        """Tell those who listen, when the transaction ends."""
+        self.query(f"select pg_notify('{self.schema}', '')")
+
+    def listen(self, hear: Callable[[], None]) -> Listener | None:
+        """Have `hear` called when somebody tells of new jobs; None behind a pooler, which would swallow that."""
+        self.query("select 1")  # connects, and so finds out about a pooler
+        return None if self.pooled else PostgresListener(self.url, self.schema, self.timeout, hear)
+
+    def has_tables(self) -> bool:
+        """Whether it has tables of ours."""
+        named = {"name": f"{self.dialect.tables}meta"}
+        return self.query("select to_regclass(:name) is not null", named)[0][0] is True
+
+    def alone(self, work: Callable[[], T]) -> T:
+        """Do `work` in one transaction, under a lock that the others' migrations ask for."""
+
+        def locked() -> T:
+            self.query("select pg_advisory_xact_lock(hashtext(:name))", {"name": f"lateshift migrate {self.schema}"})
+            self.execute(f'create schema if not exists "{self.schema}"')
+            return work()
+
+        return self.transact(locked)
+
+
+class PostgresLink(Link):
+    """A psycopg connection in autocommit mode."""
+
+    def __init__(self, connection: psycopg.Connection[Row]) -> None:
+        self.connection = connection
+
+    def query(self, sql: str, parameters: Parameters) -> list[Row]:
+        """Run a statement, return its rows."""
+        return self.connection.execute(sql, parameters or None).fetchall()
+
+    def execute(self, sql: str, parameters: Parameters) -> int:
+        """Run a statement, return how many rows matched."""
+        return self.connection.execute(sql, parameters or None).rowcount
+
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run a statement for each row of parameters, all in one round trip."""
+        with self.connection.cursor() as cursor:
+            cursor.executemany(sql, rows)
+            return cursor.rowcount
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+
+class PostgresListener(threading.Thread):
+    """Hears what is announced, on a connection of its own, which it opens again whenever it is lost."""
+
+    def __init__(self, url: str, channel: str, timeout: float, hear: Callable[[], None]) -> None:
+        super().__init__(name="lateshift-listens", daemon=True)
+        self.listening = False
+        self._url, self._channel, self._timeout, self._hear = url, channel, timeout, hear
+        self._ended = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Listen until closed."""
+        pause = 0.1
+        while not self._ended.is_set():
+            try:
+                with open_connection(self._url, self._timeout, 4 * LISTEN_TURN) as connection:
+                    connection.execute(f'listen "{self._channel}"')
+                    pause = 0.1
+                    self._listen(connection)
+            except psycopg.Error:
+                self.listening = False
+                self._ended.wait(pause * random.uniform(0.5, 1.0))
+                pause = min(5.0, pause * 2)
+
+    def close(self) -> None:
+        """End soon; the thread is a daemon, and nobody waits for it."""
+        self._ended.set()
+
+    def _listen(self, connection: psycopg.Connection[Row]) -> None:
+        self.listening = True
+        self._hear()  # what was announced while nobody listened
+        while not self._ended.is_set():
+            for _ in connection.notifies(timeout=LISTEN_TURN):
+                self._hear()
+            connection.execute("select 1")  # a cut cable says nothing by itself
+
+
+class PatientConnection(psycopg.Connection[Row]):
+    """A connection that waits for an answer `patience` seconds and then is broken, as its server may be."""
+
+    patience: float = 10.0
+
+    def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait as psycopg does, which looks at its socket every `interval` seconds, but not for ever."""
+        seconds = self.patience if timeout is None else timeout
+        return super().wait(_limited(gen, time.monotonic() + seconds, seconds), interval)
+
+
+def open_connection(url: str, timeout: float, patience: float) -> PatientConnection:
+    """Connect within `timeout` seconds (libpq knows whole ones from 2 up); answers have to come within `patience`."""
+    given = conninfo_to_dict(url)
+    several = "," in str(given.get("host", ""))
+    options: dict[str, Any] = {
+        "connect_timeout": max(2, round(timeout)),
+        "client_encoding": "UTF8",
+        "application_name": "lateshift",
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": round(patience * 1000),
+        **({"target_session_attrs": "read-write"} if several else {}),  # of a cluster: the primary
+    }
+    chosen = {name: value for name, value in options.items() if name not in given}
+    connection = PatientConnection.connect(url, autocommit=True, **chosen)
+    connection.patience = patience
+    return connection
+
+
+def _limited(gen: Generator[Any, Any, T], deadline: float, patience: float) -> Generator[Any, Any, T]:
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > deadline:
+                gen.close()
+                raise psycopg.OperationalError(f"no answer within {patience:g} s")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        return cast("T", end.value)

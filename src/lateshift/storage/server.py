@@ -1,0 +1,311 @@
+"""What the database servers have in common: connections that come and go, their clock, and what is tried again.
+
+A driver's connection is wrapped as a `Link`; the driver's file says how one is made and what its errors mean. Threads
+take a link for each operation from a small pool of our own: psycopg's and PyMySQL's have little in common (PyMySQL has
+none), and what we need is a list, a semaphore, and to forget it all after a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, Literal, TypeVar
+
+from lateshift.clock import Clock
+from lateshift.errors import AlreadyStored, SchemaTooOld, StorageError, StorageUnavailable
+from lateshift.storage import migrations
+from lateshift.storage.database import NONE, Database, Parameters, Row
+from lateshift.storage.dialect import Dialect
+
+T = TypeVar("T")
+
+Trouble = Literal["conflict", "gone", "duplicate", "no tables", "other"]
+"""What an error asks for: the transaction again; another connection; nothing, it was written before; `migrate`."""
+
+CONFLICTS: Final = 20
+"""How often a transaction is begun anew that the database has broken up, before it is reported."""
+
+CLOCK_AGE: Final = 10.0
+"""Seconds after which the server's clock is asked again. Quartz clocks drift apart by some 0.1 ms in that time."""
+
+_boot_clock: Final = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def _elapsed() -> float:
+    """Seconds on a clock that nobody sets and that, where the system has such a one, goes on in the machine's sleep."""
+    return time.monotonic() if _boot_clock is None else time.clock_gettime(_boot_clock)
+
+
+class Link(ABC):
+    """One connection; its methods raise the driver's errors. `used` is when it was last given back."""
+
+    used: float = 0.0
+
+    @abstractmethod
+    def query(self, sql: str, parameters: Parameters) -> list[Row]:
+        """Run a statement, return its rows."""
+
+    @abstractmethod
+    def execute(self, sql: str, parameters: Parameters) -> int:
+        """Run a statement, return how many rows matched."""
+
+    @abstractmethod
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run a statement for each row of parameters."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection, whatever state it is in."""
+
+
+class ServerDatabase(Database):
+    """A database on a server. `conflicts` counts the transactions that had to be begun anew.
+
+    `timeout` is how many seconds an operation may wait for a connection or an answer before StorageUnavailable; `pool`
+    how many connections this process opens at most. With `clock` that one is the time (tests); else the server's is.
+    """
+
+    errors: type[Exception]
+    begin: str = "begin"
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        place: str,
+        *,
+        timeout: float = 10.0,
+        pool: int = 10,
+        clock: Clock | None = None,
+        as_is: bool = False,
+    ) -> None:
+        super().__init__(dialect, place)
+        self.clock = clock
+        self.timeout = timeout
+        self.conflicts = 0
+        self._pool = pool
+        self._checked = as_is
+        self._offset: tuple[float, int] | None = None
+        self._start_anew()
+
+    @abstractmethod
+    def connect(self, timeout: float) -> Link:
+        """A new connection, with the server's version looked at. Raises the driver's errors, StorageError."""
+
+    @abstractmethod
+    def judge(self, error: Exception) -> Trouble:
+        """What an error of the driver means."""
+
+    @property
+    @abstractmethod
+    def clock_sql(self) -> str:
+        """The statement that asks the server for microseconds since 1970 in UTC."""
+
+    def now(self) -> int:
+        """Microseconds since 1970 in UTC by the server's clock, asked every ten seconds and carried on in between."""
+        if self.clock is not None:
+            return self.clock.now()
+        if self._offset is None or _elapsed() - self._offset[0] > CLOCK_AGE:
+            before = _elapsed()
+            told = int(self.query(self.clock_sql)[0][0])
+            after = _elapsed()
+            self._offset = (after, told + round((after - before) * 500_000))
+        at, told = self._offset
+        return told + round((_elapsed() - at) * 1_000_000)
+
+    def query(self, sql: str, parameters: Parameters = NONE) -> list[Row]:
+        """Run one statement and return its rows."""
+        return self._run(lambda link: link.query(self.render(sql), parameters))
+
+    def execute(self, sql: str, parameters: Parameters = NONE) -> int:
+        """Run one statement and return how many rows it matched."""
+        return self._run(lambda link: link.execute(self.render(sql), parameters))
+
+    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
+        """Run one statement for each row of parameters, inside a transaction; returns how many rows matched."""
+        return self._run(lambda link: link.execute_many(self.render(sql), rows)) if rows else 0
+
+    def transact(self, work: Callable[[], T]) -> T:
+        """Do `work` in one transaction of this thread, again from the start when it was broken up."""
+        if self._held.link is not None:
+            return work()
+        return self._attempt(lambda link: self._transact_on(link, work))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction over several calls, which is not done again."""
+        if self._held.link is not None:
+            yield
+            return
+        link = self._take(time.monotonic() + self.timeout)
+        broken = True
+        try:
+            with self._begun(link):
+                yield
+            broken = False
+        except self.errors as error:
+            raise self.explain(self.judge(error), error) from error
+        finally:
+            self._give_back(link, broken=broken)
+
+    def exists(self) -> bool:
+        """Servers make no database at the first use: there is one, or connecting says that there is none."""
+        return True
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        while self._idle:
+            with contextlib.suppress(IndexError):
+                self._idle.pop().close()
+
+    def forget_parent(self) -> None:
+        """Leave the parent's connections unclosed: closing them would end its sessions."""
+        _abandoned.extend(self._idle)
+        self._start_anew()
+
+    def __del__(self) -> None:
+        """An application object that is let go of closes its connections."""
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def _start_anew(self) -> None:
+        self._idle: list[Link] = []
+        self._room = threading.Semaphore(self._pool)
+        self._held = _Held()
+
+    def _run(self, action: Callable[[Link], T]) -> T:
+        if self._held.link is not None:
+            return action(self._held.link)  # what it raises is dealt with where the transaction began
+        return self._attempt(action)
+
+    def _transact_on(self, link: Link, work: Callable[[], T]) -> T:
+        with self._begun(link):
+            return work()
+
+    @contextmanager
+    def _begun(self, link: Link) -> Iterator[None]:
+        link.execute(self.begin, NONE)
+        self._held.link = link
+        try:
+            yield
+            link.execute("commit", NONE)
+        except BaseException:
+            with contextlib.suppress(self.errors):
+                link.execute("rollback", NONE)
+            raise
+        finally:
+            self._held.link = None
+
+    def _attempt(self, action: Callable[[Link], T]) -> T:
+        """Run `action` on a connection, again on a new one or after a conflict, until `timeout` has passed."""
+        deadline, conflicts = time.monotonic() + self.timeout, 0
+        while True:
+            link = self._take(deadline)
+            try:
+                result = action(link)
+            except BaseException as error:
+                trouble = self.judge(error) if isinstance(error, self.errors) else "other"
+                self._give_back(link, broken=trouble == "gone" or not isinstance(error, (StorageError, self.errors)))
+                if not isinstance(error, self.errors):
+                    raise
+                conflicts += trouble == "conflict"
+                self._bear(trouble, error, conflicts, deadline)
+                continue
+            self._give_back(link, broken=False)
+            return result
+
+    def _bear(self, trouble: Trouble, error: Exception, conflicts: int, deadline: float) -> None:
+        """Wait a moment before another try, or raise what there is to say."""
+        if trouble == "conflict" and conflicts <= CONFLICTS:
+            self.conflicts += 1
+            time.sleep(random.uniform(0, 0.002) * conflicts)
+        elif trouble == "gone" and time.monotonic() < deadline:
+            self.close()  # the others were cut by the same event
+            time.sleep(0.01)
+        else:
+            raise self.explain(trouble, error) from error
+
+    def explain(self, trouble: Trouble, error: Exception) -> StorageError:
+        """An error of the driver in our words."""
+        said = " ".join(str(error).split())
+        if trouble == "gone":
+            return StorageUnavailable(
+                f"The database {self.place} could not be reached or did not answer within {self.timeout:g} s ({said}). "
+                "Check that it runs and that LATESHIFT_DATABASE_URL is right; LATESHIFT_DATABASE_TIMEOUT is how long "
+                "to wait."
+            )
+        if trouble == "duplicate":
+            return AlreadyStored(f"A row of this key is stored already: {said}")
+        if trouble == "no tables":
+            return SchemaTooOld(
+                f"The database {self.place} lacks tables of Lateshift ({said}). Run `lateshift migrate`."
+            )
+        return StorageError(f"The database {self.place} refused a statement: {said}. Please report this.")
+
+    def _take(self, deadline: float) -> Link:
+        if not self._room.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise StorageUnavailable(
+                f"All {self._pool} connections of this process to {self.place} were in use for {self.timeout:g} s. "
+                "Raise LATESHIFT_POOL, or start fewer threads."
+            )
+        try:
+            link = self._idle.pop() if self._idle else self._connect(deadline)
+        except BaseException:
+            self._room.release()
+            raise
+        return link
+
+    def _give_back(self, link: Link, *, broken: bool) -> None:
+        if broken:
+            link.close()
+        else:
+            self._idle.append(link)
+        self._room.release()
+
+    def _connect(self, deadline: float) -> Link:
+        """Connect, trying again with growing pauses while the server cannot be reached."""
+        pause = 0.05
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                link = self.connect(max(0.1, left))
+            except self.errors as error:
+                trouble = self.judge(error)
+                if trouble != "gone" or left < pause:
+                    raise self.explain(trouble, error) from error
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(1.0, pause * 2)
+                continue
+            self._check_schema(link)
+            return link
+
+    def _check_schema(self, link: Link) -> None:
+        """Once for each process: a worker that reconnects after a migration goes on with the schema that it knows."""
+        if self._checked:
+            return
+        self._held.link = link
+        try:
+            migrations.refuse_other(self)
+        except self.errors as error:
+            link.close()
+            raise self.explain(self.judge(error), error) from error
+        except StorageError:
+            link.close()
+            raise
+        finally:
+            self._held.link = None
+        self._checked = True
+
+
+class _Held(threading.local):
+    """The connection on which this thread's transaction runs."""
+
+    link: Link | None = None
+
+
+_abandoned: list[Any] = []
+"""Connections inherited through a fork, kept unclosed."""
