@@ -270,8 +270,9 @@ class PatientConnection(psycopg.Connection[Row]):
 
     def wait(self, gen: Generator[Any, Any, T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait as psycopg does, which looks at its socket every `interval` seconds, but not for ever."""
-        seconds = self.patience if timeout is None else timeout
-        return super().wait(_limited(gen, time.monotonic() + seconds, seconds), interval)
+        if timeout is not None:  # as in `notifies`, for which silence is no sign of a broken connection
+            return super().wait(gen, interval, timeout)
+        return super().wait(_limited(gen, time.monotonic() + self.patience, self.patience), interval)
 
 
 def open_connection(url: str, timeout: float, patience: float) -> PatientConnection:
