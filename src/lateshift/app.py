@@ -6,17 +6,14 @@ one; see `default`. An `a` twin runs the same code in a thread, so that the even
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
-import msgspec
-
 from lateshift.clock import Clock
 from lateshift.enqueuing import Call, Preparation
-from lateshift.errors import InvalidOption, JobNotFound, JobStateError, SpawnError, WaitTimeout
+from lateshift.errors import JobNotFound, JobStateError, SpawnError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
@@ -24,7 +21,7 @@ from lateshift.job import FINISHED, Job, NewJob
 from lateshift.options import check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, load_settings
-from lateshift.storage import open_database, reads, writes
+from lateshift.storage import foreign, open_database, reads, writes
 from lateshift.storage.database import Database
 
 P = ParamSpec("P")
@@ -61,15 +58,18 @@ class Lateshift:
         max_retries: int | None = None,
         retry_delay: RetryLike | None = None,
         timeout: float | timedelta | None = None,
-        connection: sqlite3.Connection | None = None,
+        connection: object | None = None,
     ) -> str:
         """Store a job, see to it that something runs it, and return its id. It is on disk when this returns.
 
         `job` is a class, a function, or a dotted name of either; `method` counts for classes. `parameters` are keyword
         arguments, checked against the signature. `priority` is 1 to 10, 10 first (default: the class's own, else 1).
         `delay` is in seconds or a timedelta; `run_at` an aware datetime instead. `retry_delay` is seconds, a list
-        of seconds, or a RetryPolicy; `timeout` in seconds. With `connection` the row is inserted through it, in the
-        transaction it has open: the job exists when you commit.
+        of seconds, or a RetryPolicy; `timeout` in seconds.
+
+        With `connection` the row is inserted there, in the transaction that you have open: the job exists when you
+        commit. It is a Connection or Session of SQLAlchemy, or a connection of Django, psycopg, sqlite3, PyMySQL or
+        mysqlclient, to the database of the jobs.
 
         Raises InvalidJob or a subclass when it cannot be enqueued as written, StorageError when it could not be stored,
         SpawnError when it is stored but no runner could be started.
@@ -77,8 +77,12 @@ class Lateshift:
         call = Call(job, method, parameters, priority, delay, queue, run_at, max_retries, retry_delay, timeout)
         return self._enqueue([call], connection)[0]
 
-    def enqueue_many(self, calls: Iterable[Call], *, connection: sqlite3.Connection | None = None) -> list[str]:
-        """Store many jobs in one transaction, all or none; returns their ids in order. Raises as run_background_job."""
+    def enqueue_many(self, calls: Iterable[Call], *, connection: object | None = None) -> list[str]:
+        """Store many jobs in one transaction, all or none; returns their ids in order. Raises as run_background_job.
+
+        With `connection` that transaction is the one you have open there; where none is open, each row may be on its
+        own.
+        """
         return self._enqueue(list(calls), connection)
 
     def get_job(self, job_id: str) -> Job:
@@ -199,14 +203,24 @@ class Lateshift:
         max_retries: int | None = None,
         retry_delay: RetryLike | None = None,
         timeout: float | timedelta | None = None,
+        connection: object | None = None,
     ) -> str:
-        """As `run_background_job`, for async code."""
-        call = Call(job, method, parameters, priority, delay, queue, run_at, max_retries, retry_delay, timeout)
-        return (await self.aenqueue_many([call]))[0]
+        """As `run_background_job`, for async code.
 
-    async def aenqueue_many(self, calls: Iterable[Call]) -> list[str]:
-        """As `enqueue_many`, for async code."""
-        return await _in_thread(self.enqueue_many, list(calls))
+        `connection` is an AsyncConnection or AsyncSession of SQLAlchemy, an AsyncConnection of psycopg, or a connection
+        of asyncpg.
+        """
+        call = Call(job, method, parameters, priority, delay, queue, run_at, max_retries, retry_delay, timeout)
+        return (await self.aenqueue_many([call], connection=connection))[0]
+
+    async def aenqueue_many(self, calls: Iterable[Call], *, connection: object | None = None) -> list[str]:
+        """As `enqueue_many`, for async code; `connection` as for `arun_background_job`."""
+        if connection is None:
+            return await _in_thread(self._enqueue, list(calls), None)
+        jobs = await _in_thread(self._prepare, list(calls))
+        if jobs:
+            await foreign.ainsert(self.database, connection, jobs)
+        return await _in_thread(self._stored, jobs)
 
     async def aget_job(self, job_id: str) -> Job:
         """As `get_job`, for async code."""
@@ -228,26 +242,23 @@ class Lateshift:
         """As `retry_job`, for async code."""
         await _in_thread(self.retry_job, job_id)
 
-    def _enqueue(self, calls: Sequence[Call], connection: sqlite3.Connection | None) -> list[str]:
-        now = self.database.now()
-        jobs = [self._preparation.prepare(call, now) for call in calls]
-        if not jobs:
-            return []
-        if connection is None:
+    def _enqueue(self, calls: Sequence[Call], connection: object | None) -> list[str]:
+        jobs = self._prepare(calls)
+        if jobs and connection is None:
             writes.enqueue(self.database, jobs)
-        else:
-            self._insert_through(connection, jobs)
-        self.events.emit([_enqueued(job) for job in jobs])
-        self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None)
-        return [job.id for job in jobs]
+        elif jobs:
+            foreign.insert(self.database, connection, jobs)
+        return self._stored(jobs)
 
-    def _insert_through(self, connection: object, jobs: Sequence[NewJob]) -> None:
-        if not isinstance(connection, sqlite3.Connection):
-            raise InvalidOption(
-                f"connection= takes an sqlite3.Connection to the database of the jobs, not {type(connection).__name__}."
-            )
-        self.database.query("select 1")  # makes the tables, if this is the first use of the file
-        connection.executemany(self.database.render(writes.INSERT_JOB), [msgspec.structs.asdict(job) for job in jobs])
+    def _prepare(self, calls: Sequence[Call]) -> list[NewJob]:
+        now = self.database.now()
+        return [self._preparation.prepare(call, now) for call in calls]
+
+    def _stored(self, jobs: Sequence[NewJob]) -> list[str]:
+        if jobs:
+            self.events.emit([_enqueued(job) for job in jobs])
+            self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None)
+        return [job.id for job in jobs]
 
     def _start_runner(self, queues: set[str], job_id: str | None) -> None:
         if self.settings.spawn == "never" or self._neighbours.serve(queues):

@@ -30,9 +30,7 @@ class HasHandle(Protocol[P, R_co]):
         """Run the job."""
 
 
-class EnqueueOptions(TypedDict, total=False):
-    """What `.options(...)` takes: as the arguments of `run_background_job` of the same names."""
-
+class _CallOptions(TypedDict, total=False):
     delay: float | timedelta
     priority: int | None
     queue: str | None
@@ -42,27 +40,39 @@ class EnqueueOptions(TypedDict, total=False):
     timeout: float | timedelta | None
 
 
+class EnqueueOptions(_CallOptions, total=False):
+    """What `.options(...)` takes: as the arguments of `run_background_job` of the same names."""
+
+    connection: object | None
+
+
 class Enqueueing(Generic[P]):
     """How to enqueue one callable with certain options; made by `.options(...)`."""
 
-    def __init__(self, job: object, **chosen: Unpack[EnqueueOptions]) -> None:
+    def __init__(self, job: object, *, connection: object | None = None, **chosen: Unpack[_CallOptions]) -> None:
         unknown = sorted(chosen.keys() - EnqueueOptions.__annotations__.keys())
         if unknown:
             known = ", ".join(EnqueueOptions.__annotations__)
             raise InvalidOption(f"There is no option {unknown[0]!r}: known are {known}.")
         self._job = job
+        self._connection = connection
         self._chosen = chosen
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the job and return its id; takes what the callable takes. Raises as `run_background_job`."""
-        return get_app().enqueue_many([self.call(*args, **kwargs)])[0]
+        return get_app().enqueue_many([self._call(args, kwargs)], connection=self._connection)[0]
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `enqueue`, for async code."""
-        return (await get_app().aenqueue_many([self.call(*args, **kwargs)]))[0]
+        return (await get_app().aenqueue_many([self._call(args, kwargs)], connection=self._connection))[0]
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
-        """The call itself, for `enqueue_many`."""
+        """The call itself, for `enqueue_many`. Raises InvalidOption with `connection`, which is for all calls."""
+        if self._connection is not None:
+            raise InvalidOption("A call has no connection of its own: use `enqueue_many(calls, connection=...)`.")
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         return Call(self._job, parameters=_by_name(self._job, args, kwargs), **self._chosen)
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from lateshift.app import Lateshift
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from lateshift.enqueuing import Call
     from lateshift.job import Job
     from lateshift.retry import RetryLike
@@ -60,7 +58,7 @@ def run_background_job(
     max_retries: int | None = None,
     retry_delay: RetryLike | None = None,
     timeout: float | timedelta | None = None,
-    connection: sqlite3.Connection | None = None,
+    connection: object | None = None,
 ) -> str:
     """Store a job, see to it that something runs it, and return its id; see `Lateshift.run_background_job`."""
     return get_app().run_background_job(
@@ -90,8 +88,9 @@ async def arun_background_job(
     max_retries: int | None = None,
     retry_delay: RetryLike | None = None,
     timeout: float | timedelta | None = None,
+    connection: object | None = None,
 ) -> str:
-    """As `run_background_job`, for async code."""
+    """As `run_background_job`, for async code; see `Lateshift.arun_background_job`."""
     return await get_app().arun_background_job(
         job,
         method,
@@ -103,17 +102,18 @@ async def arun_background_job(
         max_retries=max_retries,
         retry_delay=retry_delay,
         timeout=timeout,
+        connection=connection,
     )
 
 
-def enqueue_many(calls: Iterable[Call], *, connection: sqlite3.Connection | None = None) -> list[str]:
+def enqueue_many(calls: Iterable[Call], *, connection: object | None = None) -> list[str]:
     """Store many jobs in one transaction, all or none; returns their ids in order."""
     return get_app().enqueue_many(calls, connection=connection)
 
 
-async def aenqueue_many(calls: Iterable[Call]) -> list[str]:
+async def aenqueue_many(calls: Iterable[Call], *, connection: object | None = None) -> list[str]:
     """As `enqueue_many`, for async code."""
-    return await get_app().aenqueue_many(calls)
+    return await get_app().aenqueue_many(calls, connection=connection)
 
 
 def get_job(job_id: str) -> Job:

@@ -46,6 +46,7 @@ class Database(ABC):
         self.dialect = dialect
         self.place = place
         self._rendered: dict[str, str] = {}
+        self._whereabouts: Row | None = None
         _databases.add(self)
 
     def render(self, sql: str) -> str:
@@ -98,6 +99,12 @@ class Database(ABC):
     @abstractmethod
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` while no other process changes the schema; in one transaction, where the database can."""
+
+    def is_here(self, whereabouts: Row) -> bool:
+        """Whether somebody else's connection, on which `dialect.whereabouts` gave this, leads to this database."""
+        if whereabouts != self._whereabouts:  # asked again, as the tables may have been made anew
+            self._whereabouts = self.query(self.dialect.whereabouts)[0]
+        return whereabouts == self._whereabouts
 
     def announcing(self, sql: str) -> str:
         """A statement that stores jobs, made to tell those who `listen` as well, where the database can."""

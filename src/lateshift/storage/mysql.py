@@ -48,6 +48,10 @@ set j.status = 'completed', j.result = done.result, j.started_at = done.started_
     j.error_type = null, j.error_message = null, j.error_traceback = null
 where j.status = 'running'"""
 
+_WHEREABOUTS: Final = """
+select count(*), lower(database()) from information_schema.tables
+where table_schema = database() and table_name = '{}'"""
+
 _ASCII: Final = "character set ascii collate ascii_bin"
 
 
@@ -88,6 +92,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "finished_key": "(status, finished_at)",
         },
         batches={"complete": _COMPLETE},
+        whereabouts=_WHEREABOUTS.format(f"{prefix}jobs"),
         pack=_as_json,
     )
 

@@ -118,6 +118,10 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
             "finished_key": "(status, finished_at) where finished_at is not null",
         },
         batches={"enqueue": _ENQUEUE, "complete": _COMPLETE},
+        whereabouts=(
+            f"select cast(cast(to_regclass('\"{schema}\".jobs') as oid) as bigint), cast(current_database() as text)"
+        ),
+        announce=f"select pg_notify('{schema}', '')",
     )
 
 
@@ -174,11 +178,11 @@ class PostgresDatabase(ServerDatabase):
         if now - self._announced_at < ANNOUNCE_PAUSE:
             return sql
         self._announced_at = now
-        return f"with stored as ({sql}) select pg_notify('{self.schema}', '')"
+        return f"with stored as ({sql}) {self.dialect.announce}"
 
     def announce(self) -> None:
         """Tell those who listen, when the transaction ends."""
-        self.query(f"select pg_notify('{self.schema}', '')")
+        self.query(self.dialect.announce)
 
     def listen(self, hear: Callable[[], None]) -> Listener | None:
         """Have `hear` called when somebody tells of new jobs; None behind a pooler, which would swallow that."""

@@ -80,6 +80,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             # row, which took settling from 4.0 to 7.0 µs a job.
             "finished_key": "(status, finished_at) where finished_at is not null",
         },
+        whereabouts="pragma database_list",  # `main` first; what is attached does not commit together with it for sure
     )
 
 
@@ -147,6 +148,15 @@ class SqliteDatabase(Database):
         named = {"name": f"{self.dialect.tables}meta"}
         return bool(self.query("select 1 from sqlite_master where name = :name", named))
 
+    def is_here(self, whereabouts: Row) -> bool:
+        """Whether somebody else's connection leads to this file."""
+        self._make_tables_beside()
+        ours, theirs = self.query(self.dialect.whereabouts)[0][-1], whereabouts[-1]
+        try:
+            return os.path.samefile(ours, theirs)
+        except OSError:  # one of them is in memory, which has no file
+            return False
+
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` under the write lock."""
         return self.transact(work)
@@ -195,6 +205,26 @@ class SqliteDatabase(Database):
         self._lock = threading.RLock()
         self._depth = 0
 
+    def _make_tables_beside(self) -> None:
+        """Make the tables at the first use, without waiting long for a lock that the caller itself may hold."""
+        if self._connection is not None:
+            return
+        patience = min(1.0, self._busy_timeout)
+        hasty = SqliteDatabase(
+            self.path, prefix=self.dialect.tables, durability=self._durability, busy_timeout=patience
+        )
+        try:
+            hasty.query("select 1")
+        except StorageUnavailable as error:
+            if not isinstance(error.__cause__, sqlite3.Error) or _code(error.__cause__) not in _BUSY:
+                raise
+            raise StorageUnavailable(
+                f"The database {self.path} needs its tables of Lateshift made or brought up to date, which your open "
+                "transaction prevents. Run `lateshift migrate` first."
+            ) from error
+        finally:
+            hasty.close()
+
     def _roll_back(self) -> None:
         connection = self._connection
         if connection is not None and connection.in_transaction:
@@ -221,8 +251,23 @@ class SqliteDatabase(Database):
                         "Find the process that holds a transaction open (often a database browser), or raise "
                         "LATESHIFT_BUSY_TIMEOUT."
                     ) from error
-                time.sleep(pause * random.uniform(0.5, 1.5))
+                self._wait(pause * random.uniform(0.5, 1.5))
                 pause = min(0.001, pause * 1.5)
+
+    def _wait(self, seconds: float) -> None:
+        """Let other threads have the connection meanwhile, if nothing is begun on it.
+
+        One of them may be in the transaction of its own for which this one waits, and enqueue with `connection=`.
+        """
+        if self._depth:
+            time.sleep(seconds)
+            return
+        lock = self._lock
+        lock.release()
+        try:
+            time.sleep(seconds)
+        finally:
+            lock.acquire()
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:

@@ -1,0 +1,119 @@
+"""Enqueuing on the program's own connection: job and data commit or vanish together, whatever the library."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+import callers_connections as programs
+import pytest
+from callers_connections import Program
+
+from lateshift import Lateshift
+
+PROGRAMS: dict[str, dict[str, tuple[type[Program], str | None]]] = {
+    "sqlite": {
+        "sqlite3": (programs.Sqlite3, None),
+        "SQLAlchemy Connection": (programs.AlchemyConnection, None),
+        "SQLAlchemy Session": (programs.AlchemySession, None),
+        "Django": (programs.Django, None),
+    },
+    "postgres": {
+        "psycopg": (programs.Psycopg, None),
+        "psycopg AsyncConnection": (programs.AsyncPsycopg, None),
+        "asyncpg": (programs.Asyncpg, None),
+        "asyncpg from a pool": (programs.AsyncpgPool, None),
+        "SQLAlchemy Connection": (programs.AlchemyConnection, "postgresql+psycopg"),
+        "SQLAlchemy Session": (programs.AlchemySession, "postgresql+psycopg"),
+        "SQLAlchemy scoped_session": (programs.ScopedSession, "postgresql+psycopg"),
+        "SQLAlchemy AsyncConnection": (programs.AsyncAlchemyConnection, "postgresql+asyncpg"),
+        "SQLAlchemy AsyncSession": (programs.AsyncAlchemySession, "postgresql+asyncpg"),
+        "SQLAlchemy AsyncSession, psycopg": (programs.AsyncAlchemySession, "postgresql+psycopg"),
+        "SQLAlchemy async_scoped_session": (programs.AsyncScopedSession, "postgresql+asyncpg"),
+        "Django": (programs.Django, None),
+    },
+    "mariadb": {
+        "PyMySQL": (programs.PyMysql, None),
+        "mysqlclient": (programs.Mysqlclient, None),
+        "SQLAlchemy Connection": (programs.AlchemyConnection, "mysql+pymysql"),
+        "SQLAlchemy Session": (programs.AlchemySession, "mysql+pymysql"),
+        "Django": (programs.Django, None),
+    },
+}
+
+
+@pytest.fixture
+def app(place):
+    """An application whose jobs are where the program has its orders, and that starts nothing."""
+    app = Lateshift(database_url=place.url, allowed=["callers_connections"], spawn="never")
+    app.database.execute("create table orders (number int)")
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def program(place, app, library):
+    """A program that is connected to that database."""
+    kind, driver = PROGRAMS[place.kind][library]
+    with contextlib.closing(kind(place.url, driver)) as program:
+        yield program
+
+
+def on(*databases: str):
+    """Run the test with each library on these databases."""
+    pairs = [(database, library) for database in databases for library in PROGRAMS[database]]
+    ids = [f"{database}, {library}" for database, library in pairs]
+    return pytest.mark.parametrize(("place", "library"), pairs, indirect=["place"], ids=ids)
+
+
+def stored(app: Lateshift) -> tuple[list[int], list[int]]:
+    """The numbers of the orders and of the jobs, as others see them."""
+    orders = app.database.query("select number from orders order by number")
+    return [number for (number,) in orders], sorted(job.parameters["number"] for job in app.list_jobs(limit=1000))
+
+
+@on(*PROGRAMS)
+def test_job_and_data_commit_together(app, program):
+    """Nobody else sees either before the program commits, and both from then on."""
+    program.order(1)
+    job_id = program.enqueue(app, 1)
+    program.order(2)
+    many = program.enqueue_many(app, [2, 3, 4])
+    assert program.in_transaction()
+    assert stored(app) == ([], [])
+    program.commit()
+    assert stored(app) == ([1, 2], [1, 2, 3, 4])
+    assert app.get_job(job_id).status == "pending"
+    assert [app.get_job(one).parameters["number"] for one in many] == [2, 3, 4]
+
+
+@on(*PROGRAMS)
+def test_job_and_data_vanish_together(app, program):
+    """What is rolled back leaves no job, and the connection goes on as before."""
+    program.order(1)
+    program.enqueue(app, 1)
+    program.enqueue_many(app, [2, 3])
+    program.rollback()
+    assert stored(app) == ([], [])
+
+
+@on("postgres")
+def test_a_listener_hears_at_the_commit(app, program):
+    """Workers that listen are woken when the job becomes visible, also right after others were."""
+    heard = threading.Event()
+    listener = app.database.listen(heard.set)
+    assert heard.wait(10)  # it listens now
+    for enqueue in (program.enqueue, lambda app: program.enqueue_many(app, [2, 3])):
+        app.run_background_job(programs.note, parameters={"number": 0})  # what was told now is over at the commit
+        enqueue(app)
+        time.sleep(0.1)
+        heard.clear()
+        assert not heard.wait(0.1)
+        program.commit()
+        assert heard.wait(4)
+        if isinstance(program, programs.Asyncpg):
+            program.run(program.begin())
+        elif isinstance(program, programs.Django):
+            program.atomic.__enter__()
+    listener.close()
