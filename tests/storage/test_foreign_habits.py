@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 from lateshift import Lateshift, background
 from lateshift.default import set_app
 from lateshift.errors import InvalidOption, StorageUnavailable
+from lateshift.storage import migrations, open_database
 
 ALLOWED = ["callers_connections", "test_foreign_habits"]
 
@@ -50,8 +52,6 @@ def application(url):
 
 
 def migrate(app):
-    from lateshift.storage import migrations, open_database
-
     with contextlib.closing(open_database(app.settings, as_is=True)) as database:
         migrations.migrate(database)
 
@@ -134,11 +134,12 @@ def test_an_inner_transaction_can_be_given_up(postgres_app):
 
 def test_what_a_session_has_pending_is_not_flushed(sqlite_app):
     """The program alone decides when its objects are written."""
+    from sqlalchemy import Integer
     from sqlalchemy.orm import declarative_base, mapped_column
 
     class Order(declarative_base()):
         __tablename__ = "orders"
-        number = mapped_column(programs_integer(), primary_key=True)
+        number = mapped_column(Integer, primary_key=True)
 
     with connected(programs.AlchemySession, sqlite_app) as program:
         order = Order(number=1)
@@ -148,12 +149,6 @@ def test_what_a_session_has_pending_is_not_flushed(sqlite_app):
         program.commit()
     assert sqlite_app.database.query("select number from orders") == [(1,)]
     assert numbers(sqlite_app) == [1]
-
-
-def programs_integer():
-    from sqlalchemy import Integer
-
-    return Integer
 
 
 def test_classes_derived_from_the_libraries_will_do(sqlite_app):
@@ -272,6 +267,7 @@ def test_another_file(sqlite_app, tmp_path):
         refusal(sqlite_app, connection)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")
 def test_the_same_file_by_another_name(sqlite_app, tmp_path):
     """A link to the file leads to the same file."""
     link = tmp_path / "link"

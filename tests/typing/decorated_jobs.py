@@ -36,6 +36,7 @@ assert_type(send_receipt.enqueue(1), str)
 assert_type(send_receipt.enqueue(order_id=1, to="a@example.com"), str)
 assert_type(send_receipt(1), str)
 assert_type(send_receipt.options(delay=60, priority=9).enqueue(1), str)
+assert_type(send_receipt.options(connection=object()).enqueue(1), str)
 send_receipt.enqueue("1")  # error: incompatible type "str"; expected "int"
 send_receipt.enqueue()  # error: Missing positional argument "order_id"
 send_receipt.enqueue(1, cc="b@example.com")  # error: Unexpected keyword argument "cc"
