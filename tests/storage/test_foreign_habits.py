@@ -14,7 +14,7 @@ import pytest
 
 from lateshift import Lateshift, background
 from lateshift.default import set_app
-from lateshift.errors import InvalidOption, StorageUnavailable
+from lateshift.errors import InvalidOption
 from lateshift.storage import migrations, open_database
 
 ALLOWED = ["callers_connections", "test_foreign_habits"]
@@ -214,7 +214,7 @@ def test_tables_that_the_program_s_own_lock_keeps_from_being_made(tmp_path):
         program.do("create table orders (number int)")
         program.order(1)
         began = time.monotonic()
-        with pytest.raises(StorageUnavailable, match="lateshift migrate"):
+        with pytest.raises(InvalidOption, match="lateshift migrate"):
             program.enqueue(app)
         assert time.monotonic() - began < 5
         program.rollback()
@@ -257,14 +257,24 @@ def test_another_kind_of_database(sqlite_app, postgres_app):
 
 
 def test_another_file(sqlite_app, tmp_path):
-    """Another SQLite file is refused, also if it has such tables or the jobs' file is attached to it."""
+    """Another SQLite file is refused, also if it has tables of ours, and so is a database in memory."""
     for other in application(f"sqlite:///{tmp_path}/other.db"):
         with connected(programs.Sqlite3, other) as program:
             assert "other.db" in refusal(sqlite_app, program.connection)
-            program.do(f"attach '{sqlite_app.database.path}' as jobs")
-            assert "other.db" in refusal(sqlite_app, program.connection)
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         refusal(sqlite_app, connection)
+
+
+def test_a_file_that_is_attached(sqlite_app, tmp_path):
+    """The jobs' file may be attached to the program's, under any name and besides other tables of ours."""
+    for other in application(f"sqlite:///{tmp_path}/other.db"):
+        with connected(programs.Sqlite3, other) as program:
+            program.do(f'attach "{sqlite_app.database.path}" as "the ""jobs"')
+            program.enqueue(sqlite_app, 1)
+            program.enqueue_many(sqlite_app, [2, 3])
+            program.commit()
+        assert numbers(other) == []
+    assert numbers(sqlite_app) == [1, 2, 3]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="making a link needs a privilege there")

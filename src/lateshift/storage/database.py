@@ -46,7 +46,7 @@ class Database(ABC):
         self.dialect = dialect
         self.place = place
         self._rendered: dict[str, str] = {}
-        self._whereabouts: Row | None = None
+        self._whereabouts: list[Row] = []
         _databases.add(self)
 
     def render(self, sql: str) -> str:
@@ -100,11 +100,14 @@ class Database(ABC):
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` while no other process changes the schema; in one transaction, where the database can."""
 
-    def is_here(self, whereabouts: Row) -> bool:
-        """Whether somebody else's connection, on which `dialect.whereabouts` gave this, leads to this database."""
+    def tables_at(self, whereabouts: list[Row]) -> str | None:
+        """What stands before the names of our tables on somebody else's connection; None if it leads elsewhere.
+
+        `whereabouts` is what `dialect.whereabouts` gave there.
+        """
         if whereabouts != self._whereabouts:  # asked again, as the tables may have been made anew
-            self._whereabouts = self.query(self.dialect.whereabouts)[0]
-        return whereabouts == self._whereabouts
+            self._whereabouts = self.query(self.dialect.whereabouts)
+        return self.dialect.tables if whereabouts == self._whereabouts else None
 
     def announcing(self, sql: str) -> str:
         """A statement that stores jobs, made to tell those who `listen` as well, where the database can."""

@@ -50,20 +50,19 @@ class Dialect:
     pack: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]] = as_columns
     """What turns rows into the parameters of such a statement."""
     whereabouts: str
-    """The statement that tells which database a connection leads to, in one row that ends with its name."""
+    """The statement that tells which database a connection leads to, in rows that end with a name."""
     announce: str = ""
     """The statement that tells those who listen of new jobs, at the commit; empty where that cannot be."""
 
-    def render(self, sql: str, parameter: str | None = None) -> str:
-        """A statement in this database's own words, with its parameters written as its driver or `parameter` has it."""
-        parameter = parameter or self.parameter
+    def render(self, sql: str) -> str:
+        """A statement in this database's own words."""
         sql = _ON_CONFLICT.sub(lambda found: self.on_conflict.format(keys=found[1]), sql)
         sql = _NEW.sub(lambda found: self.new.format(column=found[1]), sql)
         for word, meaning in self.words.items():
             sql = sql.replace(word, meaning)
         sql = _TABLE.sub(lambda found: f"{self.tables}{found[1]}", sql)
         sql = _INDEX.sub(lambda found: f"{self.indexes}{found[1]}", sql)
-        return PARAMETER.sub(lambda found: parameter.format(name=found[1]), sql)
+        return PARAMETER.sub(lambda found: self.parameter.format(name=found[1]), sql)
 
     def render_schema(self, sql: str) -> str:
         """A statement of a migration, with this database's types."""

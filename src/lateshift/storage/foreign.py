@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -41,8 +42,8 @@ _GIVERS: Final = frozenset({
 })  # fmt: skip
 """What gives out connections: which of them the transaction is on, they cannot know."""
 
-_known: WeakKeyDictionary[Database, WeakSet[Any]] = WeakKeyDictionary()
-"""The connections of which it was seen that they lead to a database, or the engines that these come from."""
+_known: WeakKeyDictionary[Database, WeakKeyDictionary[Any, str]] = WeakKeyDictionary()
+"""For the connections of which it was seen that they lead to a database, or their engines: what `_tables` gives."""
 
 
 def insert(db: Database, connection: object, jobs: Sequence[NewJob]) -> None:
@@ -64,16 +65,28 @@ async def _insert(db: Database, connection: object, jobs: Sequence[NewJob], *, a
         raise InvalidOption(_REFUSALS[awaited].format(name=_name(connection)))
     if caller.database != db.dialect.name:
         raise InvalidOption(_elsewhere(_SQL_NAMES.get(caller.database, caller.database), db))
-    known = _known.setdefault(db, WeakSet())
-    if caller.home is None or caller.home not in known:
-        # Before the insert, since a statement that fails aborts the whole transaction on PostgreSQL.
-        told = await caller.ask(db.dialect.whereabouts)
-        if not db.is_here(told):
-            raise InvalidOption(_elsewhere(f"the database {told[-1]}", db))
-        if caller.home is not None:
-            known.add(caller.home)
+    dialect = replace(db.dialect, tables=await _tables(db, caller), parameter=caller.parameter)
     for sql, rows in _statements(db, jobs):
-        await caller.run(db.dialect.render(sql, caller.parameter), rows)
+        await caller.run(dialect.render(sql), rows)
+
+
+async def _tables(db: Database, caller: _Caller) -> str:
+    """What stands before the names of our tables there, seen before the first insert.
+
+    On PostgreSQL a statement that fails would abort the whole transaction.
+    """
+    known = _known.setdefault(db, WeakKeyDictionary())
+    home = caller.home
+    if home is not None and home in known:
+        return known[home]
+    told = await caller.ask(db.dialect.whereabouts)
+    tables = db.tables_at(told)
+    if tables is None:
+        names = " and ".join(str(row[-1]) for row in told if row[-1])
+        raise InvalidOption(_elsewhere(f"the database {names}" if names else "a database in memory", db))
+    if home is not None:
+        known[home] = tables
+    return tables
 
 
 def _statements(db: Database, jobs: Sequence[NewJob]) -> Iterator[tuple[str, list[Parameters]]]:
@@ -123,8 +136,8 @@ class _Caller(ABC):
         return self.connection
 
     @abstractmethod
-    async def ask(self, sql: str) -> Row:
-        """Run a statement without parameters, return its first row."""
+    async def ask(self, sql: str) -> list[Row]:
+        """Run a statement without parameters, return its rows."""
 
     @abstractmethod
     async def run(self, sql: str, rows: Sequence[Parameters]) -> None:
@@ -139,10 +152,10 @@ class _DbApi(_Caller):
     def cursor(self) -> Any:
         return self.connection.cursor()
 
-    async def ask(self, sql: str) -> Row:
+    async def ask(self, sql: str) -> list[Row]:
         with closing(self.cursor()) as cursor:
             cursor.execute(sql)
-            return _as_tuple(cursor.fetchone())
+            return _as_tuples(cursor.fetchall())
 
     async def run(self, sql: str, rows: Sequence[Parameters]) -> None:
         with closing(self.cursor()) as cursor:
@@ -189,10 +202,10 @@ class _AsyncPsycopg(_Psycopg):
 
     awaited = True
 
-    async def ask(self, sql: str) -> Row:
+    async def ask(self, sql: str) -> list[Row]:
         async with self.cursor() as cursor:
             await cursor.execute(sql)
-            return _as_tuple(await cursor.fetchone())
+            return _as_tuples(await cursor.fetchall())
 
     async def run(self, sql: str, rows: Sequence[Parameters]) -> None:
         async with self.cursor() as cursor:
@@ -214,8 +227,8 @@ class _Asyncpg(_Caller):
         """The connection itself, as each lending has another stand-in."""
         return getattr(self.connection, "_con", self.connection)
 
-    async def ask(self, sql: str) -> Row:
-        return tuple(await self.connection.fetchrow(sql))
+    async def ask(self, sql: str) -> list[Row]:
+        return _as_tuples(await self.connection.fetch(sql))
 
     async def run(self, sql: str, rows: Sequence[Parameters]) -> None:
         numbered, names = _numbered(sql)
@@ -253,8 +266,8 @@ class _Alchemy(_Caller):
 
         return self.opened().execute(text(sql), rows)
 
-    async def ask(self, sql: str) -> Row:
-        return _as_tuple(self.execute(sql).fetchone())
+    async def ask(self, sql: str) -> list[Row]:
+        return _as_tuples(self.execute(sql).fetchall())
 
     async def run(self, sql: str, rows: Sequence[Parameters]) -> None:
         self.execute(sql, rows[0] if len(rows) == 1 else rows).close()
@@ -288,9 +301,9 @@ class _AsyncAlchemy(_Caller):
     def home(self) -> object:
         return self._inside.home
 
-    async def ask(self, sql: str) -> Row:
-        row: Row = await self.connection.run_sync(lambda _: _finish(self._inside.ask(sql)))
-        return row
+    async def ask(self, sql: str) -> list[Row]:
+        rows: list[Row] = await self.connection.run_sync(lambda _: _finish(self._inside.ask(sql)))
+        return rows
 
     async def run(self, sql: str, rows: Sequence[Parameters]) -> None:
         await self.connection.run_sync(lambda _: _finish(self._inside.run(sql, rows)))
@@ -349,8 +362,8 @@ def _name(connection: object) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _as_tuple(row: Any) -> Row:
-    return tuple(row.values() if isinstance(row, Mapping) else row)
+def _as_tuples(rows: Iterable[Any]) -> list[Row]:
+    return [tuple(row.values() if isinstance(row, Mapping) else row) for row in rows]
 
 
 @lru_cache

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from lateshift.clock import Clock
-from lateshift.errors import AlreadyStored, StorageCorrupt, StorageError, StorageUnavailable
+from lateshift.errors import AlreadyStored, InvalidOption, StorageCorrupt, StorageError, StorageUnavailable
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
 from lateshift.storage.dialect import Dialect
@@ -80,7 +80,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             # row, which took settling from 4.0 to 7.0 µs a job.
             "finished_key": "(status, finished_at) where finished_at is not null",
         },
-        whereabouts="pragma database_list",  # `main` first; what is attached does not commit together with it for sure
+        whereabouts="pragma database_list",
     )
 
 
@@ -148,14 +148,14 @@ class SqliteDatabase(Database):
         named = {"name": f"{self.dialect.tables}meta"}
         return bool(self.query("select 1 from sqlite_master where name = :name", named))
 
-    def is_here(self, whereabouts: Row) -> bool:
-        """Whether somebody else's connection leads to this file."""
+    def tables_at(self, whereabouts: list[Row]) -> str | None:
+        """What stands before the names of our tables where this file is open, or attached under another name."""
         self._make_tables_beside()
-        ours, theirs = self.query(self.dialect.whereabouts)[0][-1], whereabouts[-1]
-        try:
-            return os.path.samefile(ours, theirs)
-        except OSError:  # one of them is in memory, which has no file
-            return False
+        for _, name, path in whereabouts:
+            if path and os.path.exists(path) and os.path.samefile(self.path, path):
+                quoted = os.fsdecode(name).replace('"', '""')
+                return f'"{quoted}".{self.dialect.tables}'
+        return None
 
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` under the write lock."""
@@ -218,9 +218,9 @@ class SqliteDatabase(Database):
         except StorageUnavailable as error:
             if not isinstance(error.__cause__, sqlite3.Error) or _code(error.__cause__) not in _BUSY:
                 raise
-            raise StorageUnavailable(
-                f"The database {self.path} needs its tables of Lateshift made or brought up to date, which your open "
-                "transaction prevents. Run `lateshift migrate` first."
+            raise InvalidOption(
+                f"The tables of Lateshift in {self.path} have to be made or brought up to date, which your open "
+                "transaction prevents. Run `lateshift migrate` once, or enqueue the first job before you begin it."
             ) from error
         finally:
             hasty.close()
