@@ -123,9 +123,11 @@ class Database(ABC):
         """In a forked child: leave the parent's connections and locks alone, and start anew."""
 
     def write_batch(self, name: str, sql: str, rows: Sequence[Parameters]) -> int:
-        """Run `sql` for each row, or the dialect's own statement for all of them; as `execute_many`."""
+        """Run `sql` for each row in a transaction, or the dialect's own statement for all; as `execute_many`."""
         own = self.dialect.batches.get(name)
-        return self.execute_many(sql, rows) if own is None else self.execute(own, self.dialect.pack(rows))
+        if own is None:
+            return self.transact(lambda: self.execute_many(sql, rows))
+        return self.execute(own, self.dialect.pack(rows)) if rows else 0
 
 
 def transactional(

@@ -61,6 +61,8 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
         indexes="lateshift_",
         parameter="%({name})s",
         words={
+            "{row}": "seq",
+            "{age}": "seq",
             "{waiting}": "waits = 1",
             "{lock}": " for update",
             "{skip_locked}": " for update skip locked",
@@ -81,6 +83,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "int": "int",
             "time": "bigint",
             "seq": "bigint not null auto_increment primary key",
+            "id_key": "not null unique",
             "real": "double",
             "waits": waits,
             "waiting_key": "(waits, queue, executor, priority desc, run_at, seq)",

@@ -56,6 +56,8 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
         indexes=prefix,
         parameter=":{name}",
         words={
+            "{row}": "seq",
+            "{age}": "seq",
             "{waiting}": WAITING,
             "{lock}": "",
             "{skip_locked}": "",
@@ -72,6 +74,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             **dict.fromkeys(("int", "time"), "integer"),
             **dict.fromkeys(("end", "jobs_end", "waits"), ""),
             "seq": "integer primary key",
+            "id_key": "not null unique",
             "real": "real",
             "keyed_end": " without rowid",
             "waiting_key": f"(queue, executor, priority desc, run_at, seq)\nwhere {WAITING}",
