@@ -16,7 +16,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -216,24 +215,16 @@ def _stamp_of(second: int) -> _Stamp:
     return _Stamp(second, text, text[:10], f"{offset[:3]}:{offset[3:]}")
 
 
-@dataclass(frozen=True, slots=True)
 class _Form:
     """How a kind of event is written: its level, its verb, and the names of its values."""
 
-    level: int
-    verb: str
-    keys: tuple[str, ...]
-    of_job: bool = True
-    level_name: str = field(init=False)
-    template: str = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, level: int, verb: str, keys: tuple[str, ...], *, of_job: bool = True) -> None:
+        self.level, self.verb, self.keys = level, verb, keys
+        self.level_name = logging.getLevelName(level)
         units = {"duration": "%.3fs", "delay": "%.6gs"}
-        values = [f"{key}={units.get(key, '%s')}" for key in self.keys]
-        name = logging.getLevelName(self.level)
-        words = ["%s.%03d", f"{name:<5}", *(["%s", "%s"] if self.of_job else []), self.verb, *values]
-        object.__setattr__(self, "level_name", name)
-        object.__setattr__(self, "template", " ".join(words))
+        values = [f"{key}={units.get(key, '%s')}" for key in keys]
+        words = ["%s.%03d", f"{self.level_name:<5}", *(["%s", "%s"] if of_job else []), verb, *values]
+        self.template = " ".join(words)
 
 
 _ENDING = ("attempt", "duration", "queue", "worker")
