@@ -27,9 +27,9 @@ from lateshift.wording import duration
 COLUMNS: Final = (
     Column("ID", needed=True),
     Column("STATUS", needed=True),
-    Column("NAME", needed=True, long=True),
+    Column("NAME", needed=True, cut="start"),
     Column("ENQUEUED"),
-    Column("QUEUE", long=True),
+    Column("QUEUE"),
     Column("ATTEMPTS", right=True),
     Column("PRIORITY", right=True),
 )

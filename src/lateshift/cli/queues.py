@@ -17,7 +17,7 @@ from lateshift.storage.reads import COUNT_LIMIT, QueueRow
 from lateshift.wording import duration
 
 QUEUE_COLUMNS: Final = (
-    Column("QUEUE", needed=True, long=True),
+    Column("QUEUE", needed=True, cut="end"),
     Column("STATE", needed=True),
     Column("WAITING", right=True),
     Column("DELAYED", right=True),
@@ -25,13 +25,13 @@ QUEUE_COLUMNS: Final = (
     Column("LONGEST WAIT", right=True),
 )
 WORKER_COLUMNS: Final = (
-    Column("WORKER", needed=True, long=True),
+    Column("WORKER", needed=True),
     Column("KIND"),
     Column("STATE", needed=True),
     Column("RUNNING", right=True),
     Column("STARTED"),
     Column("PID", right=True),
-    Column("QUEUES", long=True),
+    Column("QUEUES"),
 )
 
 
