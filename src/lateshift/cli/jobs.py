@@ -55,7 +55,9 @@ def status(job_id: str, *, as_json: bool) -> None:
 @click.option("--status", type=click.Choice(STATUSES), help="Only jobs with this status.")
 @click.option("--queue", metavar="Q", shell_complete=queue_names, help="Only jobs of this queue.")
 @click.option("--name", metavar="NAME", help="Only jobs of this callable; a part of the dotted name will do.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, metavar="N", help="At most so many."
+)
 @click.option("--before", metavar="JOB_ID", shell_complete=job_ids, help="Go on after this job, the last one listed.")
 @json_option(f"an array of jobs: {JOB_KEYS}")
 def list_(
