@@ -78,6 +78,24 @@ def test_a_very_narrow_terminal_has_a_mark_where_something_is_cut(project):
     assert row.split() == [f"{job_id[:18]}…", "completed"]
 
 
+def test_doctor_wraps_below_its_texts(project):
+    """A long line goes on where its text began, and breaks between words."""
+    told = ANSI.sub("", seen(project, "doctor", columns=80)).replace("\r", "")
+    lines = told.splitlines()
+    first = next(place for place, line in enumerate(lines) if " other settings " in line)
+    begin = lines[first].index("at their defaults")
+    assert re.match(" " * begin + r"\w+=", lines[first + 1])
+    assert all(len(line) <= 80 or " " not in line[begin:] for line in lines)
+    assert "keep_days=7.0, grace=30.0, threads=8, coroutines=200, children=2" in " ".join(told.split())
+
+
+def test_explain_breaks_between_words(project):
+    """What it says is prose, and wrapped as such."""
+    told = seen(project, "explain", project.enqueue("quick"), columns=60).replace("\r", "")
+    assert max(map(len, told.splitlines())) <= 60
+    assert "No worker is running. None starts by itself, because" in told
+
+
 def test_columns_go_from_the_right():
     """What is not needed is left out from the right, until the rest fits or only the needed ones are left."""
     columns = [Column("AAAA", needed=True), Column("BBBB"), Column("CCCC", needed=True), Column("DDDD")]

@@ -19,6 +19,7 @@ from lateshift.cli.output import (
     print_json,
     print_table,
     when,
+    wrapped,
 )
 from lateshift.cli.shapes import ATTEMPT_KEYS, JOB_KEYS, attempt_shape, job_shape
 from lateshift.job import STATUSES, WAITING, Attempt, Job
@@ -114,7 +115,7 @@ def explain(job_id: str, *, as_json: bool) -> int:
         print_json(shape)
     else:
         for sentence in explanation.sentences:
-            click.echo(clean(sentence))
+            click.echo(wrapped(clean(sentence)))
     return Code.OK
 
 

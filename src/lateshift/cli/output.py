@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,6 +90,22 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     for name, value in shown:
         colour = COLOURS.get(value) if fancy() else None
         click.echo(f"{name:{width}}  {click.style(value, fg=colour) if colour else value}")
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """Text that begins in a column of the screen: in a terminal it goes on below that, and breaks between words."""
+    if not fancy():
+        return text
+    margin, width = " " * indent, max(shutil.get_terminal_size().columns, indent + 20)
+    told = textwrap.fill(
+        text,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return told[indent:]
 
 
 def fancy() -> bool:
