@@ -78,6 +78,11 @@ def test_a_very_narrow_terminal_has_a_mark_where_something_is_cut(project):
     assert row.split() == [f"{job_id[:18]}…", "completed"]
 
 
+def test_help_fits_80_columns(project):
+    """Neither the texts nor the table of exit codes are broken by the terminal."""
+    assert max(map(len, seen(project, "--help", columns=80).replace("\r", "").splitlines())) <= 80
+
+
 def test_doctor_wraps_below_its_texts(project):
     """A long line goes on where its text began, and breaks between words."""
     told = ANSI.sub("", seen(project, "doctor", columns=80)).replace("\r", "")

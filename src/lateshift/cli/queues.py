@@ -81,7 +81,7 @@ def workers(*, as_json: bool) -> None:
         print_json([worker_shape(row, alive=alive, running=held[row.id]) for row, alive in rows])
         return
     if not rows:
-        click.echo("No workers. `lateshift work` starts them; a runner starts by itself when a job is enqueued.")
+        click.echo("No workers: a runner starts by itself with a job, `lateshift work` others.")
         return
     cells = [
         (
