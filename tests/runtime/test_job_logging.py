@@ -45,7 +45,7 @@ def test_a_jobs_records_are_tagged_and_kept_with_it(tmp_path, logger, job):
 def test_a_record_outside_of_any_job_has_no_tag(tmp_path, logger):
     """What else is logged in a worker goes to the file as well."""
     logger.info("started")
-    assert re.fullmatch(r"\S+ \S+ INFO  \[app.orders\] started\n", written(tmp_path))
+    assert re.fullmatch(r"\S+ \S+ INFO    \[app.orders\] started\n", written(tmp_path))
 
 
 def test_a_record_below_the_level_is_not_taken(tmp_path, logger, job):

@@ -88,7 +88,7 @@ class FileLog:
         if self.json:
             tag = {} if job is None else {"job": job[0], "name": job[1], "attempt": job[2]}
             return _encode(stamp, at, level, {"event": "log", **tag, "logger": logger, "message": message})
-        head = f"{stamp.text}.{at // 1000 % 1000:03d} {level:<5} "
+        head = f"{stamp.text}.{at // 1000 % 1000:03d} {level:<7} "
         tag_text = "" if job is None else f"{job[0]} {job[1]} "
         first, *more = message.split("\n")
         return _one_line(f"{head}{tag_text}[{logger}] {first}") + _indented(more)
@@ -163,7 +163,7 @@ class JobLogHandler(logging.Handler):
         message, at, context = self.format(record), int(record.created * 1_000_000), current.get()
         job = None if context is None else (context.id, context.name, context.attempt)
         if context is not None:
-            head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<5} [{record.name}] "
+            head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<7} [{record.name}] "
             for line in message.split("\n"):
                 context.log_lines.append(escape((head + line)[:LONGEST_KEPT]))
                 head = "    "
@@ -223,7 +223,7 @@ class _Form:
         self.level_name = logging.getLevelName(level)
         units = {"duration": "%.3fs", "delay": "%.6gs"}
         values = [f"{key}={units.get(key, '%s')}" for key in keys]
-        words = ["%s.%03d", f"{self.level_name:<5}", *(["%s", "%s"] if of_job else []), verb, *values]
+        words = ["%s.%03d", f"{self.level_name:<7}", *(["%s", "%s"] if of_job else []), verb, *values]
         self.template = " ".join(words)
 
 
