@@ -50,7 +50,8 @@ CASES = [
     ),
     (
         ended("failed", "failed", error=ERROR),
-        rf"ERROR   {TAGGED} failed attempt=2 duration=0.012s queue=mail worker=w1 error=builtins.ValueError: bad\nvalue",
+        f"ERROR   {TAGGED} failed attempt=2 duration=0.012s queue=mail worker=w1"
+        r" error=builtins.ValueError: bad\nvalue",
     ),
     (
         ended("cancelled", "cancelled"),
