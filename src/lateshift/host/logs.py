@@ -24,6 +24,7 @@ import msgspec
 
 from lateshift import events
 from lateshift.context import current
+from lateshift.errors import LateshiftError
 from lateshift.settings import Settings
 
 ALL: Final = "background-jobs-"
@@ -172,12 +173,22 @@ class JobLogHandler(logging.Handler):
 
 
 def capture_logging(settings: Settings) -> JobLogHandler:
-    """Bring all that this process logs, from LATESHIFT_LOG_LEVEL up, to the log files."""
+    """Bring all that this process logs, from LATESHIFT_LOG_LEVEL up, to the log files; also what it dies of."""
     handler = JobLogHandler(settings)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(settings.log_level)
+    sys.excepthook = lambda _kind, error, _traceback: _last_words(settings, error)
     return handler
+
+
+def _last_words(settings: Settings, error: BaseException) -> None:
+    """One line for who watches; the traceback goes where those of jobs are."""
+    logging.getLogger("lateshift").critical("This process ends", exc_info=error)
+    told = str(error) if isinstance(error, LateshiftError) else f"{type(error).__name__}: {error}."
+    path = settings.storage_dir / "logs" / f"{ERRORS}{date.today()}.log"  # noqa: DTZ011 - as in delete_old
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # nobody watches
+        sys.stderr.write(f"error: {' '.join(told.split())} The traceback is in {path}\n")
 
 
 def delete_old(folder: Path, days: int, today: date | None = None) -> int:
