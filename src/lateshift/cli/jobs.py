@@ -49,7 +49,7 @@ def status(job_id: str, *, as_json: bool) -> None:
         print_json(job_shape(job))
     else:
         details = ", ".join(_details(job))
-        click.echo(one_line(f"{job.status} {job.name}" + (f" ({details})" if details else "")))
+        click.echo(wrapped(one_line(f"{job.status} {job.name}" + (f" ({details})" if details else ""))))
 
 
 @click.command("list")
@@ -80,7 +80,7 @@ def list_(
     elif jobs:
         print_table(COLUMNS, [_row(job) for job in jobs])
         if len(jobs) == limit:
-            click.echo(f"More may follow: --before {jobs[-1].id}", err=True)
+            click.echo(f"More: --before {jobs[-1].id}", err=True)
     else:
         click.echo("No jobs.")
 
