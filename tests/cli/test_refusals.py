@@ -25,6 +25,7 @@ def refusal(project, *arguments, code=2):
         (["status"], "Missing argument"),
         (["list", "--status", "lost"], "pending_retry"),
         (["list", "--limit", "0"], "--limit"),
+        (["list", "--limit", "9" * 23], "--limit"),
         (["enqueue", "app.jobs.quick", "--priority", "high"], "'high'"),
         (["enqueue", "app.jobs.quick", "--priority", "11"], "11"),
         (["enqueue", "app.jobs.quick", "--delay", "-1"], "-1"),
@@ -48,6 +49,13 @@ def refusal(project, *arguments, code=2):
 def test_wrong_usage_ends_with_2(project, arguments, words):
     """What cannot be done as written is refused before anything happens."""
     assert words in refusal(project, *arguments)
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["retry"], ["list", "--queue"], ["list", "--name"]])
+def test_bytes_that_are_no_text_end_with_2(project, arguments):
+    """What a terminal hands over of a broken file, for example, is no name of anything."""
+    project.invoke("migrate")
+    assert "is not UTF-8 text" in refusal(project, *arguments, "a\udcff")
 
 
 def test_bad_settings_end_with_2(project, monkeypatch):
