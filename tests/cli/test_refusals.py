@@ -51,11 +51,18 @@ def test_wrong_usage_ends_with_2(project, arguments, words):
     assert words in refusal(project, *arguments)
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["retry"], ["list", "--queue"], ["list", "--name"]])
-def test_bytes_that_are_no_text_end_with_2(project, arguments):
-    """What a terminal hands over of a broken file, for example, is no name of anything."""
+@pytest.mark.parametrize("command", ["status", "retry"])
+def test_bytes_that_are_no_text_are_no_job(project, command):
+    """What a terminal hands over of a broken file, for example, is the id of nothing."""
     project.invoke("migrate")
-    assert "is not UTF-8 text" in refusal(project, *arguments, "a\udcff")
+    assert "no job 'a\\udcff'" in refusal(project, command, "a\udcff", code=3)
+
+
+def test_bytes_that_are_no_text_are_no_queue(project):
+    """Nor are they the name of a queue; a part of a callable's name they may be, of none."""
+    project.invoke("migrate")
+    assert "characters that cannot be printed" in refusal(project, "list", "--queue", "a\udcff")
+    assert project.invoke("list", "--name", "a\udcff").exit_code == 0
 
 
 def test_bad_settings_end_with_2(project, monkeypatch):
