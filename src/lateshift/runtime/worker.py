@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -17,11 +18,13 @@ import msgspec
 from lateshift.clock import Clock
 from lateshift.errors import StorageError
 from lateshift.events import Event, Events, JobFinished, LeaseLost, WorkerStarted, WorkerStopped
+from lateshift.host.fleet import LEASE
 from lateshift.job import Claimed, ExecutorKind
 from lateshift.outcome import Outcome, returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
-from lateshift.runtime.execution import OVERLAP_GUARD, Execution
+from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run, as_exception
+from lateshift.runtime.fence import Fence
 from lateshift.runtime.wake import Wake
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.sqlite import SqliteDatabase
@@ -35,6 +38,9 @@ STALLED: Final = 0.25
 
 STUCK_GRACE: Final = 5.0
 """Seconds that the other jobs of a process get when one of its threads cannot be stopped."""
+
+HOOK_LIMIT: Final = 5.0
+"""Seconds that the failed() hook of a job gets whose thread cannot be stopped."""
 
 LAST_WORDS: Final = 2.0
 """Seconds that interrupted jobs get to end."""
@@ -59,10 +65,14 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_memory: int | None = None
     idle_exit: float = 30.0
     grace: float = 30.0
+    lease: float = LEASE
 
 
 class Worker:
-    """Claims and runs jobs in this process until it is told to stop or has a reason to."""
+    """Claims and runs jobs in this process until it is told to stop or has a reason to.
+
+    `on_leave` is called when it has stopped claiming, before what still runs has ended.
+    """
 
     def __init__(
         self,
@@ -77,12 +87,14 @@ class Worker:
         self.config = config
         self.crew = crew
         self.duties: list[Duty] = []
+        self.on_leave: Callable[[], None] = lambda: None
         self._db = db
         self._events = events
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._heartbeat = Heartbeat(db, config.worker, crew)
+        self._fence = Fence(config.lease)
+        self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self._next_duty: dict[int, float] = {}
         self._unsettled: list[Settlement] = []
@@ -102,15 +114,20 @@ class Worker:
             self._told = what
         self._wake.set()
 
-    def run(self, worker: workers.NewWorker) -> Reason:
-        """Register, turn until there is a reason to end, and end in good order."""
+    def register(self, worker: workers.NewWorker) -> None:
+        """Make the worker known to others."""
+        self._db.while_locked = self._fence.keep
         workers.register_worker(self._db, worker, self._db.now())
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
+
+    def run(self) -> Reason:
+        """Turn until there is a reason to end, and end in good order."""
         self.duties += [self._heartbeat, *([self._memory] if self._memory else [])]
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()
         self._end(reason)
+        self._fence.lift()
         return reason
 
     def turn(self) -> None:
@@ -220,6 +237,7 @@ class Worker:
         """The database cannot be written: nothing is reported, nothing forgotten; try again soon."""
         with contextlib.suppress(OSError):  # standard error may be a file on the same full disk
             sys.stderr.write(f"lateshift: {self.config.worker}: {error} Trying again.\n")
+        self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
         self._look = True
 
@@ -269,12 +287,17 @@ class Worker:
 
     def _sign_off(self) -> bool:
         self._idle_since = self._clock.monotonic()
-        return workers.remove_idle_runner(self._db, self.config.worker, self.config.queues)
+        try:
+            return workers.remove_idle_runner(self._db, self.config.worker, self.config.queues)
+        except StorageError as error:  # somebody holds a long transaction, perhaps with a job in it
+            self._trouble(error, self._clock.monotonic())
+            return False
 
     def _end(self, reason: Reason) -> None:
         """Give back what has not begun, let the rest finish within the grace, return what is left, and sign off."""
         if reason == "evicted":  # others have our jobs: whatever we still do is thrown away
             return
+        self._stop_claiming()
         if jobs := self.crew.withdraw():
             self._release(jobs)
         self._told = self._told or "stop"
@@ -293,6 +316,13 @@ class Worker:
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()
 
+    def _stop_claiming(self) -> None:
+        """Say so, before the last look at what waits: see `host.fleet`."""
+        with contextlib.suppress(StorageError):
+            workers.stop_claiming(self._db, self.config.worker)
+        self.crew.stop_claiming()
+        self.on_leave()
+
     def _finish_running(self, seconds: float, *, until_now: bool) -> None:
         deadline = self._clock.monotonic() + seconds
         while self.crew.busy or self._unsettled:
@@ -305,6 +335,17 @@ class Worker:
             self.turn()
             self.crew.tick(self._clock.monotonic())
 
+    def _call_failed(self, run: Run, outcome: Outcome) -> Outcome:
+        """Call the failed() hook of a job whose thread cannot be stopped: in another thread, as it may hang too."""
+        if outcome.kind != "failed" or outcome.error is None or run.hook is None:
+            return outcome
+        self._fence.keep()
+        error = as_exception(outcome.error)
+        hook = threading.Thread(target=self._execution.call_failed, args=(run, error), daemon=True)
+        hook.start()
+        hook.join(HOOK_LIMIT)
+        return msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
+
     def _return_running(self) -> None:
         """What runs still goes back. Its code ends with this process, so it may be claimed only after that."""
         left = []
@@ -312,7 +353,7 @@ class Worker:
             now = self._db.now()
             outcome: Outcome = returned(run.started_at, now, OVERLAP_GUARD)
             if run.interruption == "timeout":
-                outcome = self._execution.interrupted(run)
+                outcome = self._call_failed(run, self._execution.interrupted(run))
                 if outcome.run_at is not None:
                     after = max(outcome.run_at, now + round(OVERLAP_GUARD * 1_000_000))
                     outcome = msgspec.structs.replace(outcome, run_at=after)

@@ -49,7 +49,8 @@ _databases: weakref.WeakSet[SqliteDatabase] = weakref.WeakSet()
 class SqliteDatabase:
     """An SQLite file as the storage functions see it: `query`, `execute_many` and `transaction`.
 
-    Threads may share it; they take turns. After a fork the child opens a connection of its own.
+    Threads may share it; they take turns. After a fork the child opens a connection of its own. `while_locked` is
+    called again and again while another process holds the lock.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SqliteDatabase:
         self._connection: sqlite3.Connection | None = None
         self._depth = 0
         self._seen_version = -1
+        self.while_locked: Callable[[], None] = lambda: None
         _databases.add(self)
 
     def now(self) -> int:
@@ -186,6 +188,7 @@ class SqliteDatabase:
                         "Find the process that holds a transaction open (often a database browser), or raise "
                         "LATESHIFT_BUSY_TIMEOUT."
                     ) from error
+                self.while_locked()
                 import random  # 1 ms, for who meets a lock
 
                 time.sleep(pause * random.uniform(0.5, 1.5))

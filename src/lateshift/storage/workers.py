@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from lateshift.storage import reads
 from lateshift.storage.sqlite import SqliteDatabase
+
+NO_QUEUE: Final = " (none any more)"
+"""What the row of a worker that has stopped claiming says it serves: no queue can have a name that begins so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +72,19 @@ def remove_idle_runner(db: SqliteDatabase, worker: str, queues: Collection[str])
         return remove_worker(db, worker)
 
 
-def take_turn_to_spawn(db: SqliteDatabase, now: int, pause: int) -> bool:
-    """Whether this process may start a runner: True once in `pause` microseconds, whoever asks."""
+def stop_claiming(db: SqliteDatabase, worker: str) -> None:
+    """Say that a worker, which lives on, takes no more jobs of any queue."""
     with db.transaction():
-        return bool(
-            db.execute(
-                "update lateshift_meta set value = :now where name = 'runner_spawned_at'"
-                " and (value < :now - :pause or value > :now + :pause)",
-                {"now": now, "pause": pause},
-            )
+        db.execute(
+            "update lateshift_workers set queues = :queues where id = :worker",
+            {"queues": msgspec.json.encode([NO_QUEUE]).decode(), "worker": worker},
         )
 
 
-def give_turn_back(db: SqliteDatabase) -> None:
-    """Let the next enqueue try to start a runner at once, because this one could not."""
+def look(db: SqliteDatabase, queues: Collection[str]) -> list[reads.Lane]:
+    """The lanes of these queues (of all, when empty), as they are after every transaction that has begun before."""
     with db.transaction():
-        db.execute("update lateshift_meta set value = 0 where name = 'runner_spawned_at'")
+        return [lane for lane in reads.lanes(db) if not queues or lane.queue in queues]
 
 
 def add_statistics(db: SqliteDatabase, rows: Sequence[Mapping[str, Any]]) -> None:
