@@ -6,6 +6,7 @@ one; see `default`. An `a` twin runs the same code in a thread, so that the even
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -259,8 +260,28 @@ class Lateshift:
             raise InvalidOption(
                 f"connection= takes an sqlite3.Connection to the database of the jobs, not {type(connection).__name__}."
             )
-        self.database.query("select 1")  # makes the tables, if this is the first use of the file
+        self._check_file(connection)
         connection.executemany(self.database.render(writes.INSERT_JOB), [msgspec.structs.asdict(job) for job in jobs])
+
+    def _check_file(self, connection: sqlite3.Connection) -> None:
+        """Refuse another database than ours, and one without our tables that a transaction keeps from being made."""
+        path = self.database.place
+        files = [file for _, _, file in connection.execute("pragma database_list") if file]
+        if not any(os.path.exists(path) and os.path.samefile(file, path) for file in files):
+            raise InvalidOption(
+                f"connection= is open on {' and '.join(files) or 'a database in memory'}, but the jobs are in {path}. "
+                "Open it on that file, or let LATESHIFT_DATABASE_URL name yours."
+            )
+        if not connection.in_transaction:
+            self.database.query("select 1")  # makes the tables, if this is the first use of the file
+            return
+        try:
+            connection.execute("select 1 from lateshift_jobs limit 0")
+        except sqlite3.OperationalError as error:
+            raise InvalidOption(
+                f"{path} has no tables for jobs yet, and they cannot be made while your transaction is open. Run "
+                "`lateshift migrate` once, or enqueue the first job before you begin it."
+            ) from error
 
     def _start_runner(self, queues: set[str], job_id: str | None) -> None:
         if self.settings.spawn == "never" or self._neighbours.serve(queues):

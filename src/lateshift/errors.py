@@ -12,6 +12,7 @@
     ├── WaitTimeout               the job did not finish in the time you gave it
     ├── SpawnError                the job is stored, but no runner could be started for it
     ├── NotInsideJob              current_job() was called where no job runs
+    ├── WorkerDied                the process under a job died, three times over
     ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
     └── StorageError              the database did not do what was asked
         ├── StorageUnavailable    missing, read-only, full, or locked for too long
@@ -107,6 +108,10 @@ class NotInsideJob(LateshiftError):
 
 class ResultNotStorable(LateshiftError):
     """A job returned what JSON cannot hold, or more than LATESHIFT_MAX_RESULT bytes of it."""
+
+
+class WorkerDied(LateshiftError):
+    """The process under a job died: how such a job has failed, and what its `failed()` hook is given."""
 
 
 class StorageError(LateshiftError):

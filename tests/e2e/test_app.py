@@ -190,6 +190,38 @@ def test_a_job_in_the_callers_own_transaction_commits_and_vanishes_with_it(app):
         lateshift.run_background_job(Order, parameters={"order_id": 1}, connection="db")
 
 
+def test_a_connection_that_cannot_take_the_job_is_refused_at_once(app, tmp_path):
+    """Another file, a database in memory, and a file without tables that the open transaction keeps from being made."""
+    app.database.migrate()
+    for other in (tmp_path / "other.db", ":memory:"):
+        with contextlib.closing(sqlite3.connect(other)) as connection:
+            connection.execute("create table mine (id integer)")
+            with pytest.raises(errors.InvalidOption, match="but the jobs are in"):
+                lateshift.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+    fresh = lateshift.Lateshift(
+        allowed=[__name__], database_url=f"sqlite:///{tmp_path}/other.db", storage_dir=tmp_path, spawn="never"
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("insert into mine values (1)")
+        with pytest.raises(errors.InvalidOption, match="lateshift migrate"):
+            fresh.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+        job_id = fresh.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+    assert fresh.get_job(job_id).status == "pending"
+    fresh.close()
+
+
+def test_an_attached_database_may_hold_the_jobs(app, tmp_path):
+    """The caller's own data may lie in another file, if the jobs' file is attached to the connection."""
+    app.database.migrate()
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("attach ? as jobs", (app.database.path,))
+        job_id = lateshift.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+    assert app.get_job(job_id).status == "pending"
+
+
 def test_outside_of_a_job_there_is_no_current_job():
     """`current_job()` says where it may be called."""
     with pytest.raises(errors.NotInsideJob, match="where no job runs"):

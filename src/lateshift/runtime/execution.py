@@ -18,7 +18,7 @@ from lateshift import codec, retry
 from lateshift.allowlist import AllowList
 from lateshift.codec import storable
 from lateshift.context import JobContext, Report, current
-from lateshift.errors import CallableNotAllowed, InvalidOption
+from lateshift.errors import CallableNotAllowed, InvalidOption, WorkerDied
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions
 from lateshift.outcome import Ending, JobTimeout, Outcome, decide, returned
@@ -115,6 +115,16 @@ class Execution:
         ending = self._failure(run, JobTimeout())
         return self._with_logs(run, self._conclude(run, ending))
 
+    def call_failed(self, run: Run, error: BaseException) -> None:
+        """Call the failed() hook of a job whose last attempt was ended from outside and could not do so itself."""
+        token = current.set(run.context)
+        try:
+            run.hook = self._target(run.job.name).failed
+            if run.hook is not None:
+                self._call_hook(run, Ending(exception=error), _run_if_coroutine)
+        finally:
+            current.reset(token)
+
     def _function(self, run: Run, ready: Ready) -> Callable[[], Any]:
         target = self._target(run.job.name)
         run.options, run.hook = target.options, target.failed
@@ -174,6 +184,11 @@ class Execution:
     def _with_logs(self, run: Run, outcome: Outcome) -> Outcome:
         lines = run.context.log_lines
         return msgspec.structs.replace(outcome, logs=tuple(lines)) if lines else outcome
+
+
+def as_exception(error: JobError) -> BaseException:
+    """What a failed() hook is given for an attempt that was ended from outside: a JobTimeout or a WorkerDied."""
+    return JobTimeout(error.message) if error.type.endswith(".JobTimeout") else WorkerDied(error.message)
 
 
 def describe(error: BaseException) -> JobError:

@@ -22,13 +22,12 @@ from lateshift.errors import JobNotFound, JobStateError, LateshiftError, Storage
 from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
 from lateshift.host.logs import JobLogHandler
-from lateshift.host.presence import Presence
+from lateshift.host.presence import Presence, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports, Statistics
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
-from lateshift.runtime.process import presence_folder
 from lateshift.runtime.wake import PlainWake
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement

@@ -39,12 +39,14 @@ _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 class Database(ABC):
     """Where the jobs are. Threads may share it; after a fork the child connects anew.
 
-    `place` names it in messages, without its password. Every method may raise StorageError.
+    `place` names it in messages, without its password. `while_locked` is called again and again while an operation
+    waits for others, or for the server to come back. Every method may raise StorageError.
     """
 
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect
         self.place = place
+        self.while_locked: Callable[[], None] = lambda: None
         self._rendered: dict[str, str] = {}
         _databases.add(self)
 
