@@ -12,6 +12,7 @@
     ├── WaitTimeout               the job did not finish in the time you gave it
     ├── SpawnError                the job is stored, but no runner could be started for it
     ├── NotInsideJob              current_job() was called where no job runs
+    ├── WorkerDied                the process under a job died, three times over
     ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
     └── StorageError              the database did not do what was asked
         ├── StorageUnavailable    missing, read-only, full, or locked for too long
@@ -64,7 +65,7 @@ class InvalidOption(InvalidJob):
 class JobNotFound(LateshiftError):
     """No job has this id: it was never enqueued in this database, or it was deleted or pruned."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: object) -> None:
         super().__init__(
             f"There is no job {job_id!r} in this database. It may have been deleted or pruned; "
             "`lateshift list` shows the jobs that are there."
@@ -107,6 +108,10 @@ class NotInsideJob(LateshiftError):
 
 class ResultNotStorable(LateshiftError):
     """A job returned what JSON cannot hold, or more than LATESHIFT_MAX_RESULT bytes of it."""
+
+
+class WorkerDied(LateshiftError):
+    """The process under a job died: how such a job has failed, and what its `failed()` hook is given."""
 
 
 class StorageError(LateshiftError):

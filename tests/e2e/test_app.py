@@ -190,6 +190,38 @@ def test_a_job_in_the_callers_own_transaction_commits_and_vanishes_with_it(app):
         lateshift.run_background_job(Order, parameters={"order_id": 1}, connection="db")
 
 
+def test_a_connection_that_cannot_take_the_job_is_refused_at_once(app, tmp_path):
+    """Another file, a database in memory, and a file without tables that the open transaction keeps from being made."""
+    app.database.migrate()
+    for other in (tmp_path / "other.db", ":memory:"):
+        with contextlib.closing(sqlite3.connect(other)) as connection:
+            connection.execute("create table mine (id integer)")
+            with pytest.raises(errors.InvalidOption, match="but the jobs are in"):
+                lateshift.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+    fresh = lateshift.Lateshift(
+        allowed=[__name__], database_url=f"sqlite:///{tmp_path}/other.db", storage_dir=tmp_path, spawn="never"
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("insert into mine values (1)")
+        with pytest.raises(errors.InvalidOption, match="lateshift migrate"):
+            fresh.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+        job_id = fresh.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+    assert fresh.get_job(job_id).status == "pending"
+    fresh.close()
+
+
+def test_an_attached_database_may_hold_the_jobs(app, tmp_path):
+    """The caller's own data may lie in another file, if the jobs' file is attached to the connection."""
+    app.database.migrate()
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("attach ? as jobs", (app.database.path,))
+        job_id = lateshift.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+    assert app.get_job(job_id).status == "pending"
+
+
 def test_outside_of_a_job_there_is_no_current_job():
     """`current_job()` says where it may be called."""
     with pytest.raises(errors.NotInsideJob, match="where no job runs"):
@@ -212,3 +244,41 @@ def test_pruning_takes_old_finished_jobs_only(app):
     assert app.prune(older_than=timedelta(hours=1)) == 0
     assert app.prune(older_than=0) == 1
     assert [job.id for job in app.list_jobs()] == [waiting]
+
+
+@pytest.mark.parametrize("job_id", ["nope", "\udcff", "\x00", "", 7, None, object()])
+def test_what_is_no_id_is_no_job(app, job_id):
+    """Whatever is given in place of an id, the answer is that there is no such job."""
+    for ask in (app.get_job, app.wait_for_job, app.cancel_job, app.retry_job, app.delete_job):
+        with pytest.raises(errors.JobNotFound):
+            ask(job_id)
+    with pytest.raises(errors.JobNotFound):
+        app.list_jobs(before=job_id or "gone")
+    assert app.cache.get(f"background_job:{job_id}") is None
+
+
+@pytest.mark.parametrize("filters", [{"limit": 0}, {"limit": 2**70}, {"limit": "x"}, {"status": "done"}, {"queue": ""}])
+def test_filters_that_cannot_be(app, filters):
+    """A limit, status or queue that makes no sense is refused in a sentence; odd names match nothing."""
+    with pytest.raises(errors.InvalidOption):
+        app.list_jobs(**filters)
+    assert app.list_jobs(name="\udcff") == []
+
+
+def test_durations_are_seconds_or_timedeltas(app):
+    """Waiting and pruning take both, and refuse what is neither."""
+    job_id = app.run_background_job(Order, parameters={"order_id": 1})
+    with pytest.raises(errors.WaitTimeout, match=r"after 0\.05 s"):
+        app.wait_for_job(job_id, timedelta(seconds=0.05))
+    for refused in (float("nan"), "soon", -1):
+        with pytest.raises(errors.InvalidOption):
+            app.wait_for_job(job_id, refused)
+        with pytest.raises(errors.InvalidOption):
+            app.prune(refused)
+    assert app.prune(timedelta(0)) == 0
+
+
+def test_only_calls_can_be_enqueued_in_bulk(app):
+    """A name in place of a Call is refused, and says what to give."""
+    with pytest.raises(errors.InvalidJob, match="give Call objects"):
+        app.enqueue_many(["Order"])

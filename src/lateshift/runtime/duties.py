@@ -15,10 +15,11 @@ from typing import Any, Final, Protocol
 
 from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopped
 from lateshift.host import presence
-from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
+from lateshift.host.fleet import LEASE, host_name, is_alive
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import lost
 from lateshift.runtime.crew import Crew
+from lateshift.runtime.fence import Fence
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
@@ -36,18 +37,21 @@ class Duty(Protocol):
 class Heartbeat:
     """Renews the worker's lease; `evicted` turns True when others have declared the worker dead."""
 
-    def __init__(self, db: Database, worker: str, crew: Crew) -> None:
-        self._db, self._worker, self._crew = db, worker, crew
+    def __init__(self, db: Database, worker: str, crew: Crew, fence: Fence | None = None) -> None:
+        self._db, self._worker, self._crew, self._fence = db, worker, crew, fence
+        self._lease = LEASE if fence is None else fence.lease
         self.evicted = False
 
     def tick(self, now: int) -> float:
         """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
         began = time.monotonic()
+        if self._fence is not None:
+            self._fence.renew()
         if workers.heartbeat(self._db, self._worker, now):
-            self._crew.lease_until = began + LEASE
+            self._crew.lease_until = began + self._lease
         else:
             self.evicted = True
-        return HEARTBEAT
+        return max(0.0, self._lease / 3 - (time.monotonic() - began))  # what it says is as old as its writing took
 
 
 class Rescue:
@@ -216,11 +220,11 @@ def _take_back(db: Database, worker: str, begun: frozenset[str] | None) -> tuple
     settlements = [Settlement(job, lost(job, at, now, error)) for job, at in crashed]
     refused = {id(settlement) for settlement in writes.settle(db, settlements)}
     writes.release(db, innocent, now)
-    told: list[Event] = [
-        JobRescued(now, s.job.id, s.job.name, s.job.queue, s.job.attempt, worker, s.outcome.status)
-        for s in settlements
-        if id(s) not in refused
-    ]
+    told: list[Event] = []
+    for job, outcome in ((s.job, s.outcome) for s in settlements if id(s) not in refused):
+        told.append(JobRescued(now, job.id, job.name, job.queue, job.attempt, worker, outcome.status))
+        if outcome.kind == "failed":  # it crashed too often: that is an end like any other, for the logs and counts
+            told.append(JobFinished(now, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
     told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
     if workers.remove_worker(db, worker):
         told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))

@@ -22,13 +22,12 @@ from lateshift.errors import JobNotFound, JobStateError, LateshiftError, Storage
 from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
 from lateshift.host.logs import JobLogHandler
-from lateshift.host.presence import Presence
+from lateshift.host.presence import Presence, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports, Statistics
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
-from lateshift.runtime.process import presence_folder
 from lateshift.runtime.wake import PlainWake
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
@@ -61,7 +60,7 @@ class _Inline:
         self._app, self._db, self._worker = app, app.database, worker
         self._wake = PlainWake()
         self._reports = Reports(self._db)
-        self._execution = Execution(app.settings, app.database.now, self._reports.report)
+        self._execution = Execution(app.settings, app.database.reckon, self._reports.report)
         self._crew = Crew(worker, app.settings, self._execution, presence, self._wake, self._reports.report)
         self._reports.watch(self._crew)
         self._heartbeat = Heartbeat(self._db, worker, self._crew)

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from lateshift.clock import Clock
 from lateshift.errors import StorageError
-from lateshift.events import Event, Events, JobFinished, LeaseLost, WorkerStarted, WorkerStopped
-from lateshift.job import Claimed, ExecutorKind
+from lateshift.events import Events, WorkerStarted, WorkerStopped
+from lateshift.host.fleet import LEASE
+from lateshift.job import Claimed
 from lateshift.outcome import Outcome, returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
-from lateshift.runtime.execution import OVERLAP_GUARD, Execution
+from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run, as_exception
+from lateshift.runtime.fence import Fence
+from lateshift.runtime.ledger import Ledger, may_pass
 from lateshift.runtime.wake import Wake
-from lateshift.storage import reads, workers, writes
+from lateshift.storage import workers
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
 
@@ -36,8 +41,14 @@ STALLED: Final = 0.25
 STUCK_GRACE: Final = 5.0
 """Seconds that the other jobs of a process get when one of its threads cannot be stopped."""
 
+HOOK_LIMIT: Final = 5.0
+"""Seconds that the failed() hook of a job gets whose thread cannot be stopped."""
+
 LAST_WORDS: Final = 2.0
 """Seconds that interrupted jobs get to end."""
+
+DUTY_PAUSE: Final = 5.0
+"""Seconds before a duty that failed is tried again."""
 
 TROUBLE_PAUSE: Final = 1.0
 """Seconds between two tries while the database cannot be written."""
@@ -59,10 +70,14 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_memory: int | None = None
     idle_exit: float = 30.0
     grace: float = 30.0
+    lease: float = LEASE
 
 
 class Worker:
-    """Claims and runs jobs in this process until it is told to stop or has a reason to."""
+    """Claims and runs jobs in this process until it is told to stop or has a reason to.
+
+    `on_leave` is called when it has stopped claiming, before what still runs has ended.
+    """
 
     def __init__(
         self,
@@ -77,22 +92,18 @@ class Worker:
         self.config = config
         self.crew = crew
         self.duties: list[Duty] = []
+        self.on_leave: Callable[[], None] = lambda: None
         self._db = db
         self._events = events
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._heartbeat = Heartbeat(db, config.worker, crew)
+        self._fence = Fence(config.lease)
+        self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
+        self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
         self._next_duty: dict[int, float] = {}
-        self._unsettled: list[Settlement] = []
         self._told: Literal["", "stop", "now"] = ""
-        self._ended = 0
-        self._rotation = 0
-        self._look = True
-        self._due_at: int | None = None
-        self._due_now = True
-        self._blocked = False
         self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
         self._trouble_until = 0.0
 
@@ -102,15 +113,20 @@ class Worker:
             self._told = what
         self._wake.set()
 
-    def run(self, worker: workers.NewWorker) -> Reason:
-        """Register, turn until there is a reason to end, and end in good order."""
+    def register(self, worker: workers.NewWorker) -> None:
+        """Make the worker known to others."""
+        self._db.while_locked = self._fence.keep
         workers.register_worker(self._db, worker, self._db.now())
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
+
+    def run(self) -> Reason:
+        """Turn until there is a reason to end, and end in good order."""
         self.duties += [self._heartbeat, *([self._memory] if self._memory else [])]
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()
         self._end(reason)
+        self._fence.lift()
         return reason
 
     def turn(self) -> None:
@@ -121,90 +137,31 @@ class Worker:
             self._moved_at = now
         if now >= self._trouble_until:
             try:
-                self._settle_and_claim(self._unsettled + done)
-                self._unsettled = []
+                if self.ledger.exchange(done, claim=not self._told):
+                    self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
             except StorageError as error:
-                self._unsettled += done
                 self._trouble(error, now)
         else:
-            self._unsettled += done
+            self.ledger.unsettled += done
         self._give_back_stalled(now)
-        if self.crew.busy or self._unsettled:
+        if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
         self._turned_at = now
-
-    def _settle_and_claim(self, done: list[Settlement]) -> None:
-        room = {} if self._told else self._room(len(done))
-        self._look = self._look or (self._blocked and bool(done))
-        if not done and not (room and self._look and self._due_lanes(room)):
-            self._tell([], [], 0)
-            return
-        now, refused, claimed = self._db.transact(lambda: self._exchange(done, room))
-        self._ended += len(done)
-        self._tell(done, refused, now)
-        if claimed:
-            self._moved_at = self._clock.monotonic()
-            self.crew.submit(claimed)
-
-    def _exchange(
-        self, done: list[Settlement], room: Mapping[ExecutorKind, int]
-    ) -> tuple[int, list[Settlement], list[Claimed]]:
-        """What a round does in its one transaction; the database may have it done again from the start."""
-        now = self._db.now()
-        refused = writes.settle(self._db, done) if done else []
-        self._look = self._look or any(settlement.outcome.run_at is not None for settlement in done)
-        lanes = self._due_lanes(room) if room and self._look else []
-        return now, refused, writes.claim(self._db, self.config.worker, now, lanes, room)
-
-    def _room(self, done: int) -> dict[ExecutorKind, int]:
-        room = dict(self.crew.room())
-        if self.config.max_jobs is not None:
-            left = self.config.max_jobs - self._ended - done - self.crew.busy
-            room = {kind: min(count, left) for kind, count in room.items() if left > 0}
-        return room
-
-    def _due_lanes(self, room: Mapping[ExecutorKind, int]) -> list[reads.Lane]:
-        """The lanes to claim from, in order; takes note of when to look again if there is none.
-
-        Within a queue the highest priority comes first. Queues take turns, so that a long one starves no other.
-        """
-        now = self._db.now()
-        lanes = reads.lanes(self._db)
-        served = [lane for lane in lanes if not lane.paused and self._serves(lane.queue)]
-        due = [lane for lane in served if lane.run_at <= now]
-        open_ = [lane for lane in due if room.get(lane.executor, 0) > 0]
-        self._due_now = bool(due)
-        self._blocked = len(open_) < len(due)  # looked at again when something ends, not before
-        self._look = bool(open_)
-        self._due_at = min((lane.run_at for lane in served if lane.run_at > now), default=None)
-        names = sorted({lane.queue for lane in open_})
-        self._rotation += 1
-        turn = {name: (place - self._rotation) % len(names) for place, name in enumerate(names)}
-        return sorted(open_, key=lambda lane: (turn[lane.queue], -lane.priority))
-
-    def _serves(self, queue: str) -> bool:
-        return not self.config.queues or queue in self.config.queues
-
-    def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement], now: int) -> None:
-        notes, told = self.crew.notes, list[Event]()
-        while notes:
-            told.append(notes.popleft())
-        thrown_away = {id(settlement) for settlement in refused}
-        worker = self.config.worker
-        for settlement in done:
-            job, outcome = settlement.job, settlement.outcome
-            if id(settlement) in thrown_away:
-                told.append(LeaseLost(now, job.id, job.name, job.queue, job.attempt, worker))
-            else:
-                at = outcome.finished_at
-                told.append(JobFinished(at, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
-        self._events.emit(told)
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
             if now >= self._next_duty.get(place, 0.0):
-                self._next_duty[place] = now + duty.tick(self._db.now())
+                self._next_duty[place] = now + self._do(duty)
+
+    def _do(self, duty: Duty) -> float:
+        try:
+            return duty.tick(self._db.now())
+        except Exception as error:
+            if may_pass(error):
+                raise
+            traceback.print_exc()  # a duty that fails is no reason to leave the jobs alone
+            return DUTY_PAUSE
 
     def _give_back_stalled(self, now: float) -> None:
         if self.crew.unstarted and now - self._moved_at > STALLED:
@@ -213,20 +170,17 @@ class Worker:
                 self._release(jobs)
 
     def _release(self, jobs: Sequence[Claimed]) -> None:
-        self._look = True
         try:
-            writes.release(self._db, jobs, self._db.now())
-        except StorageError as error:  # settled as returned later, which also gives them back
-            now = self._db.now()
-            self._unsettled += [Settlement(job, returned(now, now)) for job in jobs]
+            self.ledger.release(jobs)
+        except StorageError as error:
             self._trouble(error, self._clock.monotonic())
 
     def _trouble(self, error: StorageError, now: float) -> None:
         """The database cannot be written: nothing is reported, nothing forgotten; try again soon."""
         with contextlib.suppress(OSError):  # standard error may be a file on the same full disk
             sys.stderr.write(f"lateshift: {self.config.worker}: {error} Trying again.\n")
+        self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
-        self._look = True
 
     def _wait(self) -> None:
         """Wait for something to do: an outcome, a change in the database, a due job or duty, a timeout."""
@@ -236,22 +190,22 @@ class Worker:
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
             self._clock.sleep(GATHER - (start - self._turned_at))
-        if self.crew.inbox or (self._look and not self._told and self._room(0)):
+        if self.crew.inbox or (self.ledger.look and not self._told and self.ledger.room()):
             return
         until = min(self._next_duty.values(), default=start + 1.0)
         tick = self.crew.tick(start)
         if tick is not None:
             until = min(until, start + tick)
-        if self._due_at is not None:
-            until = min(until, start + max(0.0, (self._due_at - self._db.now()) / 1_000_000))
+        if self.ledger.due_at is not None:
+            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.now()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
             self._wake.wait(min(self._wake.interval, until - now))
-            if not self._look and self._wake.written():
-                self._look = True
-            if self._look or self._told or self.crew.inbox or self.crew.notes:
+            if not self.ledger.look and self._wake.written():
+                self.ledger.look = True
+            if self.ledger.look or self._told or self.crew.inbox or self.crew.notes:
                 return
-        if self._due_at is not None and self._due_at <= self._db.now():
-            self._look = True
+        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.now():
+            self.ledger.look = True
 
     def _reason(self) -> Reason | None:
         if self._heartbeat.evicted:
@@ -261,9 +215,9 @@ class Worker:
         if self.crew.stuck():
             return "stuck"
         limit = self.config.max_jobs
-        if (limit is not None and self._ended >= limit) or (self._memory and self._memory.exceeded):
+        if (limit is not None and self.ledger.ended >= limit) or (self._memory and self._memory.exceeded):
             return "recycle"
-        if self.crew.busy or self._unsettled or self._due_now or self._look:
+        if self.crew.busy or self.ledger.unsettled or self.ledger.due_now or self.ledger.look:
             return None
         if self.config.burst:
             return "done"
@@ -274,12 +228,17 @@ class Worker:
 
     def _sign_off(self) -> bool:
         self._idle_since = self._clock.monotonic()
-        return workers.remove_idle_runner(self._db, self.config.worker, self.config.queues)
+        try:
+            return workers.remove_idle_runner(self._db, self.config.worker, self.config.queues)
+        except StorageError as error:  # somebody holds a long transaction, perhaps with a job in it
+            self._trouble(error, self._clock.monotonic())
+            return False
 
     def _end(self, reason: Reason) -> None:
         """Give back what has not begun, let the rest finish within the grace, return what is left, and sign off."""
         if reason == "evicted":  # others have our jobs: whatever we still do is thrown away
             return
+        self._stop_claiming()
         if jobs := self.crew.withdraw():
             self._release(jobs)
         self._told = self._told or "stop"
@@ -298,9 +257,16 @@ class Worker:
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()
 
+    def _stop_claiming(self) -> None:
+        """Say so, before the last look at what waits: see `host.fleet`."""
+        with contextlib.suppress(StorageError):
+            workers.stop_claiming(self._db, self.config.worker)
+        self.crew.stop_claiming()
+        self.on_leave()
+
     def _finish_running(self, seconds: float, *, until_now: bool) -> None:
         deadline = self._clock.monotonic() + seconds
-        while self.crew.busy or self._unsettled:
+        while self.crew.busy or self.ledger.unsettled:
             now = self._clock.monotonic()
             if now >= deadline or (until_now and self._told == "now"):
                 return
@@ -310,19 +276,28 @@ class Worker:
             self.turn()
             self.crew.tick(self._clock.monotonic())
 
+    def _call_failed(self, run: Run, outcome: Outcome) -> Outcome:
+        """Call the failed() hook of a job whose thread cannot be stopped: in another thread, as it may hang too."""
+        if outcome.kind != "failed" or outcome.error is None or run.hook is None:
+            return outcome
+        self._fence.keep()
+        error = as_exception(outcome.error)
+        hook = threading.Thread(target=self._execution.call_failed, args=(run, error), daemon=True)
+        hook.start()
+        hook.join(HOOK_LIMIT)
+        return msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
+
     def _return_running(self) -> None:
         """What runs still goes back. Its code ends with this process, so it may be claimed only after that."""
         left = []
         for run in self.crew.running():
-            now = self._db.now()
+            now = self._db.reckon()
             outcome: Outcome = returned(run.started_at, now, OVERLAP_GUARD)
             if run.interruption == "timeout":
-                outcome = self._execution.interrupted(run)
+                outcome = self._call_failed(run, self._execution.interrupted(run))
                 if outcome.run_at is not None:
                     after = max(outcome.run_at, now + round(OVERLAP_GUARD * 1_000_000))
                     outcome = msgspec.structs.replace(outcome, run_at=after)
             left.append(Settlement(run.job, outcome))
-        if left or self._unsettled:
-            done = self._unsettled + left
-            refused = writes.settle(self._db, done)
-            self._tell(done, refused, self._db.now())
+        if left or self.ledger.unsettled:
+            self.ledger.settle(left)

@@ -39,12 +39,14 @@ _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 class Database(ABC):
     """Where the jobs are. Threads may share it; after a fork the child connects anew.
 
-    `place` names it in messages, without its password. Every method may raise StorageError.
+    `place` names it in messages, without its password. `while_locked` is called again and again while an operation
+    waits for others, or for the server to come back. Every method may raise StorageError.
     """
 
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect
         self.place = place
+        self.while_locked: Callable[[], None] = lambda: None
         self._rendered: dict[str, str] = {}
         self._whereabouts: list[Row] = []
         _databases.add(self)
@@ -59,6 +61,10 @@ class Database(ABC):
     @abstractmethod
     def now(self) -> int:
         """Microseconds since 1970 in UTC, by the database's clock, whatever this host's says."""
+
+    def reckon(self) -> int:
+        """As `now`, but without ever waiting for the database: for threads that run jobs."""
+        return self.now()
 
     @abstractmethod
     def query(self, sql: str, parameters: Parameters = NONE) -> list[Row]:
@@ -133,9 +139,11 @@ class Database(ABC):
         """In a forked child: leave the parent's connections and locks alone, and start anew."""
 
     def write_batch(self, name: str, sql: str, rows: Sequence[Parameters]) -> int:
-        """Run `sql` for each row, or the dialect's own statement for all of them; as `execute_many`."""
+        """Run `sql` for each row in a transaction, or the dialect's own statement for all; as `execute_many`."""
         own = self.dialect.batches.get(name)
-        return self.execute_many(sql, rows) if own is None else self.execute(own, self.dialect.pack(rows))
+        if own is None:
+            return self.transact(lambda: self.execute_many(sql, rows))
+        return self.execute(own, self.dialect.pack(rows)) if rows else 0
 
 
 def transactional(

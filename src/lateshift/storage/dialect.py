@@ -3,6 +3,8 @@
 A statement is written once, with `:name` parameters and our table names, in SQL that all of them accept. Where they do
 not agree it holds a word in braces, which `render` replaces by the database's own:
 
+    {row}                  what finds a row fastest within a statement
+    {age}                  what orders rows by age, with an index
     {waiting}              the rows that wait to be claimed, in the form that the waiting index serves
     {lock}                 after a select whose rows are about to be changed
     {skip_locked}          the same, leaving out what others have locked
@@ -43,7 +45,7 @@ class Dialect:
     words: Mapping[str, str]
     on_conflict: str
     new: str
-    returning: bool
+    returning: bool = True
     types: Mapping[str, str]
     batches: Mapping[str, str] = field(default_factory=dict)
     """Statements of its own that write a whole batch at once, by what they are for: the exceptions to the rule."""

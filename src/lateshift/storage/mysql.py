@@ -55,6 +55,21 @@ where table_schema = database() and table_name = '{}'"""
 _ASCII: Final = "character set ascii collate ascii_bin"
 
 
+_TYPES: Final = {
+    "id": f"varchar(36) {_ASCII}",
+    "word": f"varchar(32) {_ASCII}",
+    "queue": "varchar(100)",
+    "worker": "varchar(300)",
+    "name": "varchar(1000)",
+    "text": "longtext",
+    "int": "int",
+    "time": "bigint",
+    "seq": "bigint not null auto_increment primary key",
+    "id_key": "not null unique",
+    "real": "double",
+}
+
+
 def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
     """MySQL and MariaDB, with this before the names of tables."""
     end = " engine = InnoDB, character set utf8mb4 collate utf8mb4_bin"
@@ -65,6 +80,8 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
         indexes="lateshift_",
         parameter="%({name})s",
         words={
+            "{row}": "seq",
+            "{age}": "seq",
             "{waiting}": "waits = 1",
             "{lock}": " for update",
             "{skip_locked}": " for update skip locked",
@@ -75,17 +92,8 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
         new="values({column})",
         returning=False,
         types={
+            **_TYPES,
             **dict.fromkeys(("end", "jobs_end", "keyed_end"), end),
-            "id": f"varchar(36) {_ASCII}",
-            "word": f"varchar(32) {_ASCII}",
-            "queue": "varchar(100)",
-            "worker": "varchar(300)",
-            "name": "varchar(1000)",
-            "text": "longtext",
-            "int": "int",
-            "time": "bigint",
-            "seq": "bigint not null auto_increment primary key",
-            "real": "double",
             "waits": waits,
             "waiting_key": "(waits, queue, executor, priority desc, run_at, seq)",
             "running_key": "(status, worker)",

@@ -17,25 +17,26 @@ COUNT_LIMIT: Final = 10_000
 
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
 _LANES = """
-with recursive head(seq) as (
-    select (select seq from lateshift_jobs where {waiting}
+with recursive head(place) as (
+    select (select {row} from lateshift_jobs where {waiting}
             order by queue, executor, priority desc, run_at, seq limit 1)
     union all
     select coalesce(
-        (select n.seq from lateshift_jobs n
+        (select n.{row} from lateshift_jobs n
          where n.{waiting} and n.queue = c.queue and n.executor = c.executor and n.priority < c.priority
          order by n.priority desc, n.run_at, n.seq limit 1),
-        (select n.seq from lateshift_jobs n
+        (select n.{row} from lateshift_jobs n
          where n.{waiting} and n.queue = c.queue and n.executor > c.executor
          order by n.executor, n.priority desc, n.run_at, n.seq limit 1),
-        (select n.seq from lateshift_jobs n
+        (select n.{row} from lateshift_jobs n
          where n.{waiting} and n.queue > c.queue
          order by n.queue, n.executor, n.priority desc, n.run_at, n.seq limit 1))
-    from head join lateshift_jobs c on c.seq = head.seq
+    from head join lateshift_jobs c on c.{row} = head.place
 )
 select j.queue, j.executor, j.priority, j.run_at,
        exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
-from head join lateshift_jobs j on j.seq = head.seq"""
+from head join lateshift_jobs j on j.{row} = head.place
+order by 1, 2, 3 desc"""
 
 _JOB = """
 select id, name, queue, priority, status, parameters, attempts, max_retries, run_at, enqueued_at, started_at,
@@ -135,12 +136,12 @@ def list_jobs(
         "status = :status": status,
         "queue = :queue": queue,
         "{in_path}": name,
-        "seq < (select seq from lateshift_jobs where id = :before)": before,
+        "{age} < (select {age} from lateshift_jobs where id = :before)": before,
     }
     chosen = [condition for condition, value in conditions.items() if value is not None]
     where = f" where {' and '.join(chosen)}" if chosen else ""
     parameters = {"status": status, "queue": queue, "name": name, "before": before, "limit": limit}
-    return [_job(row) for row in db.query(f"{_JOB}{where} order by seq desc limit :limit", parameters)]
+    return [_job(row) for row in db.query(f"{_JOB}{where} order by {{age}} desc limit :limit", parameters)]
 
 
 def counts(db: Database) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 A job is one row from enqueuing to pruning. Three indexes serve it on its way, so that each state is found without
 stepping over the others (design.md 3.5): the waiting ones in claim order, the running ones by worker, the finished
-ones by age. `seq` is the row's age; `id` is what users hold.
+ones by age. `seq` is the row's age; `id` is what users hold, and grows with time as well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Migration:
 JOBS = """
 create table lateshift_jobs (
     seq {seq},
-    id {id} not null unique,
+    id {id} {id_key},
     name {name} not null,
     queue {queue} not null,
     executor {word} not null,

@@ -114,6 +114,12 @@ class ServerDatabase(Database):
             told = int(self.query(self.clock_sql)[0][0])
             after = _elapsed()
             self._offset = (after, told + round((after - before) * 500_000))
+        return self.reckon()
+
+    def reckon(self) -> int:
+        """The time as it was told last, carried on; asked for only when it never was."""
+        if self.clock is not None or self._offset is None:
+            return self.now()
         at, told = self._offset
         return told + round((_elapsed() - at) * 1_000_000)
 
@@ -225,6 +231,7 @@ class ServerDatabase(Database):
             time.sleep(random.uniform(0, 0.002) * conflicts)
         elif trouble == "gone" and time.monotonic() < deadline:
             self.close()  # the others were cut by the same event
+            self.while_locked()
             time.sleep(0.01)
         else:
             raise self.explain(trouble, error) from error
@@ -277,6 +284,7 @@ class ServerDatabase(Database):
                 trouble = self.judge(error)
                 if trouble != "gone" or left < pause:
                     raise self.explain(trouble, error) from error
+                self.while_locked()
                 time.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(1.0, pause * 2)
                 continue

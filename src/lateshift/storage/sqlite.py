@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import sqlite3
 import threading
 import time
@@ -56,6 +55,8 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
         indexes=prefix,
         parameter=":{name}",
         words={
+            "{row}": "seq",
+            "{age}": "seq",
             "{waiting}": WAITING,
             "{lock}": "",
             "{skip_locked}": "",
@@ -66,12 +67,12 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
         },
         on_conflict="on conflict ({keys}) do update set",
         new="excluded.{column}",
-        returning=True,
         types={
             **dict.fromkeys(("id", "name", "queue", "word", "worker", "text"), "text"),
             **dict.fromkeys(("int", "time"), "integer"),
             **dict.fromkeys(("end", "jobs_end", "waits"), ""),
             "seq": "integer primary key",
+            "id_key": "not null unique",
             "real": "real",
             "keyed_end": " without rowid",
             "waiting_key": f"(queue, executor, priority desc, run_at, seq)\nwhere {WAITING}",
@@ -251,6 +252,9 @@ class SqliteDatabase(Database):
                         "Find the process that holds a transaction open (often a database browser), or raise "
                         "LATESHIFT_BUSY_TIMEOUT."
                     ) from error
+                self.while_locked()
+                import random  # 1 ms, for who meets a lock
+
                 self._wait(pause * random.uniform(0.5, 1.5))
                 pause = min(0.001, pause * 1.5)
 

@@ -16,7 +16,7 @@ from lateshift.errors import AlreadyStored
 from lateshift.job import Claimed, ExecutorKind, NewJob
 from lateshift.outcome import Outcome
 from lateshift.storage import reads
-from lateshift.storage.database import Database, Row, transactional
+from lateshift.storage.database import Database, Parameters, Row, transactional
 
 INSERT_JOB: Final = """
 insert into lateshift_jobs (id, name, queue, executor, priority, status, parameters, max_retries,
@@ -36,7 +36,7 @@ _LINE: Final = """from lateshift_jobs
               where {waiting} and queue = :queue and executor = :executor and priority = :priority and run_at <= :now
               order by run_at, seq limit :limit{skip_locked}"""
 
-_CLAIM: Final = f"""{_TAKE} where seq {{first(}}select seq {_LINE}{{)}}
+_CLAIM: Final = f"""{_TAKE} where {{row}} {{first(}}select {{row}} {_LINE}{{)}}
 returning id, lease, {_COLUMNS.format("attempts")}"""
 
 # Where `update` returns nothing: the rows as they will be, read under their locks.
@@ -45,7 +45,7 @@ _CHOOSE: Final = f"{_AS_TAKEN} {_LINE}"
 _TAKE_CHOSEN: Final = f"{_TAKE} where seq {{among ids}}"
 
 _CHOOSE_ONE: Final = f"{_AS_TAKEN} from lateshift_jobs where id = :id and {{waiting}}{{lock}}"
-_TAKE_ONE: Final = f"{_TAKE} where seq = :seq"
+_TAKE_ONE: Final = f"{_TAKE} where id = :id"
 
 _COMPLETE = """
 update lateshift_jobs
@@ -109,32 +109,14 @@ def enqueue(db: Database, jobs: Sequence[NewJob]) -> None:
             raise
 
 
-@transactional
 def claim(
     db: Database, worker: str, now: int, lanes: Iterable[reads.Lane], room: Mapping[ExecutorKind, int]
 ) -> list[Claimed]:
     """Take due jobs for `worker`, lane by lane in the order given, at most `room` of each kind of executor."""
-    left = dict(room)
-    claimed: list[Claimed] = []
-    for lane in lanes:
-        limit = left.get(lane.executor, 0)
-        if limit <= 0 or lane.run_at > now:
-            continue
-        rows = _take(
-            db,
-            {
-                "worker": worker,
-                "now": now,
-                "queue": lane.queue,
-                "executor": lane.executor,
-                "priority": lane.priority,
-                "limit": limit,
-            },
-        )
-        rows.sort(key=lambda row: (row[10], row[13]))  # `returning` promises no order
-        claimed.extend(_claimed(row) for row in rows)
-        left[lane.executor] = limit - len(rows)
-    return claimed
+    chosen = [lane for lane in lanes if lane.run_at <= now and room.get(lane.executor, 0) > 0]
+    if len(chosen) == 1 and db.dialect.returning:  # one statement is a transaction by itself
+        return _claim(db, worker, now, chosen, room)
+    return db.transact(lambda: _claim(db, worker, now, chosen, room)) if chosen else []
 
 
 @transactional
@@ -143,25 +125,20 @@ def claim_one(db: Database, worker: str, now: int, job_id: str) -> Claimed | Non
     rows = db.query(_CHOOSE_ONE, {"id": job_id})
     if not rows:
         return None
-    db.execute(_TAKE_ONE, {"worker": worker, "now": now, "seq": rows[0][-1]})
+    db.execute(_TAKE_ONE, {"worker": worker, "now": now, "id": job_id})
     return _claimed(rows[0])
 
 
-@transactional
 def settle(db: Database, settlements: Sequence[Settlement]) -> list[Settlement]:
     """Write a batch of outcomes in one transaction; returns those refused because the job had been taken away."""
     ordered = sorted(settlements, key=lambda s: s.job.id)  # all who lock several jobs do so by id: no deadlock
     completed = [_completed(s) for s in ordered if s.outcome.kind == "completed"]
     others = [_parameters(s) for s in ordered if s.outcome.kind != "completed"]
     logs = [_log_row(s) for s in ordered if s.outcome.logs]
-    written = 0
-    if logs:
-        db.execute_many(_RECORD_LOGS, logs)
-    if completed:
-        written += db.write_batch("complete", _COMPLETE, completed)
-    if others:
-        db.execute_many(_RECORD_ATTEMPT, others)
-        written += db.execute_many(_SETTLE, others)
+    if others or logs:
+        written = db.transact(lambda: _settle(db, completed, others, logs))
+    else:
+        written = db.write_batch("complete", _COMPLETE, completed)
     return [] if written == len(settlements) else [s for s in settlements if not _stands(db, s)]
 
 
@@ -264,6 +241,42 @@ def _enqueue_many(db: Database, rows: Sequence[dict[str, Any]]) -> None:
     db.announce()
 
 
+def _claim(
+    db: Database, worker: str, now: int, lanes: Sequence[reads.Lane], room: Mapping[ExecutorKind, int]
+) -> list[Claimed]:
+    left = dict(room)
+    claimed: list[Claimed] = []
+    for lane in lanes:
+        limit = left.get(lane.executor, 0)
+        if limit <= 0:
+            continue
+        rows = _take(
+            db,
+            {
+                "worker": worker,
+                "now": now,
+                "queue": lane.queue,
+                "executor": lane.executor,
+                "priority": lane.priority,
+                "limit": limit,
+            },
+        )
+        rows.sort(key=lambda row: (row[10], row[13]))  # `returning` promises no order
+        claimed.extend(_claimed(row) for row in rows)
+        left[lane.executor] = limit - len(rows)
+    return claimed
+
+
+def _settle(db: Database, completed: list[Parameters], others: list[Parameters], logs: list[Parameters]) -> int:
+    if logs:
+        db.execute_many(_RECORD_LOGS, logs)
+    written = db.write_batch("complete", _COMPLETE, completed)
+    if others:
+        db.execute_many(_RECORD_ATTEMPT, others)
+        written += db.execute_many(_SETTLE, others)
+    return written
+
+
 def _take(db: Database, values: dict[str, Any]) -> list[Row]:
     if db.dialect.returning:
         return db.query(_CLAIM, values)
@@ -280,7 +293,7 @@ def _claimed(row: Row) -> Claimed:
     )
 
 
-def _completed(settlement: Settlement) -> dict[str, Any]:
+def _completed(settlement: Settlement) -> Parameters:
     job, outcome = settlement.job, settlement.outcome
     return {
         "id": job.id,
@@ -291,7 +304,7 @@ def _completed(settlement: Settlement) -> dict[str, Any]:
     }
 
 
-def _parameters(settlement: Settlement) -> dict[str, Any]:
+def _parameters(settlement: Settlement) -> Parameters:
     job, outcome = settlement.job, settlement.outcome
     error = outcome.error
     return {
@@ -311,7 +324,7 @@ def _parameters(settlement: Settlement) -> dict[str, Any]:
     }
 
 
-def _log_row(settlement: Settlement) -> dict[str, Any]:
+def _log_row(settlement: Settlement) -> Parameters:
     job = settlement.job
     return {"id": job.id, "lease": job.lease, "number": job.attempt, "lines": "\n".join(settlement.outcome.logs)}
 
