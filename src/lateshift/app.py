@@ -15,17 +15,19 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 
 from lateshift.clock import Clock
-from lateshift.enqueuing import Call, Preparation
+from lateshift.durations import check_seconds, check_wait
+from lateshift.enqueuing import Call, Preparation, calls_of
 from lateshift.errors import InvalidOption, JobNotFound, JobStateError, SpawnError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, NewJob
-from lateshift.options import check_queue, check_status
+from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, load_settings
 from lateshift.storage import open_database, reads, writes
 from lateshift.storage.sqlite import SqliteDatabase
+from lateshift.texts import storable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,11 +81,11 @@ class Lateshift:
 
     def enqueue_many(self, calls: Iterable[Call], *, connection: sqlite3.Connection | None = None) -> list[str]:
         """Store many jobs in one transaction, all or none; returns their ids in order. Raises as run_background_job."""
-        return self._enqueue(list(calls), connection)
+        return self._enqueue(calls_of(calls), connection)
 
     def get_job(self, job_id: str) -> Job:
         """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
-        job = reads.get(self.database, job_id, history=True)
+        job = reads.get(self.database, check_id(job_id), history=True)
         if job is None:
             raise JobNotFound(job_id)
         return job
@@ -97,20 +99,31 @@ class Lateshift:
         limit: int = 50,
         before: str | None = None,
     ) -> list[Job]:
-        """Jobs, newest first. `name` is a callable path or a part of one; `before` is the last id seen."""
-        if status is not None:
-            check_status(status)
-        return reads.list_jobs(self.database, status=status, queue=queue, name=name, limit=limit, before=before)
+        """Jobs, newest first. `name` is a callable path or a part of one; `before` is the last id seen.
 
-    def wait_for_job(self, job_id: str, timeout: float | None = None) -> Job:
+        Raises InvalidOption, and JobNotFound when there is no job `before` any more.
+        """
+        if before is not None:
+            self._found(before, reads.status(self.database, check_id(before)))
+        return reads.list_jobs(
+            self.database,
+            status=None if status is None else check_status(status),
+            queue=None if queue is None else check_queue(queue),
+            name=None if name is None else check_name(name),
+            limit=check_limit(limit),
+            before=before,
+        )
+
+    def wait_for_job(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """Wait until the job is finished, at most `timeout` seconds, and return it. Raises JobNotFound, WaitTimeout.
 
         While it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
         """
+        timeout = None if timeout is None else check_wait(timeout, "The timeout")
         began = time.monotonic()
         pause, nudged = 0.001, began
         while True:
-            status = reads.status(self.database, job_id)
+            status = reads.status(self.database, check_id(job_id))
             now = time.monotonic()
             if status is None:
                 raise JobNotFound(job_id)
@@ -134,7 +147,7 @@ class Lateshift:
         A running coroutine is cancelled and a child process killed; code in a thread has to look at
         `current_job().cancelled`.
         """
-        status = writes.cancel(self.database, job_id, self.database.now())
+        status = writes.cancel(self.database, check_id(job_id), self.database.now())
         if self._found(job_id, status) in FINISHED:
             raise JobStateError(f"Job {job_id} is {status} already, it cannot be cancelled.", job_id, str(status))
         self._changed(job_id, "cancel_requested" if status == "running" else "cancelled")
@@ -144,7 +157,7 @@ class Lateshift:
 
         Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
         """
-        status = writes.retry(self.database, job_id, self.database.now())
+        status = writes.retry(self.database, check_id(job_id), self.database.now())
         if self._found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
             advice = "wait for it, or cancel it first" if status in ("pending", "running") else "enqueue it anew"
             raise JobStateError(f"Job {job_id} is {status}, it cannot be retried: {advice}.", job_id, str(status))
@@ -162,10 +175,11 @@ class Lateshift:
         self._changed(job_id, "deleted", job)
 
     def prune(self, older_than: float | timedelta | None = None) -> int:
-        """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many."""
-        if older_than is None:
-            older_than = timedelta(days=self.settings.keep_days)
-        age = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many.
+
+        Raises InvalidOption for an age that is negative or more than ten years.
+        """
+        age = self.settings.keep_days * 86_400 if older_than is None else check_seconds(older_than, "The age")
         before, total = self.database.now() - round(age * 1_000_000), 0
         while pruned := writes.prune(self.database, before):
             total += pruned
@@ -206,13 +220,13 @@ class Lateshift:
 
     async def aenqueue_many(self, calls: Iterable[Call]) -> list[str]:
         """As `enqueue_many`, for async code."""
-        return await _in_thread(self.enqueue_many, list(calls))
+        return await _in_thread(self.enqueue_many, calls_of(calls))
 
     async def aget_job(self, job_id: str) -> Job:
         """As `get_job`, for async code."""
         return await _in_thread(self.get_job, job_id)
 
-    async def await_for_job(self, job_id: str, timeout: float | None = None) -> Job:
+    async def await_for_job(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """As `wait_for_job`, for async code."""
         return await _in_thread(self.wait_for_job, job_id, timeout)
 
@@ -285,6 +299,7 @@ class Cache:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
+        key = storable(key)
         job = reads.get(self._app.database, key.removeprefix(self.PREFIX)) if key.startswith(self.PREFIX) else None
         if job is None:
             return None

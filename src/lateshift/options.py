@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from lateshift.durations import LONGEST, check_seconds
-from lateshift.errors import InvalidOption
+from lateshift.errors import InvalidOption, JobNotFound
 from lateshift.job import STATUSES, Status, to_microseconds
 from lateshift.retry import RetryPolicy, to_policy
+from lateshift.texts import storable
 
 LONGEST_QUEUE_NAME: Final = 100
 MOST_RETRIES: Final = 10_000
+MOST_LISTED: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,32 @@ def check_status(value: object) -> Status:
         if value == status:
             return status
     raise InvalidOption(f"The status is {value!r}: give one of {', '.join(STATUSES)}.")
+
+
+def check_limit(value: object) -> int:
+    """How many jobs a list may have: 0 to 1,000,000. Raises InvalidOption."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_LISTED:
+        raise InvalidOption(f"The limit is {value!r}: give a whole number from 0 to {MOST_LISTED}.")
+    return int(value)
+
+
+def check_name(value: object) -> str:
+    """A callable path to look for, or a part of one. Raises InvalidOption."""
+    if not isinstance(value, str) or storable(value) != value:
+        raise InvalidOption(f"The name is {value!r:.80}: give a callable path or a part of one, as text.")
+    return value
+
+
+def check_id(value: object) -> str:
+    """A job's id. Raises InvalidOption for what is no text, JobNotFound for text that cannot be an id."""
+    if not isinstance(value, str):
+        raise InvalidOption(
+            f"The job's id is of type {type(value).__name__}: give text, as run_background_job returned it, job.id, or "
+            "str(id) for a UUID."
+        )
+    if storable(value) != value:
+        raise JobNotFound(value)
+    return value
 
 
 def _retry_policy(value: object) -> RetryPolicy:

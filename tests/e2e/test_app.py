@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -158,6 +159,67 @@ def test_waiting_ends_in_time(app):
     with pytest.raises(lateshift.WaitTimeout, match=r"pending after 0\.05 s") as caught:
         lateshift.wait_for_job(job_id, timeout=0.05)
     assert (caught.value.job_id, caught.value.status) == (job_id, "pending")
+
+
+def test_a_timeout_may_be_a_timedelta(app):
+    """Waiting takes what every other duration takes; one that is over already does not wait."""
+    job_id = Order.enqueue(order_id=1)
+    for timeout, words in ((timedelta(milliseconds=10), "after 0.01 s"), (-5, "after 0 s")):
+        with pytest.raises(errors.WaitTimeout, match=words):
+            lateshift.wait_for_job(job_id, timeout=timeout)
+    with pytest.raises(errors.InvalidOption, match="The timeout is nan"):
+        lateshift.wait_for_job(job_id, float("nan"))
+
+
+BY_ID = ["get_job", "wait_for_job", "cancel_job", "retry_job", "delete_job"]
+
+
+@pytest.mark.parametrize("action", BY_ID)
+def test_what_cannot_be_an_id(app, action):
+    """Text that no id can be is not found, and what is no text is refused in words."""
+    for text in ("nope", "\udcff", "\x00"):
+        with pytest.raises(errors.JobNotFound):
+            getattr(lateshift, action)(text)
+    for other in (object(), None, 2**70, uuid4()):
+        with pytest.raises(errors.InvalidOption, match=f"of type {type(other).__name__}: give text"):
+            getattr(lateshift, action)(other)
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "words"),
+    [
+        ({"limit": 2**70}, errors.InvalidOption, "The limit is 1180591620717411303424: give a whole number from 0"),
+        ({"limit": "x"}, errors.InvalidOption, "The limit is 'x'"),
+        ({"limit": -1}, errors.InvalidOption, "The limit is -1"),
+        ({"before": "nope"}, errors.JobNotFound, "no job 'nope'"),
+        ({"before": 5}, errors.InvalidOption, "of type int"),
+        ({"queue": "\udcff"}, errors.InvalidOption, "queue name"),
+        ({"name": "\udcff"}, errors.InvalidOption, "The name is"),
+        ({"name": Order}, errors.InvalidOption, "The name is"),
+        ({"status": "done"}, errors.InvalidOption, "The status is 'done'"),
+    ],
+)
+def test_bad_filters_of_a_list(app, filters, error, words):
+    """Each is refused with what is expected, rather than by the database, or by an empty list."""
+    with pytest.raises(error, match=words):
+        lateshift.list_jobs(**filters)
+
+
+@pytest.mark.parametrize("calls", [["x"], "x", 5, Call(Order), [Call(ping, parameters={"host": "a"}), None]])
+def test_many_are_calls(app, calls):
+    """`enqueue_many` says what it takes, and stores nothing."""
+    with pytest.raises(errors.InvalidJob, match="give a list of Call objects"):
+        lateshift.enqueue_many(calls)
+    with pytest.raises(errors.InvalidJob, match="give a list of Call objects"):
+        asyncio.run(lateshift.aenqueue_many(calls))
+    assert lateshift.list_jobs() == []
+
+
+@pytest.mark.parametrize("age", [float("nan"), float("inf"), -1, "old"])
+def test_pruning_takes_an_age(app, age):
+    """An age that is none is refused in words."""
+    with pytest.raises(errors.InvalidOption, match="The age is"):
+        app.prune(age)
 
 
 def test_actions_that_the_status_does_not_allow_say_so(app):
