@@ -138,6 +138,8 @@ def _listen(worker: Worker) -> None:
     for name in ("SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: worker.tell("stop"))
+    if hasattr(os, "register_at_fork"):  # a child that a job forks off is no worker: SIGTERM shall end it
+        os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the supervisor decides
 
     def read() -> None:

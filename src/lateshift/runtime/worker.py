@@ -22,6 +22,7 @@ from lateshift.outcome import Outcome, returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
+from lateshift.runtime.settling import settle_one
 from lateshift.runtime.wake import Wake
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.sqlite import SqliteDatabase
@@ -117,40 +118,57 @@ class Worker:
         """One round: write what came in, claim what there is room for, hand it on, and do the duties that are due."""
         now = self._clock.monotonic()
         done = self.crew.collect(now)
+        self._unsettled += done
         if done:
             self._moved_at = now
         if now >= self._trouble_until:
             try:
-                self._settle_and_claim(self._unsettled + done)
-                self._unsettled = []
+                self._settle_and_claim()
                 self._do_duties(now)
             except StorageError as error:
-                self._unsettled += done
                 self._trouble(error, now)
-        else:
-            self._unsettled += done
         self._give_back_stalled(now)
         if self.crew.busy or self._unsettled:
             self._idle_since = now
         self._turned_at = now
 
-    def _settle_and_claim(self, done: list[Settlement]) -> None:
+    def _settle_and_claim(self) -> None:
+        done = self._unsettled
         room = {} if self._told else self._room(len(done))
         self._look = self._look or (self._blocked and bool(done))
         if not done and not (room and self._look and self._due_lanes(room)):
             self._tell([], [], 0)
             return
-        with self._db.transaction():
-            now = self._db.now()
-            refused = writes.settle(self._db, done) if done else []
-            self._look = self._look or any(settlement.outcome.run_at is not None for settlement in done)
-            lanes = self._due_lanes(room) if room and self._look else []
-            claimed = writes.claim(self._db, self.config.worker, now, lanes, room)
-        self._ended += len(done)
-        self._tell(done, refused, now)
+        try:
+            with self._db.transaction():
+                now = self._db.now()
+                refused = writes.settle(self._db, done) if done else []
+                self._look = self._look or any(settlement.outcome.run_at is not None for settlement in done)
+                lanes = self._due_lanes(room) if room and self._look else []
+                claimed = writes.claim(self._db, self.config.worker, now, lanes, room)
+        except StorageError:
+            raise
+        except Exception:
+            if not done:
+                raise
+            self._settle_singly()
+            return
+        self._settled(done, refused, now)
         if claimed:
             self._moved_at = self._clock.monotonic()
             self.crew.submit(claimed)
+
+    def _settle_singly(self) -> None:
+        """Write one outcome after the other: one that the database cannot hold must not keep its neighbours back."""
+        self._look = True
+        while self._unsettled:
+            written, refused = settle_one(self._db, self._unsettled[0])
+            self._settled([written], [written] if refused else [], self._db.now())
+
+    def _settled(self, done: Sequence[Settlement], refused: Sequence[Settlement], now: int) -> None:
+        self._unsettled = self._unsettled[len(done) :]
+        self._ended += len(done)
+        self._tell(done, refused, now)
 
     def _room(self, done: int) -> dict[ExecutorKind, int]:
         room = dict(self.crew.room())
@@ -231,10 +249,10 @@ class Worker:
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
             self._clock.sleep(GATHER - (start - self._turned_at))
+        tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
         if self.crew.inbox or (self._look and not self._told and self._room(0)):
             return
         until = min(self._next_duty.values(), default=start + 1.0)
-        tick = self.crew.tick(start)
         if tick is not None:
             until = min(until, start + tick)
         if self._due_at is not None:
@@ -307,7 +325,6 @@ class Worker:
 
     def _return_running(self) -> None:
         """What runs still goes back. Its code ends with this process, so it may be claimed only after that."""
-        left = []
         for run in self.crew.running():
             now = self._db.now()
             outcome: Outcome = returned(run.started_at, now, OVERLAP_GUARD)
@@ -316,8 +333,5 @@ class Worker:
                 if outcome.run_at is not None:
                     after = max(outcome.run_at, now + round(OVERLAP_GUARD * 1_000_000))
                     outcome = msgspec.structs.replace(outcome, run_at=after)
-            left.append(Settlement(run.job, outcome))
-        if left or self._unsettled:
-            done = self._unsettled + left
-            refused = writes.settle(self._db, done)
-            self._tell(done, refused, self._db.now())
+            self._unsettled.append(Settlement(run.job, outcome))
+        self._settle_and_claim()  # a worker that was told to stop claims nothing
