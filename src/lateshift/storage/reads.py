@@ -88,7 +88,8 @@ class QueueRow:
 
 def lanes(db: Database) -> list[Lane]:
     """Every lane that has waiting jobs, by queue, executor and falling priority."""
-    lanes = [Lane(*row[:4], bool(row[4])) for row in db.query(_LANES)]
+    found = db.query(_LANES)
+    lanes = [Lane(queue, kind, priority, run_at, bool(paused)) for queue, kind, priority, run_at, paused in found]
     return sorted(lanes, key=lambda lane: (lane.queue, lane.executor, -lane.priority))
 
 
