@@ -8,13 +8,14 @@ pooler between us and the server is noticed: then nothing is prepared and nobody
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from lateshift.errors import StorageError
-from lateshift.settings import mask_url
+from lateshift.errors import SettingsError, StorageError
+from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage.database import Listener, Parameters, Row
 from lateshift.storage.dialect import Dialect
 from lateshift.storage.server import Link, ServerDatabase, Trouble
@@ -52,8 +53,15 @@ _TROUBLES: Final[dict[str, Trouble]] = {
     "23505": "duplicate",
     "42P01": "no tables",
     "3F000": "no tables",
+    "3D000": "denied",
+    "42501": "denied",
     "25006": "gone",  # read-only: this is a standby, and the next connection may be to the primary
 }
+
+_DENIED: Final = re.compile(
+    r"authentication failed|no password supplied|does not exist|pg_hba|no such database|not permitted"
+)
+"""libpq has no SQLSTATE for a connection that was refused; a server that speaks another language is asked again."""
 
 _ENQUEUE: Final = """
 insert into lateshift_jobs (id, name, queue, executor, priority, status, parameters, max_retries,
@@ -149,23 +157,19 @@ class PostgresDatabase(ServerDatabase):
     clock_sql = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
 
     def __init__(self, url: str, *, schema: str = "lateshift", prepare: str = "auto", **options: Any) -> None:
-        self.url = url
+        check_url(url)
         self.schema = schema
         self.pooled = False
         self._prepare = prepare != "off"
         self._announced_at = 0.0
-        super().__init__(postgres_dialect(schema), mask_url(url), **options)
+        super().__init__(postgres_dialect(schema), url, **options)
 
     def connect(self, timeout: float) -> Link:
         """A new connection. Raises psycopg.Error, and StorageError for a server that is too old."""
-        connection = open_connection(self.url, timeout, self.timeout)
+        connection = open_connection(self.url, timeout, self.patience)
         link = PostgresLink(connection)
         try:
-            if connection.info.server_version < MINIMUM:
-                raise StorageError(
-                    f"The server of {self.place} is PostgreSQL {connection.info.server_version // 10_000}; Lateshift "
-                    f"needs {MINIMUM // 10_000} or newer. Upgrade the server."
-                )
+            refuse_old(connection.info.server_version, self.place)
             ((backend,),) = link.query("select pg_backend_pid()", {})
         except BaseException:
             link.close()
@@ -178,10 +182,14 @@ class PostgresDatabase(ServerDatabase):
         """What an error of psycopg means, by its SQLSTATE; one without came from the connection itself."""
         state = getattr(error, "sqlstate", None)
         if state is None:
-            return "gone" if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else "other"
+            if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+                return "other"
+            return "denied" if _DENIED.search(str(error)) else "gone"
         if state in ("26000", "42P05"):
             self._prepare = False
             self.close()
+        if state.startswith("28"):
+            return "denied"
         return _TROUBLES.get(state, "gone" if state.startswith(_GONE) else "other")
 
     def announcing(self, sql: str) -> str:
@@ -288,6 +296,30 @@ class PatientConnection(psycopg.Connection[Row]):
         """Wait as psycopg does, which looks at its socket every `interval` seconds, but not for ever."""
         seconds = self.patience if timeout is None else timeout
         return super().wait(_limited(gen, time.monotonic() + seconds, seconds), interval)
+
+
+def check_url(url: str) -> None:
+    """Raise SettingsError for a URL that libpq does not understand, without the password that may be the reason."""
+    try:
+        given = conninfo_to_dict(url)
+        said = "" if re.fullmatch(r"[0-9]{0,5}(,[0-9]{0,5})*", str(given.get("port", ""))) else "its port is none"
+    except psycopg.ProgrammingError as error:
+        said = mask_secrets(" ".join(str(error).split()), url)
+    if said:
+        raise SettingsError(
+            f"LATESHIFT_DATABASE_URL {mask_url(url)} cannot be read: {said}. Special characters of a password are "
+            "written as %XX: %2F for /, %25 for %."
+        )
+
+
+def refuse_old(version: int, place: str) -> None:
+    """Raise StorageError for a server that is too old; `version` is as libpq gives it, 150004 for 15.4."""
+    if version < MINIMUM:
+        minor = version % 10_000 if version >= 100_000 else version // 100 % 100  # three numbers before 10
+        raise StorageError(
+            f"The server of {place} is PostgreSQL {version // 10_000}.{minor}; Lateshift needs {MINIMUM // 10_000} or "
+            "newer. Upgrade the server."
+        )
 
 
 def open_connection(url: str, timeout: float, patience: float) -> PatientConnection:
