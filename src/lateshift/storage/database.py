@@ -99,6 +99,10 @@ class Database(ABC):
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` while no other process changes the schema; in one transaction, where the database can."""
 
+    @abstractmethod
+    def around_schema(self) -> tuple[list[str], list[str]]:
+        """The statements before and after those of migrations, for somebody who runs them by hand."""
+
     def announcing(self, sql: str) -> str:
         """A statement that stores jobs, made to tell those who `listen` as well, where the database can."""
         return sql
@@ -112,6 +116,7 @@ class Database(ABC):
 
     def execute_schema(self, statement: str) -> None:
         """Run a rendered statement of a migration."""
+        self._rendered[statement] = statement  # it is not to be rendered again: a table's name may look like an index's
         self.execute(statement)
 
     @abstractmethod

@@ -39,8 +39,8 @@ _TROUBLES: Final[dict[int, Trouble]] = {
     1146: "no tables",
 }
 
-_DONE_BEFORE: Final = (1050, 1060, 1061)
-"""Table, column or index is there already: MySQL commits each statement of a migration by itself."""
+_DONE_BEFORE: Final = (1050, 1060, 1061, 1062)
+"""Table, column, index or row is there already: MySQL commits each statement of a migration by itself."""
 
 # In this order, and with the index's own character set: else the whole table would be read, and each row locked.
 _COMPLETE: Final = """
@@ -144,22 +144,29 @@ class MysqlDatabase(ServerDatabase):
 
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` under a lock that the others' migrations ask for; each statement commits by itself."""
-        name = {"name": f"lateshift {self.dialect.tables}"[:64], "seconds": 600}
 
         def locked() -> T:
-            if self.query("select get_lock(:name, :seconds)", name) != [(1,)]:
+            if self.query(f"select get_lock({self._lock}, 600)") != [(1,)]:
                 raise StorageUnavailable(f"Another process migrates {self.place} and does not end. See what it does.")
             try:
                 return work()
             finally:
-                self.query("select release_lock(:name)", name)
+                self.query(f"select release_lock({self._lock})")
 
         return self.transact(locked)
+
+    @property
+    def _lock(self) -> str:
+        return f"concat('lateshift ', sha1(concat(database(), '.{self.dialect.tables}')))"
+
+    def around_schema(self) -> tuple[list[str], list[str]]:
+        """The session as ours is, and the lock of `alone`; each statement commits by itself."""
+        return [*_SESSION, f"do get_lock({self._lock}, 600)"], [f"do release_lock({self._lock})"]
 
     def execute_schema(self, statement: str) -> None:
         """Run a statement of a migration, unless an attempt that was cut off has already."""
         try:
-            self.execute(statement)
+            super().execute_schema(statement)
         except self.errors as error:
             if error.args[0] not in _DONE_BEFORE:
                 raise

@@ -83,6 +83,9 @@ from unnest(cast(:id as text[]), cast(:lease as int[]), cast(:started_at as bigi
      as done(id, lease, started_at, finished_at, result)
 where j.id = done.id and j.lease = done.lease and j.status = 'running'"""
 
+_MIGRATION_LOCK: Final = "select pg_advisory_xact_lock(hashtext('lateshift migrate {schema}'))"
+_CREATE_SCHEMA: Final = 'create schema if not exists "{schema}"'
+
 _HOT: Final = (
     " with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,"
     " autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02,"
@@ -100,6 +103,7 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
         indexes="",
         parameter="%({name})s",
         words={
+            "{schema}": schema,
             "{row}": "ctid",
             "{age}": "id",
             "{waiting}": waiting,
@@ -198,11 +202,11 @@ class PostgresDatabase(ServerDatabase):
         if now - self._announced_at < ANNOUNCE_PAUSE:
             return sql
         self._announced_at = now
-        return f"with stored as ({sql}) select pg_notify('{self.schema}', '')"
+        return f"with stored as ({sql}) select pg_notify('{{schema}}', '')"
 
     def announce(self) -> None:
         """Tell those who listen, when the transaction ends."""
-        self.query(f"select pg_notify('{self.schema}', '')")
+        self.query("select pg_notify('{schema}', '')")
 
     def listen(self, hear: Callable[[], None]) -> Listener | None:
         """Have `hear` called when somebody tells of new jobs; None behind a pooler, which would swallow that."""
@@ -218,11 +222,16 @@ class PostgresDatabase(ServerDatabase):
         """Do `work` in one transaction, under a lock that the others' migrations ask for."""
 
         def locked() -> T:
-            self.query("select pg_advisory_xact_lock(hashtext(:name))", {"name": f"lateshift migrate {self.schema}"})
-            self.execute(f'create schema if not exists "{self.schema}"')
+            self.query(_MIGRATION_LOCK)
+            if self.query("select to_regnamespace('{schema}')") == [(None,)]:  # only then, as it wants the right to
+                self.execute(_CREATE_SCHEMA)
             return work()
 
         return self.transact(locked)
+
+    def around_schema(self) -> tuple[list[str], list[str]]:
+        """One transaction, under the lock of `alone`, and the schema itself."""
+        return ["begin", self.render(_MIGRATION_LOCK), self.render(_CREATE_SCHEMA)], ["commit"]
 
 
 class PostgresLink(Link):
