@@ -23,9 +23,9 @@ def open_database(
 ) -> Database:
     """The database that LATESHIFT_DATABASE_URL names; it is connected to at the first use.
 
-    `timeout` is how many seconds to wait for a server, instead of LATESHIFT_DATABASE_TIMEOUT, and `patience` how many for
-    an answer, if not the same: a migration may take its time. `as_is` takes any schema, to look at it or to migrate it.
-    Raises SettingsError for a scheme that is not known, StorageError for a driver that
+    `timeout` is how many seconds to wait for a server, instead of LATESHIFT_DATABASE_TIMEOUT, and `patience` how many
+    for an answer, if not the same: a migration may take its time. `as_is` takes any schema, to look at it or to migrate
+    it. Raises SettingsError for a scheme that is not known, StorageError for a driver that
     is not there.
     """
     scheme = settings.database_url.partition("://")[0]
