@@ -39,8 +39,12 @@ _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 class Database(ABC):
     """Where the jobs are. Threads may share it; after a fork the child connects anew.
 
-    `place` names it in messages, without its password. Every method may raise StorageError.
+    `place` names it in messages, without its password; `file` is its path where it is one. `pooled` tells, once
+    connected, that there is a pooler between us and the server. Every method may raise StorageError.
     """
+
+    file: str | None = None
+    pooled = False
 
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect

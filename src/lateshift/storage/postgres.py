@@ -153,8 +153,7 @@ def _element(value: object) -> str:
 class PostgresDatabase(ServerDatabase):
     """A PostgreSQL database, with our tables in a schema of their own.
 
-    `prepare` is "auto", or "off" where a pooler in between is not noticed by itself. `pooled` tells, once connected,
-    that there is one.
+    `prepare` is "auto", or "off" where a pooler in between is not noticed by itself.
     """
 
     errors = psycopg.Error
@@ -164,7 +163,6 @@ class PostgresDatabase(ServerDatabase):
     def __init__(self, url: str, *, schema: str = "lateshift", prepare: str = "auto", **options: Any) -> None:
         check_url(url)
         self.schema = schema
-        self.pooled = False
         self._prepare = prepare != "off"
         self._announced_at = 0.0
         super().__init__(postgres_dialect(schema), url, **options)

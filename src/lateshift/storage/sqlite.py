@@ -100,7 +100,7 @@ class SqliteDatabase(Database):
         as_is: bool = False,
     ) -> None:
         super().__init__(sqlite_dialect(prefix), path)
-        self.path = path
+        self.path = self.file = path
         self.clock = clock or Clock()
         self._durability = durability
         self._busy_timeout = busy_timeout
