@@ -77,7 +77,7 @@ EXCEPTIONS = {
 
 # Milliseconds that a program which only enqueues must not wait for; design.md section 5 has the figures.
 HEAVY = {"asyncio", "click", "dotenv", "jinja2", "multiprocessing", "psutil", "rich", "starlette", "urllib.request"}
-HEAVY |= {"uvicorn", "lateshift.cli", "lateshift.runtime"}
+HEAVY |= {"uvicorn", "lateshift.cli", "lateshift.runtime", "random", "socket"}
 
 
 @cache
@@ -281,7 +281,7 @@ def test_no_file_names_a_registry_host():
 
 
 @pytest.mark.parametrize(
-    ("module", "allowed"), [("lateshift", set()), ("lateshift.runtime.process", {"lateshift.runtime"})]
+    ("module", "allowed"), [("lateshift", set()), ("lateshift.runtime.process", {"lateshift.runtime", "random"})]
 )
 def test_heavy_modules_are_imported_when_they_are_needed(module, allowed):
     """Neither a program that enqueues nor a worker that starts waits for what it may never use."""

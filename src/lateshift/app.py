@@ -15,13 +15,15 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 
 from lateshift.clock import Clock
+from lateshift.codec import storable
+from lateshift.durations import check_seconds
 from lateshift.enqueuing import Call, Preparation
 from lateshift.errors import InvalidOption, JobNotFound, JobStateError, SpawnError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, NewJob
-from lateshift.options import check_queue, check_status
+from lateshift.options import check_id, check_limit, check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, load_settings
 from lateshift.storage import open_database, reads, writes
@@ -83,7 +85,7 @@ class Lateshift:
 
     def get_job(self, job_id: str) -> Job:
         """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
-        job = reads.get(self.database, job_id, history=True)
+        job = reads.get(self.database, check_id(job_id), history=True)
         if job is None:
             raise JobNotFound(job_id)
         return job
@@ -97,20 +99,31 @@ class Lateshift:
         limit: int = 50,
         before: str | None = None,
     ) -> list[Job]:
-        """Jobs, newest first. `name` is a callable path or a part of one; `before` is the last id seen."""
-        if status is not None:
-            check_status(status)
-        return reads.list_jobs(self.database, status=status, queue=queue, name=name, limit=limit, before=before)
+        """Jobs, newest first. `name` is a callable path or a part of one; `before` is the last id seen.
 
-    def wait_for_job(self, job_id: str, timeout: float | None = None) -> Job:
+        Raises InvalidOption for a status, queue or limit that cannot be, JobNotFound when `before` is no job.
+        """
+        if before is not None and reads.status(self.database, check_id(before)) is None:
+            raise JobNotFound(before)
+        return reads.list_jobs(
+            self.database,
+            status=None if status is None else check_status(status),
+            queue=None if queue is None else check_queue(queue),
+            name=None if name is None else storable(name),
+            limit=check_limit(limit),
+            before=before,
+        )
+
+    def wait_for_job(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """Wait until the job is finished, at most `timeout` seconds, and return it. Raises JobNotFound, WaitTimeout.
 
         While it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
         """
         began = time.monotonic()
+        timeout = None if timeout is None else check_seconds(timeout, "The timeout")
         pause, nudged = 0.001, began
         while True:
-            status = reads.status(self.database, job_id)
+            status = reads.status(self.database, check_id(job_id))
             now = time.monotonic()
             if status is None:
                 raise JobNotFound(job_id)
@@ -134,7 +147,7 @@ class Lateshift:
         A running coroutine is cancelled and a child process killed; code in a thread has to look at
         `current_job().cancelled`.
         """
-        status = writes.cancel(self.database, job_id, self.database.now())
+        status = writes.cancel(self.database, check_id(job_id), self.database.now())
         if self._found(job_id, status) in FINISHED:
             raise JobStateError(f"Job {job_id} is {status} already, it cannot be cancelled.", job_id, str(status))
         self._changed(job_id, "cancel_requested" if status == "running" else "cancelled")
@@ -144,7 +157,7 @@ class Lateshift:
 
         Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
         """
-        status = writes.retry(self.database, job_id, self.database.now())
+        status = writes.retry(self.database, check_id(job_id), self.database.now())
         if self._found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
             advice = "wait for it, or cancel it first" if status in ("pending", "running") else "enqueue it anew"
             raise JobStateError(f"Job {job_id} is {status}, it cannot be retried: {advice}.", job_id, str(status))
@@ -165,7 +178,7 @@ class Lateshift:
         """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many."""
         if older_than is None:
             older_than = timedelta(days=self.settings.keep_days)
-        age = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        age = check_seconds(older_than, "The age")
         before, total = self.database.now() - round(age * 1_000_000), 0
         while pruned := writes.prune(self.database, before):
             total += pruned
@@ -212,7 +225,7 @@ class Lateshift:
         """As `get_job`, for async code."""
         return await _in_thread(self.get_job, job_id)
 
-    async def await_for_job(self, job_id: str, timeout: float | None = None) -> Job:
+    async def await_for_job(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
         """As `wait_for_job`, for async code."""
         return await _in_thread(self.wait_for_job, job_id, timeout)
 
@@ -285,7 +298,9 @@ class Cache:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
-        job = reads.get(self._app.database, key.removeprefix(self.PREFIX)) if key.startswith(self.PREFIX) else None
+        if not key.startswith(self.PREFIX) or not key.isascii() or not key.isprintable():
+            return None
+        job = reads.get(self._app.database, key.removeprefix(self.PREFIX))
         if job is None:
             return None
         return {

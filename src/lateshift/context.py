@@ -7,11 +7,14 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
+from lateshift.codec import storable
 from lateshift.errors import NotInsideJob
 from lateshift.job import Claimed
 
 LOG_LINES: Final = 200
 """How many of its last log lines are kept with each attempt."""
+
+LONGEST_MESSAGE: Final = 1_000
 
 Report = Callable[[Claimed, float | None, str | None], None]
 
@@ -42,10 +45,14 @@ class JobContext:
         return self.cancel_requested
 
     def progress(self, fraction: float | None, message: str | None = None) -> None:
-        """Tell how far the job has come, from 0 to 1, with a few words; `get_job` shows it within about a second."""
+        """Tell how far the job has come, from 0 to 1, with a few words; `get_job` shows it within about a second.
+
+        Of the message 1,000 characters are kept. Raises TypeError or ValueError for a fraction that is no number.
+        """
         if fraction is not None:
             fraction = min(1.0, max(0.0, float(fraction)))
-        self._report(self.claimed, fraction, message)
+        words = None if message is None else storable(str(message)[:LONGEST_MESSAGE])
+        self._report(self.claimed, fraction, words)
 
 
 current: Final[ContextVar[JobContext | None]] = ContextVar("lateshift_job", default=None)

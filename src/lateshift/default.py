@@ -126,12 +126,12 @@ async def aget_job(job_id: str) -> Job:
     return await get_app().aget_job(job_id)
 
 
-def wait_for_job(job_id: str, timeout: float | None = None) -> Job:
+def wait_for_job(job_id: str, timeout: float | timedelta | None = None) -> Job:
     """Wait until the job is finished, at most `timeout` seconds. Raises JobNotFound, WaitTimeout."""
     return get_app().wait_for_job(job_id, timeout)
 
 
-async def await_for_job(job_id: str, timeout: float | None = None) -> Job:
+async def await_for_job(job_id: str, timeout: float | timedelta | None = None) -> Job:
     """As `wait_for_job`, for async code."""
     return await get_app().await_for_job(job_id, timeout)
 

@@ -50,6 +50,8 @@ class Preparation:
                 f"A job was enqueued while Lateshift was importing {module!r} in order to run one: it would enqueue "
                 'itself for ever. Put the enqueuing under `if __name__ == "__main__":`, or into a function.'
             )
+        if not isinstance(call, Call):
+            raise InvalidJob(f"enqueue_many was given {call!r}: give Call objects, as Call(ProcessOrder, ...).")
         target = self.target(call.job, call.method)
         options = target.options
         retries = call.max_retries if call.max_retries is not None else options.max_retries

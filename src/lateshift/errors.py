@@ -64,7 +64,7 @@ class InvalidOption(InvalidJob):
 class JobNotFound(LateshiftError):
     """No job has this id: it was never enqueued in this database, or it was deleted or pruned."""
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, job_id: object) -> None:
         super().__init__(
             f"There is no job {job_id!r} in this database. It may have been deleted or pruned; "
             "`lateshift list` shows the jobs that are there."

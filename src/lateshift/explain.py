@@ -25,6 +25,9 @@ LONGEST_ERROR: Final = 300
 """Characters of an error's message; `lateshift show` has all of it."""
 
 
+YEAR: Final = timedelta(days=365)
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A job's status at the moment of asking, and the sentences that explain it: first what is, then what comes."""
@@ -66,9 +69,14 @@ class _Scene:
         """How long ago a moment was."""
         return "some time" if then is None else duration((self.moment - then).total_seconds())
 
+    def how_long(self, then: datetime) -> str:
+        """For how long something has been so; of more than a year the date tells more."""
+        return f"for {self.since(then)}" if self.moment - then < YEAR else f"since {local_time(then)}"
+
     def at(self, then: datetime) -> str:
-        """A moment to come, in this machine's time and from now."""
-        return f"{local_time(then)}, in {duration((then - self.moment).total_seconds())}"
+        """A moment to come, in this machine's time and, within a year, from now."""
+        ahead = then - self.moment
+        return f"{local_time(then)}, in {duration(ahead.total_seconds())}" if ahead < YEAR else local_time(then)
 
 
 def _waiting(scene: _Scene) -> Iterator[str]:
@@ -77,7 +85,7 @@ def _waiting(scene: _Scene) -> Iterator[str]:
     due = job.run_at <= scene.moment
     if due:
         yield (
-            f"It has been due for {scene.since(job.run_at)} and waits in the queue {job.queue!r} "
+            f"It has been due {scene.how_long(job.run_at)} and waits in the queue {job.queue!r} "
             f"with priority {job.priority}."
         )
     else:

@@ -1,7 +1,8 @@
 """Type hints as a signature has them, and in the form that msgspec can convert JSON by.
 
 Most are the same. msgspec has no unions of types that look alike in JSON (`str | UUID`, `date | datetime`, two
-dataclasses), nor of models with anything; those become an `Either`, which tries its members in turn.
+dataclasses), nor of models with anything; those become an `Either`, which tries its members in turn. Of an Enum it can
+check and convert members with text or, if they are ints themselves, numbers; any other becomes a `MemberOf`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import types
 import typing
 from collections.abc import Callable
+from enum import Enum, Flag
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -31,6 +33,12 @@ class Either(metaclass=_AnyMember):
     members: ClassVar[tuple[Any, ...]] = ()
 
 
+class MemberOf(metaclass=_AnyMember):
+    """Stands for one Enum, whose members are stored as their values."""
+
+    kind: ClassVar[type[Enum]]
+
+
 def resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The hints of a function's parameters; one that cannot be evaluated (a name only checkers see) is left out."""
     try:
@@ -49,15 +57,16 @@ def supported(hint: Any) -> Any:
         return Any
     if typing.get_origin(hint) is collections.abc.Iterable:
         return supported(list[typing.get_args(hint)])  # type: ignore[misc]
-    try:
-        msgspec.json.Decoder(hint, dec_hook=wire_hook)
-    except TypeError as error:
-        other = _rebuilt(hint)
-        if other is None:
-            raise TypeError(str(error).partition(" - type ")[0]) from None
-        msgspec.json.Decoder(other, dec_hook=wire_hook)
-        return other
-    return hint
+    if _is_other_enum(hint):
+        return type("MemberOf", (MemberOf,), {"kind": hint})
+    problem = _problem(hint)
+    if problem is None and not _holds_other_enum(hint):
+        return hint
+    other = _rebuilt(hint)
+    if other is None:
+        raise TypeError(problem)
+    msgspec.json.Decoder(other, dec_hook=wire_hook)
+    return other
 
 
 def is_plain(hint: Any) -> bool:
@@ -76,6 +85,8 @@ def wire_hook(kind: Any, value: Any) -> Any:
     """Converts what comes from JSON to a type that msgspec does not know."""
     if isinstance(kind, type) and issubclass(kind, Either):
         return _first_fit(kind.members, value, wire_hook)
+    if isinstance(kind, type) and issubclass(kind, MemberOf):
+        return _member(kind.kind, value)
     return codec.decode_hook(kind, value)
 
 
@@ -83,6 +94,8 @@ def value_hook(kind: Any, value: Any) -> Any:
     """Checks a value that is about to be stored against a type that msgspec does not know."""
     if isinstance(kind, type) and issubclass(kind, Either):
         return _checked_member(kind, value)
+    if isinstance(kind, type) and issubclass(kind, MemberOf):
+        return _checked_enum(kind.kind, value)
     if isinstance(kind, type) and isinstance(value, kind):
         return value
     return codec.decode_hook(kind, value)
@@ -110,6 +123,49 @@ def _one_by_one(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]
         holder = types.SimpleNamespace(__annotations__={name: hint})
         with contextlib.suppress(Exception):  # NameError mostly; this one hint is left out
             yield name, typing.get_type_hints(holder, getattr(inner, "__globals__", {}), include_extras=True)[name]
+
+
+def _problem(hint: Any) -> str | None:
+    try:
+        msgspec.json.Decoder(hint, dec_hook=wire_hook)
+    except TypeError as error:
+        return str(error).partition(" - type ")[0]
+    return None
+
+
+def _is_other_enum(hint: Any) -> bool:
+    if not isinstance(hint, type) or not issubclass(hint, Enum) or issubclass(hint, str | int):
+        return False
+    return not all(isinstance(member.value, str) for member in hint)
+
+
+def _holds_other_enum(hint: Any) -> bool:
+    return any(_is_other_enum(part) or _holds_other_enum(part) for part in typing.get_args(hint))
+
+
+def _member(kind: type[Enum], value: Any) -> Enum:
+    """The member that a value from JSON stands for."""
+    if issubclass(kind, Flag) and type(value) is int:
+        return kind(value)
+    for member in kind:
+        plain = _plain(member.value)
+        if plain == value and type(plain) is type(value):
+            return member
+    raise ValueError(f"invalid enum value {value!r}")
+
+
+def _checked_enum(kind: type[Enum], value: Any) -> Enum:
+    """A member, or what stands for it, if it comes back from JSON as what it is."""
+    if isinstance(value, Enum) and not isinstance(value, kind):
+        raise TypeError(f"expected `{kind.__qualname__}`, got `{type(value).__qualname__}`")
+    member = _member(kind, _plain(value))
+    if isinstance(value, kind) and member != value:
+        raise ValueError(f"{value} would arrive as {member}, as JSON cannot tell their values apart")
+    return member
+
+
+def _plain(value: Any) -> Any:
+    return codec.decode(codec.to_json(value).decode())
 
 
 def _rebuilt(hint: Any) -> Any:

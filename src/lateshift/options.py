@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from lateshift.durations import LONGEST, check_seconds
-from lateshift.errors import InvalidOption
+from lateshift.errors import InvalidOption, JobNotFound
 from lateshift.job import STATUSES, Status, to_microseconds
 from lateshift.retry import RetryPolicy, to_policy
 
 LONGEST_QUEUE_NAME: Final = 100
+MOST_LISTED: Final = 1_000_000
 MOST_RETRIES: Final = 10_000
 
 
@@ -120,6 +121,20 @@ def check_isolation(value: object) -> Literal["process"] | None:
     if value == "process":
         return "process"
     raise InvalidOption(f'isolation is {value!r}: give "process" for a child process per attempt, or leave it out.')
+
+
+def check_id(value: object) -> str:
+    """The id of a job, or what may be one. Raises JobNotFound for what cannot be."""
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return value
+    raise JobNotFound(value)
+
+
+def check_limit(value: object) -> int:
+    """How many to list: 1 to 1,000,000. Raises InvalidOption."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_LISTED:
+        raise InvalidOption(f"The limit is {value!r}: give a whole number from 1 to {MOST_LISTED:,}.")
+    return value
 
 
 def check_status(value: object) -> Status:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from lateshift.durations import LONGEST
 from lateshift.errors import ResultNotStorable
 from lateshift.job import Claimed, JobError, Status
 
@@ -32,7 +33,7 @@ class Retry(Exception):
 
 
 class Snooze(Exception):
-    """Raise it in a job to have it run again in `delay` seconds without using up an attempt."""
+    """Raise it in a job to have it run again in `delay` seconds (ten years at most) without using up an attempt."""
 
     def __init__(self, delay: float | timedelta, reason: str = "") -> None:
         super().__init__(reason or "the job asked to be run later")
@@ -135,4 +136,5 @@ def _delay(job: Claimed, exception: BaseException, retry_delay: RetryDelay) -> f
 
 
 def _microseconds(delay: float) -> int:
-    return max(0, round(delay * 1_000_000))
+    """A delay as it is stored: of what is no number, negative or without end, at once or ten years."""
+    return round(min(delay, LONGEST) * 1_000_000) if delay > 0 else 0

@@ -197,7 +197,7 @@ class _Attempts:
     def __init__(self, app: Lateshift) -> None:
         self._app, self._db = app, app.database
         self._worker = f"{host_name()}-{os.getpid()}-test-{next(_numbers)}"
-        self._execution = Execution(app.settings, self._db.now, self._report)
+        self._execution = Execution(app.settings, self._db.reckon, self._report)
         self._handler = JobLogHandler(app.settings)
         self._level = logging.getLogger().level
 

@@ -25,6 +25,7 @@ def refusal(project, *arguments, code=2):
         (["status"], "Missing argument"),
         (["list", "--status", "lost"], "pending_retry"),
         (["list", "--limit", "0"], "--limit"),
+        (["list", "--limit", "9" * 23], "--limit"),
         (["enqueue", "app.jobs.quick", "--priority", "high"], "'high'"),
         (["enqueue", "app.jobs.quick", "--priority", "11"], "11"),
         (["enqueue", "app.jobs.quick", "--delay", "-1"], "-1"),
@@ -48,6 +49,20 @@ def refusal(project, *arguments, code=2):
 def test_wrong_usage_ends_with_2(project, arguments, words):
     """What cannot be done as written is refused before anything happens."""
     assert words in refusal(project, *arguments)
+
+
+@pytest.mark.parametrize("command", ["status", "retry"])
+def test_bytes_that_are_no_text_are_no_job(project, command):
+    """What a terminal hands over of a broken file, for example, is the id of nothing."""
+    project.invoke("migrate")
+    assert "no job 'a\\udcff'" in refusal(project, command, "a\udcff", code=3)
+
+
+def test_bytes_that_are_no_text_are_no_queue(project):
+    """Nor are they the name of a queue; a part of a callable's name they may be, of none."""
+    project.invoke("migrate")
+    assert "characters that cannot be printed" in refusal(project, "list", "--queue", "a\udcff")
+    assert project.invoke("list", "--name", "a\udcff").exit_code == 0
 
 
 def test_bad_settings_end_with_2(project, monkeypatch):

@@ -1,10 +1,13 @@
 """What a person sees in a terminal."""
 
 import os
+import re
 
 import pytest
 
-from lateshift.cli.output import Column, fitting
+from lateshift.cli.output import Column, fitting, shortened_cell
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 pty = pytest.importorskip("pty", reason="no pseudo-terminals on Windows")
 
@@ -52,10 +55,80 @@ def test_an_id_stays_whole_in_a_narrow_terminal(project):
     assert "PRIORITY" not in told
 
 
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_ids_and_statuses_are_whole_from_60_columns_on(project, columns):
+    """Also beside the longest status; a name that has no room loses its beginning, with a mark, and breaks nowhere."""
+    jobs = [project.done("quick"), project.done("fail"), project.enqueue("ProcessOrder", order_id=1)]
+    lines = seen(project, "list", columns=columns, env={"NO_COLOR": ""}).replace("\r", "").splitlines()
+    plain = [ANSI.sub("", line) for line in lines]
+    assert [line.split()[:2] for line in plain[1:]] == [
+        [jobs[2], "pending"],
+        [jobs[1], "pending_retry"],
+        [jobs[0], "completed"],
+    ]
+    assert max(map(len, plain)) <= columns
+    assert all(line == line.rstrip() for line in plain)
+
+
+def test_a_very_narrow_terminal_has_a_mark_where_something_is_cut(project):
+    """In 30 columns the id gives way to the status, and shows that it was cut."""
+    job_id = project.done("quick")
+    title, row = ANSI.sub("", seen(project, "list", columns=30)).splitlines()
+    assert title.split() == ["ID", "STATUS"]
+    assert row.split() == [f"{job_id[:18]}…", "completed"]
+
+
+def test_help_fits_80_columns(project):
+    """Neither the texts nor the table of exit codes are broken by the terminal."""
+    assert max(map(len, seen(project, "--help", columns=80).replace("\r", "").splitlines())) <= 80
+
+
+def test_doctor_wraps_below_its_texts(project):
+    """A long line goes on where its text began, and breaks between words."""
+    told = ANSI.sub("", seen(project, "doctor", columns=80)).replace("\r", "")
+    lines = told.splitlines()
+    first = next(place for place, line in enumerate(lines) if " other settings " in line)
+    begin = lines[first].index("at their defaults")
+    assert re.match(" " * begin + r"\w+=", lines[first + 1])
+    assert all(len(line) <= 80 or " " not in line[begin:] for line in lines)
+    assert "keep_days=7.0, grace=30.0, threads=8, coroutines=200, children=2" in " ".join(told.split())
+
+
+def test_explain_breaks_between_words(project):
+    """What it says is prose, and wrapped as such."""
+    told = seen(project, "explain", project.enqueue("quick"), columns=60).replace("\r", "")
+    assert max(map(len, told.splitlines())) <= 60
+    assert "No worker is running. None starts by itself, because" in told
+
+
 def test_columns_go_from_the_right():
     """What is not needed is left out from the right, until the rest fits or only the needed ones are left."""
     columns = [Column("AAAA", needed=True), Column("BBBB"), Column("CCCC", needed=True), Column("DDDD")]
-    assert fitting(columns, [], 22) == [0, 1, 2, 3]
-    assert fitting(columns, [], 21) == [0, 1, 2]
-    assert fitting(columns, [], 15) == [0, 2]
-    assert fitting(columns, [], 1) == [0, 2]
+    assert fitting(columns, [4, 4, 4, 4], 22) == {0: 4, 1: 4, 2: 4, 3: 4}
+    assert fitting(columns, [4, 4, 4, 4], 21) == {0: 4, 1: 4, 2: 4}
+    assert fitting(columns, [4, 4, 4, 4], 15) == {0: 4, 2: 4}
+    assert fitting(columns, [4, 4, 4, 4], 9) == {0: 3, 2: 4}
+    assert fitting(columns, [4, 4, 4, 4], 1) == {0: 1, 2: 4}
+
+
+def test_a_column_that_may_be_cut_is_cut_before_it_goes():
+    """It keeps ten characters; with less it tells nothing, and leaves its room to the needed ones."""
+    columns = [Column("ID", needed=True), Column("NAME", needed=True, cut="start"), Column("MORE")]
+    assert fitting(columns, [20, 30, 5], 52) == {0: 20, 1: 30}
+    assert fitting(columns, [20, 30, 5], 40) == {0: 20, 1: 18}
+    assert fitting(columns, [20, 30, 5], 31) == {0: 20}
+    assert fitting(columns, [20, 30, 5], 12) == {0: 12}
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "cut", "expected"),
+    [
+        ("app.jobs.send", 10, "start", "…jobs.send"),
+        ("app.jobs.send", 10, "", "app.jobs.…"),
+        ("日本語の名前", 7, "", "日本語…"),
+        ("日本語の名前", 8, "start", "… の名前"),
+    ],
+)
+def test_a_cut_cell_has_a_mark(text, width, cut, expected):
+    """Of a name the end is what tells most; characters that are two columns wide count as two."""
+    assert shortened_cell(text, width, Column("NAME", cut=cut)) == expected

@@ -212,3 +212,41 @@ def test_pruning_takes_old_finished_jobs_only(app):
     assert app.prune(older_than=timedelta(hours=1)) == 0
     assert app.prune(older_than=0) == 1
     assert [job.id for job in app.list_jobs()] == [waiting]
+
+
+@pytest.mark.parametrize("job_id", ["nope", "\udcff", "\x00", "", 7, None, object()])
+def test_what_is_no_id_is_no_job(app, job_id):
+    """Whatever is given in place of an id, the answer is that there is no such job."""
+    for ask in (app.get_job, app.wait_for_job, app.cancel_job, app.retry_job, app.delete_job):
+        with pytest.raises(errors.JobNotFound):
+            ask(job_id)
+    with pytest.raises(errors.JobNotFound):
+        app.list_jobs(before=job_id or "gone")
+    assert app.cache.get(f"background_job:{job_id}") is None
+
+
+@pytest.mark.parametrize("filters", [{"limit": 0}, {"limit": 2**70}, {"limit": "x"}, {"status": "done"}, {"queue": ""}])
+def test_filters_that_cannot_be(app, filters):
+    """A limit, status or queue that makes no sense is refused in a sentence; odd names match nothing."""
+    with pytest.raises(errors.InvalidOption):
+        app.list_jobs(**filters)
+    assert app.list_jobs(name="\udcff") == []
+
+
+def test_durations_are_seconds_or_timedeltas(app):
+    """Waiting and pruning take both, and refuse what is neither."""
+    job_id = app.run_background_job(Order, parameters={"order_id": 1})
+    with pytest.raises(errors.WaitTimeout, match=r"after 0\.05 s"):
+        app.wait_for_job(job_id, timedelta(seconds=0.05))
+    for refused in (float("nan"), "soon", -1):
+        with pytest.raises(errors.InvalidOption):
+            app.wait_for_job(job_id, refused)
+        with pytest.raises(errors.InvalidOption):
+            app.prune(refused)
+    assert app.prune(timedelta(0)) == 0
+
+
+def test_only_calls_can_be_enqueued_in_bulk(app):
+    """A name in place of a Call is refused, and says what to give."""
+    with pytest.raises(errors.InvalidJob, match="give Call objects"):
+        app.enqueue_many(["Order"])

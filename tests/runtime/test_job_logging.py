@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -45,7 +47,7 @@ def test_a_jobs_records_are_tagged_and_kept_with_it(tmp_path, logger, job):
 def test_a_record_outside_of_any_job_has_no_tag(tmp_path, logger):
     """What else is logged in a worker goes to the file as well."""
     logger.info("started")
-    assert re.fullmatch(r"\S+ \S+ INFO  \[app.orders\] started\n", written(tmp_path))
+    assert re.fullmatch(r"\S+ \S+ INFO    \[app.orders\] started\n", written(tmp_path))
 
 
 def test_a_record_below_the_level_is_not_taken(tmp_path, logger, job):
@@ -125,3 +127,22 @@ def test_threads_log_whole_lines(tmp_path, logger):
     lines = written(tmp_path).splitlines()
     assert len(lines) == len(set(lines)) == 3_200
     assert open_files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("level", ["INFO", "ERROR"])
+def test_what_a_process_dies_of_is_one_line_and_its_traceback_in_the_log(tmp_path, level):
+    """Who watches `lateshift work` reads the reason; who looks for the cause finds it with the errors."""
+    code = f"""
+from pathlib import Path
+from lateshift.host.logs import capture_logging
+from lateshift.settings import Settings
+capture_logging(Settings(root=Path("."), storage_dir=Path("storage"), log_level="{level}"))
+raise LookupError("no such\\ntable")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    line, *rest = done.stderr.splitlines()
+    assert (done.returncode, rest) == (1, [])
+    assert re.fullmatch(
+        r"error: LookupError: no such table\. The traceback is in \S+background-jobs-errors-\S+\.log", line
+    )
+    assert "Traceback (most recent call last)" in written(tmp_path, "background-jobs-errors")

@@ -37,9 +37,12 @@ def ended(kind, status="completed", **more) -> events.JobFinished:
 
 ERROR = JobError("builtins.ValueError", "bad\nvalue", "Traceback (most recent call last):\n  File x\nValueError: bad")
 CASES = [
-    (events.JobEnqueued(AT, *JOB, 0, 5, AT + 60 * SECOND), f"INFO  {TAGGED} enqueued queue=mail priority=5 delay=60s"),
-    (events.JobStarted(AT, *JOB, 2, "w1"), f"INFO  {TAGGED} started attempt=2 queue=mail worker=w1"),
-    (ended("completed"), f"INFO  {TAGGED} completed attempt=2 duration=0.012s queue=mail worker=w1"),
+    (
+        events.JobEnqueued(AT, *JOB, 0, 5, AT + 60 * SECOND),
+        f"INFO    {TAGGED} enqueued queue=mail priority=5 delay=60s",
+    ),
+    (events.JobStarted(AT, *JOB, 2, "w1"), f"INFO    {TAGGED} started attempt=2 queue=mail worker=w1"),
+    (ended("completed"), f"INFO    {TAGGED} completed attempt=2 duration=0.012s queue=mail worker=w1"),
     (
         ended("retry", "pending_retry", run_at=AT + 5 * SECOND, error=ERROR),
         f"WARNING {TAGGED} retry attempt=2 duration=0.012s queue=mail worker=w1 delay=5s"
@@ -47,7 +50,8 @@ CASES = [
     ),
     (
         ended("failed", "failed", error=ERROR),
-        rf"ERROR {TAGGED} failed attempt=2 duration=0.012s queue=mail worker=w1 error=builtins.ValueError: bad\nvalue",
+        f"ERROR   {TAGGED} failed attempt=2 duration=0.012s queue=mail worker=w1"
+        r" error=builtins.ValueError: bad\nvalue",
     ),
     (
         ended("cancelled", "cancelled"),
@@ -55,11 +59,11 @@ CASES = [
     ),
     (
         ended("snoozed", "pending_retry", run_at=AT + SECOND // 2),
-        f"INFO  {TAGGED} snoozed attempt=2 duration=0.012s queue=mail worker=w1 delay=0.5s",
+        f"INFO    {TAGGED} snoozed attempt=2 duration=0.012s queue=mail worker=w1 delay=0.5s",
     ),
     (
         ended("returned", "pending_retry", run_at=AT),
-        f"INFO  {TAGGED} returned attempt=2 duration=0.012s queue=mail worker=w1 delay=0s",
+        f"INFO    {TAGGED} returned attempt=2 duration=0.012s queue=mail worker=w1 delay=0s",
     ),
     (
         ended("lost", "pending_retry", run_at=AT, error=JobError("WorkerDied", "gone")),
@@ -71,11 +75,11 @@ CASES = [
     ),
     (events.LeaseLost(AT, *JOB, 2, "w1"), f"WARNING {TAGGED} lease lost attempt=2 queue=mail worker=w1"),
     (events.JobChanged(AT, *JOB, 2, "cancelled"), f"WARNING {TAGGED} cancelled attempt=2 queue=mail"),
-    (events.JobChanged(AT, *JOB, 2, "cancel_requested"), f"INFO  {TAGGED} cancel requested attempt=2 queue=mail"),
-    (events.QueueChanged(AT, "mail", True), "INFO  queue paused queue=mail"),
-    (events.QueueChanged(AT, "mail", False), "INFO  queue resumed queue=mail"),
-    (events.WorkerStarted(AT, "w1", 42), "INFO  worker started worker=w1 pid=42"),
-    (events.WorkerStopped(AT, "w1", "idle"), "INFO  worker stopped worker=w1 reason=idle"),
+    (events.JobChanged(AT, *JOB, 2, "cancel_requested"), f"INFO    {TAGGED} cancel requested attempt=2 queue=mail"),
+    (events.QueueChanged(AT, "mail", True), "INFO    queue paused queue=mail"),
+    (events.QueueChanged(AT, "mail", False), "INFO    queue resumed queue=mail"),
+    (events.WorkerStarted(AT, "w1", 42), "INFO    worker started worker=w1 pid=42"),
+    (events.WorkerStopped(AT, "w1", "idle"), "INFO    worker stopped worker=w1 reason=idle"),
 ]
 
 
@@ -119,7 +123,7 @@ def test_errors_have_a_file_of_their_own_with_their_tracebacks(tmp_path):
     """What failed is in both files, its traceback indented in the one for errors."""
     FileLog(settings(tmp_path))([ended("completed"), ended("failed", "failed", error=ERROR)])
     first, *traceback = written(tmp_path, "background-jobs-errors").splitlines()
-    assert "ERROR 01-ab app.jobs.Order.handle failed attempt=2" in first
+    assert "ERROR   01-ab app.jobs.Order.handle failed attempt=2" in first
     assert traceback == ["    " + line for line in ERROR.traceback.splitlines()]
     assert [line.split()[2] for line in written(tmp_path).splitlines()] == ["INFO", "ERROR"]
 
@@ -273,7 +277,7 @@ def test_several_processes_lose_no_line_and_tear_none(tmp_path):
     found = {str(me): [] for me in range(4)}
     for line in written(tmp_path).splitlines():
         me, number, filling = re.fullmatch(
-            r"2026-11-24 05:46:40\.000 INFO  worker stopped worker=(\d)-(\d+) reason=(x*)end", line
+            r"2026-11-24 05:46:40\.000 INFO    worker stopped worker=(\d)-(\d+) reason=(x*)end", line
         ).groups()
         assert len(filling) == int(number) % 300
         found[me].append(int(number))

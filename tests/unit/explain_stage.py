@@ -20,6 +20,7 @@ from lateshift.storage.writes import Settlement
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
+DAY = 24 * 60 * MINUTE
 START = 1_795_000_000 * SECOND
 WORKER = "host-1"
 JOBS = """

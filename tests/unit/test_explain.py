@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import pytest
-from explain_stage import MINUTE, SECOND, START, Stage, staged
+from explain_stage import DAY, MINUTE, SECOND, START, Stage, staged
 
 from lateshift import Call, JobNotFound
 from lateshift.explain import explain
@@ -34,6 +35,16 @@ def test_a_delayed_job(stage):
     text = stage.explained(job_id)
     assert f"It is delayed: it is due at {local_time(moment(START + 3 * MINUTE))}, in 3 min." in text
     assert "Nothing stands before it" not in text
+
+
+def test_a_date_far_away_is_told_as_a_date(stage):
+    """Nobody counts by hundred thousands of days, neither back nor ahead."""
+    stage.hire()
+    long_ago = stage.enqueue(run_at=datetime(1, 1, 1, tzinfo=UTC))
+    ahead = moment(START + 3_600 * DAY)
+    in_years = stage.enqueue(run_at=ahead)
+    assert f"It has been due since {local_time(datetime(1, 1, 1, tzinfo=UTC))} and waits" in stage.explained(long_ago)
+    assert f"it is due at {local_time(ahead)}." in stage.explained(in_years)
 
 
 def test_a_paused_queue(stage):

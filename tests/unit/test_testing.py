@@ -260,7 +260,7 @@ def test_logs_and_progress_are_kept_as_in_a_worker(app):
         root.setLevel(before[0])
     assert (job.progress, job.progress_message) == (0.5, "half")
     [line] = job.history[0].logs
-    assert line.endswith("INFO  [shop] packed")
+    assert line.endswith("INFO    [shop] packed")
     assert root.handlers == before[1]
     assert any("packed" in file.read_text() for file in (app.settings.storage_dir / "logs").iterdir())
 

@@ -20,14 +20,13 @@ EPILOG: Final = """\
 \b
 Exit codes:
   0    done; the job completed; every check is fine
-  1    a job failed or was cancelled, a check found an error, or an error that is not foreseen
-  2    refused: wrong usage, settings, callable or parameters, or not possible in the job's status
+  1    a job failed or was cancelled, a check failed, an unforeseen error
+  2    refused: wrong usage, settings or parameters, or not in this status
   3    no such job
   4    `wait` ran out of time
   5    the database cannot be used
   130  interrupted by Ctrl-C
 
-\b
 Commands that read print one JSON object or array with --json. Times in JSON are UTC (ISO 8601), times on the screen
 are local. `lateshift COMMAND --help` names the keys.
 """

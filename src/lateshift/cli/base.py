@@ -145,6 +145,8 @@ def find_jobs_below(root: str) -> None:
 def _refusal(error: Exception) -> Refusal:
     if isinstance(error, LateshiftError):
         return Refusal(str(error), code_of(error))
+    if isinstance(error, UnicodeEncodeError):  # from the command line: what is stored is UTF-8
+        return Refusal(f"{error.object!r} is not UTF-8 text, so no job and no queue has such a name.")
     if isinstance(error, OSError):
         return Refusal(f"{error}.", Code.FAILED)
     words = f"{type(error).__name__}: {error}".rstrip(": .")

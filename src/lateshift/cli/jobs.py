@@ -19,6 +19,7 @@ from lateshift.cli.output import (
     print_json,
     print_table,
     when,
+    wrapped,
 )
 from lateshift.cli.shapes import ATTEMPT_KEYS, JOB_KEYS, attempt_shape, job_shape
 from lateshift.job import STATUSES, WAITING, Attempt, Job
@@ -27,9 +28,9 @@ from lateshift.wording import duration
 COLUMNS: Final = (
     Column("ID", needed=True),
     Column("STATUS", needed=True),
-    Column("NAME", needed=True, long=True),
+    Column("NAME", needed=True, cut="start"),
     Column("ENQUEUED"),
-    Column("QUEUE", long=True),
+    Column("QUEUE"),
     Column("ATTEMPTS", right=True),
     Column("PRIORITY", right=True),
 )
@@ -48,14 +49,16 @@ def status(job_id: str, *, as_json: bool) -> None:
         print_json(job_shape(job))
     else:
         details = ", ".join(_details(job))
-        click.echo(one_line(f"{job.status} {job.name}" + (f" ({details})" if details else "")))
+        click.echo(wrapped(one_line(f"{job.status} {job.name}" + (f" ({details})" if details else ""))))
 
 
 @click.command("list")
 @click.option("--status", type=click.Choice(STATUSES), help="Only jobs with this status.")
 @click.option("--queue", metavar="Q", shell_complete=queue_names, help="Only jobs of this queue.")
 @click.option("--name", metavar="NAME", help="Only jobs of this callable; a part of the dotted name will do.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, metavar="N", help="At most so many."
+)
 @click.option("--before", metavar="JOB_ID", shell_complete=job_ids, help="Go on after this job, the last one listed.")
 @json_option(f"an array of jobs: {JOB_KEYS}")
 def list_(
@@ -77,7 +80,7 @@ def list_(
     elif jobs:
         print_table(COLUMNS, [_row(job) for job in jobs])
         if len(jobs) == limit:
-            click.echo(f"More may follow: --before {jobs[-1].id}", err=True)
+            click.echo(f"More: --before {jobs[-1].id}", err=True)
     else:
         click.echo("No jobs.")
 
@@ -112,7 +115,7 @@ def explain(job_id: str, *, as_json: bool) -> int:
         print_json(shape)
     else:
         for sentence in explanation.sentences:
-            click.echo(clean(sentence))
+            click.echo(wrapped(clean(sentence)))
     return Code.OK
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,18 +33,26 @@ COLOURS: Final = {
 
 GAP: Final = 2
 
+LEAST: Final = 10
+"""Columns of the screen that a shortened cell keeps, or it goes altogether."""
+
+
 # Control characters, which could drive the terminal, and those that reorder what is read (CVE-2021-42574).
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column. In a narrow terminal the last ones that are not `needed` go first; then the long ones fold."""
+    """A table's column.
+
+    In a narrow terminal the last ones that are not `needed` go first; then those that may be `cut` become shorter, at
+    that end; and at last the first one.
+    """
 
     title: str
     right: bool = False
     needed: bool = False
-    long: bool = False
+    cut: Literal["", "start", "end"] = ""
 
 
 def json_option(keys: str) -> Callable[[F], F]:
@@ -56,12 +66,21 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under titles."""
-    cells = [[one_line(cell) for cell in row] for row in rows]
-    if fancy():
-        _print_rich(columns, cells)
-    else:
-        _print_plain(columns, cells)
+    """Print rows under titles; in a terminal that wants colours with these, and no wider than it is."""
+    lines = [[column.title for column in columns], *([one_line(cell) for cell in row] for row in rows)]
+    drawn = fancy()
+    measure = _columns_of_the_screen() if drawn else len
+    natural = [max(map(measure, cells)) for cells in zip(*lines, strict=True)]
+    widths = fitting(columns, natural, shutil.get_terminal_size().columns) if drawn else dict(enumerate(natural))
+    for number, line in enumerate(lines):
+        cells = []
+        for place, width in widths.items():
+            text = line[place] if measure(line[place]) <= width else shortened_cell(line[place], width, columns[place])
+            padding = " " * (width - measure(text))
+            if drawn:
+                text = click.style(text, bold=number == 0 or None, fg=COLOURS.get(line[place]))
+            cells.append(padding + text if columns[place].right else text + padding)
+        click.echo((" " * GAP).join(cells).rstrip())
 
 
 def print_facts(facts: Iterable[tuple[str, str]]) -> None:
@@ -71,6 +90,22 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     for name, value in shown:
         colour = COLOURS.get(value) if fancy() else None
         click.echo(f"{name:{width}}  {click.style(value, fg=colour) if colour else value}")
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """Text that begins in a column of the screen: in a terminal it goes on below that, and breaks between words."""
+    if not fancy():
+        return text
+    margin, width = " " * indent, max(shutil.get_terminal_size().columns, indent + 20)
+    told = textwrap.fill(
+        text,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return told[indent:]
 
 
 def fancy() -> bool:
@@ -100,42 +135,36 @@ def as_json_text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def fitting(columns: Sequence[Column], rows: list[list[str]], width: int) -> list[int]:
-    """The places of the columns that a terminal of this width has room for."""
-    widths = _widths(columns, rows)
-    places = list(range(len(columns)))
+def fitting(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
+    """The columns that a terminal has room for, as place and width; `natural` are the widths that all of them want."""
+    widths = dict(enumerate(natural))
+
+    def excess() -> int:
+        return max(0, sum(widths.values()) + GAP * (len(widths) - 1) - room)
+
     for place in reversed(range(len(columns))):
-        if sum(widths[each] + GAP for each in places) > width + GAP and not columns[place].needed:
-            places.remove(place)
-    return places
+        if excess() and not columns[place].needed:
+            del widths[place]
+    for place in list(widths):
+        if columns[place].cut and (left := widths[place] - excess()) < natural[place]:
+            widths[place] = left
+            if left < LEAST:
+                del widths[place]
+    first = next(iter(widths))
+    widths[first] = max(1, widths[first] - excess())
+    return widths
 
 
-def _widths(columns: Sequence[Column], rows: list[list[str]]) -> list[int]:
-    return [max([len(column.title), *(len(row[place]) for row in rows)]) for place, column in enumerate(columns)]
+def shortened_cell(text: str, width: int, column: Column) -> str:
+    """Text that is too wide, with a mark where it was cut."""
+    from rich.cells import set_cell_size
+
+    if column.cut == "start":
+        return "…" + set_cell_size(text[::-1], width - 1)[::-1]
+    return set_cell_size(text, width - 1).rstrip() + "…"
 
 
-def _print_plain(columns: Sequence[Column], rows: list[list[str]]) -> None:
-    widths = _widths(columns, rows)
-    for line in ([column.title for column in columns], *rows):
-        cells = [
-            cell.rjust(width) if column.right else cell.ljust(width)
-            for cell, width, column in zip(line, widths, columns, strict=True)
-        ]
-        click.echo((" " * GAP).join(cells).rstrip())
+def _columns_of_the_screen() -> Callable[[str], int]:
+    from rich.cells import cell_len  # some characters are two columns wide
 
-
-def _print_rich(columns: Sequence[Column], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    places = fitting(columns, rows, console.width)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for place in places:
-        column = columns[place]
-        justify: Literal["right", "left"] = "right" if column.right else "left"
-        table.add_column(column.title, justify=justify, no_wrap=not column.long, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(row[place], style=COLOURS.get(row[place], "")) for place in places))
-    console.print(table)
+    return cell_len

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from lateshift.cli.base import find_jobs_below, open_app
-from lateshift.cli.output import COLOURS, fancy, json_option, one_line, print_json
+from lateshift.cli.output import COLOURS, fancy, json_option, one_line, print_json, wrapped
 from lateshift.cli.scaffold import scaffold
 from lateshift.cli.shapes import CHECK_KEYS
 from lateshift.errors import SettingsError
@@ -100,9 +100,10 @@ def _print_checks(checks: list[Check]) -> None:
     width = max((len(check.name) for check in checks), default=0)
     for check in checks:
         state = f"{check.level:7}"
+        told = wrapped(one_line(f"{check.message} {check.remedy}"), len(state) + 2 + width + 2)
         if fancy():
             state = click.style(state, fg=COLOURS[check.level])
-        click.echo(f"{state}  {check.name:{width}}  {one_line(f'{check.message} {check.remedy}')}")
+        click.echo(f"{state}  {check.name:{width}}  {told}")
 
 
 COMMANDS: Final = (init, migrate, doctor, demo)

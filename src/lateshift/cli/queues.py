@@ -17,7 +17,7 @@ from lateshift.storage.reads import COUNT_LIMIT, QueueRow
 from lateshift.wording import duration
 
 QUEUE_COLUMNS: Final = (
-    Column("QUEUE", needed=True, long=True),
+    Column("QUEUE", needed=True, cut="end"),
     Column("STATE", needed=True),
     Column("WAITING", right=True),
     Column("DELAYED", right=True),
@@ -25,13 +25,13 @@ QUEUE_COLUMNS: Final = (
     Column("LONGEST WAIT", right=True),
 )
 WORKER_COLUMNS: Final = (
-    Column("WORKER", needed=True, long=True),
+    Column("WORKER", needed=True),
     Column("KIND"),
     Column("STATE", needed=True),
     Column("RUNNING", right=True),
     Column("STARTED"),
     Column("PID", right=True),
-    Column("QUEUES", long=True),
+    Column("QUEUES"),
 )
 
 
@@ -81,7 +81,7 @@ def workers(*, as_json: bool) -> None:
         print_json([worker_shape(row, alive=alive, running=held[row.id]) for row, alive in rows])
         return
     if not rows:
-        click.echo("No workers. `lateshift work` starts them; a runner starts by itself when a job is enqueued.")
+        click.echo("No workers: a runner starts by itself with a job, `lateshift work` others.")
         return
     cells = [
         (

@@ -42,11 +42,14 @@ class Progress:
     def __init__(self, run: Run, console: Console) -> None:
         self._run, self._console = run, console
         self._began = self._moved = self._nudged = time.monotonic()
-        self._counted: deque[tuple[float, int]] = deque([(self._began, run.finished)])
+        self._first = (self._began, run.finished)
+        self._counted = deque([self._first])
         self._note = ""
 
     def follow(self) -> None:
         """Show how far the jobs are until all are finished."""
+        if self._run.done:
+            return
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._follow_live()
         else:
@@ -89,7 +92,9 @@ class Progress:
             self._note = "\n".join((f"\nNothing has changed for {STALLED:g} s. One of the jobs:", *why))
 
     def _rate(self) -> float:
-        (then, before), (now, after) = self._counted[0], self._counted[-1]
+        """Jobs per second: lately, and in the end in all."""
+        (then, before) = self._first if self._run.done else self._counted[0]
+        (now, after) = self._counted[-1]
         return (after - before) / (now - then) if now > then else 0.0
 
     def _picture(self) -> RenderableType:

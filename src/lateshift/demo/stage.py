@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from lateshift.app import Lateshift
 from lateshift.demo.run import ALLOWED, DELAYS, DemoRefused, Run
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130
 
+UNWRAPPED: Final = 10_000
+"""Columns that no line needs."""
+
 
 def perform(folder: Path | None, *, plain: bool) -> int:
     """Run the demo; see `run_demo`."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, force_terminal=False if plain else None)
+    console = _console(plain=plain)
     # The demo stands for a project that allows its own jobs to run, and lets a runner start by itself.
     app = Lateshift(allowed=[*load_settings().allowed, ALLOWED], spawn="auto")
     program = command()
@@ -47,6 +49,27 @@ def perform(folder: Path | None, *, plain: bool) -> int:
         return INTERRUPTED
     finally:
         app.close()
+
+
+class _Trimmed:
+    """Standard output without spaces at the ends of lines: rich fills tables up with them."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+def _console(*, plain: bool) -> Console:
+    """What fits a terminal; where there is none, nothing is wrapped."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, force_terminal=False if plain else None)
+    if console.is_terminal:
+        return console
+    out = cast("TextIO", _Trimmed())
+    return Console(highlight=False, markup=False, force_terminal=False, file=out, width=UNWRAPPED)
 
 
 def command() -> str:
@@ -121,16 +144,17 @@ def _say_what_is_enqueued(console: Console, run: Run, taken: int, in_all: int, s
 
 
 def _say_what_is_resumed(console: Console, run: Run) -> None:
-    began = local_time(min(job.enqueued_at for job in run.jobs()))
+    began, jobs = local_time(min(job.enqueued_at for job in run.jobs())), count(len(run.statuses), "job")
+    if run.done:
+        console.print(f"\nCarrying on with the demo of {began}: all of its {jobs} are finished.")
+        return
     console.print(
-        f"\nCarrying on with the demo of {began}: {run.finished:,} of its {count(len(run.statuses), 'job')} "
+        f"\nCarrying on with the demo of {began}: {run.finished:,} of its {jobs} "
         f"{'is' if run.finished == 1 else 'are'} finished, and none is enqueued again. {_who_works(run)}"
     )
 
 
 def _who_works(run: Run) -> str:
-    if run.done:
-        return ""
     if run.found_worker:
         return f"The worker {run.found_worker} is there already."
     return "The runner that does them starts by itself."

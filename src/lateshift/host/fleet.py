@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 import time
 from collections.abc import Collection
 from functools import cache
@@ -29,6 +28,8 @@ SPAWN_PAUSE: Final = 2.0
 @cache
 def host_name() -> str:
     """The name by which workers of this machine know each other."""
+    import socket  # 3 ms, for a program that finds no worker
+
     return socket.gethostname() or "localhost"
 
 

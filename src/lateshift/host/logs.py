@@ -16,7 +16,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -25,6 +24,7 @@ import msgspec
 
 from lateshift import events
 from lateshift.context import current
+from lateshift.errors import LateshiftError
 from lateshift.settings import Settings
 
 ALL: Final = "background-jobs-"
@@ -89,7 +89,7 @@ class FileLog:
         if self.json:
             tag = {} if job is None else {"job": job[0], "name": job[1], "attempt": job[2]}
             return _encode(stamp, at, level, {"event": "log", **tag, "logger": logger, "message": message})
-        head = f"{stamp.text}.{at // 1000 % 1000:03d} {level:<5} "
+        head = f"{stamp.text}.{at // 1000 % 1000:03d} {level:<7} "
         tag_text = "" if job is None else f"{job[0]} {job[1]} "
         first, *more = message.split("\n")
         return _one_line(f"{head}{tag_text}[{logger}] {first}") + _indented(more)
@@ -164,7 +164,7 @@ class JobLogHandler(logging.Handler):
         message, at, context = self.format(record), int(record.created * 1_000_000), current.get()
         job = None if context is None else (context.id, context.name, context.attempt)
         if context is not None:
-            head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<5} [{record.name}] "
+            head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<7} [{record.name}] "
             for line in message.split("\n"):
                 context.log_lines.append(escape((head + line)[:LONGEST_KEPT]))
                 head = "    "
@@ -173,12 +173,22 @@ class JobLogHandler(logging.Handler):
 
 
 def capture_logging(settings: Settings) -> JobLogHandler:
-    """Bring all that this process logs, from LATESHIFT_LOG_LEVEL up, to the log files."""
+    """Bring all that this process logs, from LATESHIFT_LOG_LEVEL up, to the log files; also what it dies of."""
     handler = JobLogHandler(settings)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(settings.log_level)
+    sys.excepthook = lambda _kind, error, _traceback: _last_words(settings, error)
     return handler
+
+
+def _last_words(settings: Settings, error: BaseException) -> None:
+    """One line for who watches; the traceback goes where those of jobs are."""
+    logging.getLogger("lateshift").critical("This process ends", exc_info=error)
+    told = str(error) if isinstance(error, LateshiftError) else f"{type(error).__name__}: {error}."
+    path = settings.storage_dir / "logs" / f"{ERRORS}{date.today()}.log"  # noqa: DTZ011 - as in delete_old
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # nobody watches
+        sys.stderr.write(f"error: {' '.join(told.split())} The traceback is in {path}\n")
 
 
 def delete_old(folder: Path, days: int, today: date | None = None) -> int:
@@ -216,24 +226,16 @@ def _stamp_of(second: int) -> _Stamp:
     return _Stamp(second, text, text[:10], f"{offset[:3]}:{offset[3:]}")
 
 
-@dataclass(frozen=True, slots=True)
 class _Form:
     """How a kind of event is written: its level, its verb, and the names of its values."""
 
-    level: int
-    verb: str
-    keys: tuple[str, ...]
-    of_job: bool = True
-    level_name: str = field(init=False)
-    template: str = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, level: int, verb: str, keys: tuple[str, ...], *, of_job: bool = True) -> None:
+        self.level, self.verb, self.keys = level, verb, keys
+        self.level_name = logging.getLevelName(level)
         units = {"duration": "%.3fs", "delay": "%.6gs"}
-        values = [f"{key}={units.get(key, '%s')}" for key in self.keys]
-        name = logging.getLevelName(self.level)
-        words = ["%s.%03d", f"{name:<5}", *(["%s", "%s"] if self.of_job else []), self.verb, *values]
-        object.__setattr__(self, "level_name", name)
-        object.__setattr__(self, "template", " ".join(words))
+        values = [f"{key}={units.get(key, '%s')}" for key in keys]
+        words = ["%s.%03d", f"{self.level_name:<7}", *(["%s", "%s"] if of_job else []), verb, *values]
+        self.template = " ".join(words)
 
 
 _ENDING = ("attempt", "duration", "queue", "worker")

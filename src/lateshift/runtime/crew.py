@@ -42,6 +42,7 @@ class Crew:
             "process": settings.children,
         }
         self.held: dict[ExecutorKind, int] = dict.fromkeys(self.slots, 0)
+        self.jobs: set[tuple[str, int]] = set()
         self.inbox: deque[Settlement] = deque()
         self.notes: deque[Event] = deque()
         self.hand = settings.threads
@@ -80,6 +81,7 @@ class Crew:
             chosen = [job for job in jobs if job.executor == kind]
             if chosen:
                 self.held[kind] += len(chosen)
+                self.jobs.update((job.id, job.lease) for job in chosen)
                 self._executor(kind).submit(chosen)
 
     def collect(self, now: float) -> list[Settlement]:
@@ -87,7 +89,9 @@ class Crew:
         done: list[Settlement] = []
         while self.inbox:
             settlement = self.inbox.popleft()
-            self.held[settlement.job.executor] -= 1
+            job = settlement.job
+            self.held[job.executor] -= 1
+            self.jobs.discard((job.id, job.lease))
             done.append(settlement)
         elapsed, self._measured_at = now - self._measured_at, now
         threaded = sum(1 for settlement in done if settlement.job.executor == "thread")
@@ -101,6 +105,7 @@ class Crew:
         jobs = [job for executor in self._executors.values() for job in executor.withdraw()]
         for job in jobs:
             self.held[job.executor] -= 1
+            self.jobs.discard((job.id, job.lease))
         if jobs:
             self.hand = self.slots["thread"]
         return jobs

@@ -16,6 +16,7 @@ import msgspec
 
 from lateshift import codec, retry
 from lateshift.allowlist import AllowList
+from lateshift.codec import storable
 from lateshift.context import JobContext, Report, current
 from lateshift.errors import CallableNotAllowed, InvalidOption
 from lateshift.job import CallOptions, Claimed, JobError
@@ -80,8 +81,7 @@ class Execution:
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
             except BaseException as error:
                 ending = self._failure(run, error)
-            if _forked:  # a job that called os.fork() comes back twice; the child has no worker around it
-                os._exit(0)
+            _end_if_forked()
             outcome = self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
                 self._call_hook(run, ending, _run_if_coroutine)
@@ -100,6 +100,7 @@ class Execution:
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
             except BaseException as error:
                 ending = self._failure(run, error)
+            _end_if_forked()
             outcome = self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
                 awaited: list[Any] = []
@@ -120,9 +121,8 @@ class Execution:
         overrides = _overrides(run.job.options)
         run.timeout = overrides.timeout or target.options.timeout or self._settings.timeout
         arguments = target.signature.bind(run.job.parameters)
-        call = target.bound()
         ready(run)
-        return lambda: call(**arguments)
+        return lambda: target.bound()(**arguments)
 
     def _target(self, name: str) -> Target:
         target = self._targets.get(name)
@@ -144,6 +144,13 @@ class Execution:
         )
 
     def _conclude(self, run: Run, ending: Ending) -> Outcome:
+        """The outcome, whatever happens here: a job without one would be running for ever."""
+        try:
+            return self._decide(run, ending)
+        except Exception as error:
+            return Outcome("failed", "failed", run.started_at, self._now(), error=describe(error))
+
+    def _decide(self, run: Run, ending: Ending) -> Outcome:
         now = self._now()
         if ending.exception is None:
             observed = run.context.cancel_observed
@@ -162,7 +169,7 @@ class Execution:
         try:
             take(cast("Any", run.hook)(ending.exception))
         except BaseException:
-            run.context.log_lines.append(f"The failed() hook raised:\n{traceback.format_exc()}")
+            run.context.log_lines.append(_hook_raised())
 
     def _with_logs(self, run: Run, outcome: Outcome) -> Outcome:
         lines = run.context.log_lines
@@ -181,12 +188,7 @@ def describe(error: BaseException) -> JobError:
     text = "".join(lines)
     if len(text) > TRACEBACK_LIMIT:
         text = f"{text[: TRACEBACK_LIMIT // 2]}\n... shortened ...\n{text[-TRACEBACK_LIMIT // 2 :]}"
-    return JobError(name, storable(message[:MESSAGE_LIMIT]), storable(text))
-
-
-def storable(text: str) -> str:
-    """Text that every database can hold: no lone surrogates, no NUL."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    return JobError(storable(name), storable(message[:MESSAGE_LIMIT]), storable(text))
 
 
 def _own_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -227,10 +229,20 @@ async def _await_hook(run: Run, awaited: list[Any]) -> None:
             if hasattr(value, "__await__"):
                 await value
     except BaseException:
-        run.context.log_lines.append(f"The failed() hook raised:\n{traceback.format_exc()}")
+        run.context.log_lines.append(_hook_raised())
+
+
+def _hook_raised() -> str:
+    return storable(f"The failed() hook raised:\n{traceback.format_exc()}")
 
 
 _forked = False
+
+
+def _end_if_forked() -> None:
+    """A job that called os.fork() comes back twice; the child has no worker around it."""
+    if _forked:
+        os._exit(0)
 
 
 def _note_fork() -> None:

@@ -61,7 +61,7 @@ class _Inline:
         self._app, self._db, self._worker = app, app.database, worker
         self._wake = PlainWake()
         self._reports = Reports(self._db)
-        self._execution = Execution(app.settings, app.database.now, self._reports.report)
+        self._execution = Execution(app.settings, app.database.reckon, self._reports.report)
         self._crew = Crew(worker, app.settings, self._execution, presence, self._wake, self._reports.report)
         self._reports.watch(self._crew)
         self._heartbeat = Heartbeat(self._db, worker, self._crew)

@@ -37,6 +37,9 @@ from lateshift.storage import open_database, reads
 from lateshift.storage.workers import NewWorker
 
 RUNNER_LOCK: Final = "runner.only"
+PATIENCE: Final = 3.0
+"""Seconds that a worker's control thread waits for a server at once: it has signals and timeouts to look after."""
+
 TAKE_OVER: Final = 10.0
 """Seconds that a new runner waits for the one before, which is about to end, to leave its lock."""
 
@@ -49,12 +52,12 @@ def presence_folder(settings: Settings) -> Path:
 def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     """Be a worker in this process until there is a reason to end."""
     settings, folder = app.settings, Path(config.folder)
-    db = open_database(settings)
+    db = open_database(settings, timeout=min(PATIENCE, settings.database_timeout))
     presence = Presence(folder, config.worker)
     presence.acquire()
     wake = make_wake(db)
     reports = Reports(db)
-    execution = Execution(settings, db.now, reports.report)
+    execution = Execution(settings, db.reckon, reports.report)
     crew = Crew(config.worker, settings, execution, presence, wake, reports.report)
     reports.watch(crew)
     worker = Worker(config, db, app.events, crew, execution, wake, app.clock)
@@ -139,6 +142,8 @@ def _listen(worker: Worker) -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: worker.tell("stop"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the supervisor decides
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_take_no_signals)
 
     def read() -> None:
         for line in sys.stdin:
@@ -146,6 +151,12 @@ def _listen(worker: Worker) -> None:
         worker.tell("stop")
 
     threading.Thread(target=read, name="lateshift-listen", daemon=True).start()
+
+
+def _take_no_signals() -> None:
+    """What a job forks is no worker: SIGTERM ends it (`multiprocessing` counts on that), and Ctrl-C as well."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
@@ -21,7 +22,7 @@ from lateshift.job import Claimed, ExecutorKind
 from lateshift.outcome import Outcome, returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
-from lateshift.runtime.execution import OVERLAP_GUARD, Execution
+from lateshift.runtime.execution import OVERLAP_GUARD, Execution, describe
 from lateshift.runtime.wake import Wake
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.database import Database
@@ -38,6 +39,9 @@ STUCK_GRACE: Final = 5.0
 
 LAST_WORDS: Final = 2.0
 """Seconds that interrupted jobs get to end."""
+
+DUTY_PAUSE: Final = 5.0
+"""Seconds before a duty that failed is tried again."""
 
 TROUBLE_PAUSE: Final = 1.0
 """Seconds between two tries while the database cannot be written."""
@@ -93,6 +97,7 @@ class Worker:
         self._due_at: int | None = None
         self._due_now = True
         self._blocked = False
+        self._in_doubt = False
         self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
         self._trouble_until = 0.0
 
@@ -124,9 +129,12 @@ class Worker:
                 self._settle_and_claim(self._unsettled + done)
                 self._unsettled = []
                 self._do_duties(now)
-            except StorageError as error:
-                self._unsettled += done
-                self._trouble(error, now)
+            except Exception as error:
+                if _may_pass(error):
+                    self._unsettled += done
+                    self._trouble(error, now)
+                else:
+                    self._unsettled = self._settle_singly(self._unsettled + done, error)
         else:
             self._unsettled += done
         self._give_back_stalled(now)
@@ -136,26 +144,55 @@ class Worker:
 
     def _settle_and_claim(self, done: list[Settlement]) -> None:
         room = {} if self._told else self._room(len(done))
-        self._look = self._look or (self._blocked and bool(done))
-        if not done and not (room and self._look and self._due_lanes(room)):
-            self._tell([], [], 0)
-            return
-        now, refused, claimed = self._db.transact(lambda: self._exchange(done, room))
+        self._look = self._look or (self._blocked and bool(done)) or any(s.outcome.run_at is not None for s in done)
+        refused: list[Settlement] = []
+        claimed: list[Claimed] = []
+        if done and room and self._look:
+            refused, claimed = self._db.transact(lambda: (writes.settle(self._db, done), self._claim(room)))
+        elif done:
+            refused = writes.settle(self._db, done)
+        elif room and self._look:
+            claimed = self._claim(room)
         self._ended += len(done)
-        self._tell(done, refused, now)
+        self._tell(done, refused)
         if claimed:
             self._moved_at = self._clock.monotonic()
             self.crew.submit(claimed)
+        if self._in_doubt:
+            self._give_back_strays()
 
-    def _exchange(
-        self, done: list[Settlement], room: Mapping[ExecutorKind, int]
-    ) -> tuple[int, list[Settlement], list[Claimed]]:
-        """What a round does in its one transaction; the database may have it done again from the start."""
-        now = self._db.now()
-        refused = writes.settle(self._db, done) if done else []
-        self._look = self._look or any(settlement.outcome.run_at is not None for settlement in done)
-        lanes = self._due_lanes(room) if room and self._look else []
-        return now, refused, writes.claim(self._db, self.config.worker, now, lanes, room)
+    def _claim(self, room: Mapping[ExecutorKind, int]) -> list[Claimed]:
+        return writes.claim(self._db, self.config.worker, self._db.now(), self._due_lanes(room), room)
+
+    def _give_back_strays(self) -> None:
+        """After trouble: what is ours in the database only, by a claim whose answer got lost, goes back."""
+        ours = self.crew.jobs | {(s.job.id, s.job.lease) for s in self._unsettled}
+        held = [job for job, _ in reads.running_jobs(self._db, self.config.worker)]
+        if strays := [job for job in held if (job.id, job.lease) not in ours]:
+            self._release(strays)
+        self._in_doubt = False
+
+    def _settle_singly(self, batch: list[Settlement], cause: Exception) -> list[Settlement]:
+        """Something in a batch could not be stored: write each by itself, the culprit as failed; returns the rest."""
+        if not batch:
+            raise cause
+        left = []
+        for settlement in batch:
+            try:
+                self._settle_and_tell(settlement)
+            except Exception as error:
+                if _may_pass(error):
+                    left.append(settlement)
+                    continue
+                began, now = settlement.outcome.started_at, self._db.now()
+                refused = Outcome("failed", "failed", began, now, error=describe(error))
+                self._settle_and_tell(Settlement(settlement.job, refused))
+        return left
+
+    def _settle_and_tell(self, settlement: Settlement) -> None:
+        refused = writes.settle(self._db, [settlement])
+        self._ended += 1
+        self._tell([settlement], refused)
 
     def _room(self, done: int) -> dict[ExecutorKind, int]:
         room = dict(self.crew.room())
@@ -186,7 +223,7 @@ class Worker:
     def _serves(self, queue: str) -> bool:
         return not self.config.queues or queue in self.config.queues
 
-    def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement], now: int) -> None:
+    def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement]) -> None:
         notes, told = self.crew.notes, list[Event]()
         while notes:
             told.append(notes.popleft())
@@ -195,7 +232,7 @@ class Worker:
         for settlement in done:
             job, outcome = settlement.job, settlement.outcome
             if id(settlement) in thrown_away:
-                told.append(LeaseLost(now, job.id, job.name, job.queue, job.attempt, worker))
+                told.append(LeaseLost(self._db.reckon(), job.id, job.name, job.queue, job.attempt, worker))
             else:
                 at = outcome.finished_at
                 told.append(JobFinished(at, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
@@ -204,7 +241,16 @@ class Worker:
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
             if now >= self._next_duty.get(place, 0.0):
-                self._next_duty[place] = now + duty.tick(self._db.now())
+                self._next_duty[place] = now + self._do(duty)
+
+    def _do(self, duty: Duty) -> float:
+        try:
+            return duty.tick(self._db.now())
+        except Exception as error:
+            if _may_pass(error):
+                raise
+            traceback.print_exc()  # a duty that fails is no reason to leave the jobs alone
+            return DUTY_PAUSE
 
     def _give_back_stalled(self, now: float) -> None:
         if self.crew.unstarted and now - self._moved_at > STALLED:
@@ -221,12 +267,12 @@ class Worker:
             self._unsettled += [Settlement(job, returned(now, now)) for job in jobs]
             self._trouble(error, self._clock.monotonic())
 
-    def _trouble(self, error: StorageError, now: float) -> None:
+    def _trouble(self, error: Exception, now: float) -> None:
         """The database cannot be written: nothing is reported, nothing forgotten; try again soon."""
         with contextlib.suppress(OSError):  # standard error may be a file on the same full disk
             sys.stderr.write(f"lateshift: {self.config.worker}: {error} Trying again.\n")
         self._trouble_until = now + TROUBLE_PAUSE
-        self._look = True
+        self._look = self._in_doubt = True
 
     def _wait(self) -> None:
         """Wait for something to do: an outcome, a change in the database, a due job or duty, a timeout."""
@@ -325,4 +371,9 @@ class Worker:
         if left or self._unsettled:
             done = self._unsettled + left
             refused = writes.settle(self._db, done)
-            self._tell(done, refused, self._db.now())
+            self._tell(done, refused)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the database as a whole is in trouble, so that the same may succeed later; else it is about one value."""
+    return isinstance(error, StorageError) and type(error) is not StorageError

@@ -52,12 +52,27 @@ set j.status = 'completed', j.result = done.result, j.started_at = done.started_
     j.error_type = null, j.error_message = null, j.error_traceback = null
 where j.status = 'running'"""
 
-_END: Final = " engine = InnoDB, character set utf8mb4 collate utf8mb4_bin"
 _ASCII: Final = "character set ascii collate ascii_bin"
+
+
+_TYPES: Final = {
+    "id": f"varchar(36) {_ASCII}",
+    "word": f"varchar(32) {_ASCII}",
+    "queue": "varchar(100)",
+    "worker": "varchar(300)",
+    "name": "varchar(1000)",
+    "text": "longtext",
+    "int": "int",
+    "time": "bigint",
+    "seq": "bigint not null auto_increment primary key",
+    "id_key": "not null unique",
+    "real": "double",
+}
 
 
 def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
     """MySQL and MariaDB, with this before the names of tables."""
+    end = " engine = InnoDB, character set utf8mb4 collate utf8mb4_bin"
     waits = ",\n    waits tinyint as (case when status in ('pending', 'pending_retry') then 1 end) stored"
     return Dialect(
         name="mysql",
@@ -77,18 +92,8 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
         new="values({column})",
         returning=False,
         types={
-            **dict.fromkeys(("end", "jobs_end", "keyed_end"), _END),
-            "id": f"varchar(36) {_ASCII}",
-            "word": f"varchar(32) {_ASCII}",
-            "queue": "varchar(100)",
-            "worker": "varchar(300)",
-            "name": "varchar(1000)",
-            "text": "longtext",
-            "int": "int",
-            "time": "bigint",
-            "seq": "bigint not null auto_increment primary key",
-            "id_key": "not null unique",
-            "real": "double",
+            **_TYPES,
+            **dict.fromkeys(("end", "jobs_end", "keyed_end"), end),
             "waits": waits,
             "waiting_key": "(waits, queue, executor, priority desc, run_at, seq)",
             "running_key": "(status, worker)",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import sqlite3
 import threading
 import time
@@ -229,6 +228,8 @@ class SqliteDatabase(Database):
                         "Find the process that holds a transaction open (often a database browser), or raise "
                         "LATESHIFT_BUSY_TIMEOUT."
                     ) from error
+                import random  # 1 ms, for who meets a lock
+
                 time.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(0.001, pause * 1.5)
 

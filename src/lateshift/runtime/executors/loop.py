@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,6 +30,7 @@ class LoopExecutor:
         self._started = started
         self._finished = finished
         self._active: dict[Claimed, _Active] = {}
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="lateshift-loop", daemon=True)
         self._thread.start()
@@ -65,9 +67,12 @@ class LoopExecutor:
         """Runs that did not end after they were cancelled; all of them, when the loop itself does not answer."""
         now = time.monotonic()
         active = list(self._active.values())
-        if self._pinged_at is not None and now - self._pinged_at > STUCK_AFTER:
-            return [a.run for a in active if a.overdue(now)]
-        return [a.run for a in active if a.interrupted_at is not None and now - a.interrupted_at > STUCK_AFTER]
+        if self._pinged_at is None or now - self._pinged_at <= STUCK_AFTER:
+            return [a.run for a in active if a.interrupted_at is not None and now - a.interrupted_at > STUCK_AFTER]
+        overdue = [a.run for a in active if a.overdue(now)]
+        for run in overdue:  # the timers are the loop's own, and never fired
+            run.interruption = run.interruption or "timeout"
+        return overdue
 
     def interrupt(self) -> None:
         """Cancel everything."""
@@ -79,11 +84,16 @@ class LoopExecutor:
 
     def close(self) -> None:
         """End the loop."""
+        self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        while not self._closed:
+            try:
+                self._loop.run_forever()
+            except BaseException:  # a task that raised SystemExit takes the loop with it, and others stop it
+                traceback.print_exc()
         self._loop.close()
 
     def _answer(self) -> None:
