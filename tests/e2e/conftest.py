@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from project import JOBS, Project
@@ -26,3 +27,18 @@ def project(tmp_path: Path) -> Iterator[Project]:
         for name in [name for name in sys.modules if name == "app" or name.startswith("app.")]:
             del sys.modules[name]
     project.close()
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def server(request) -> Any:
+    """A database server of each kind; the test may stop it."""
+    return request.getfixturevalue(f"{request.param}_server")
+
+
+@pytest.fixture
+def served(request, server) -> Project:
+    """A project with its jobs in a new database on that server."""
+    url = request.getfixturevalue("postgres_url" if server.url.startswith("postgresql") else "mariadb_url")
+    project: Project = request.getfixturevalue("project")
+    project.use(url)
+    return project

@@ -16,7 +16,8 @@ from typing import Any
 
 from lateshift import Job, Lateshift
 from lateshift.host.fleet import host_name, is_alive
-from lateshift.storage import reads
+from lateshift.storage import open_database, reads
+from lateshift.storage.migrations import migrate
 
 JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text()
 
@@ -46,6 +47,12 @@ class Project:
             "log_level": "DEBUG",
         }
         self._workers: list[WorkerProcess] = []
+
+    def use(self, url: str) -> None:
+        """Put the jobs on a database server, with the tables made."""
+        self.settings["database_url"] = url
+        with contextlib.closing(open_database(self.app().settings, as_is=True)) as database:
+            migrate(database)
 
     def app(self, **settings: Any) -> Lateshift:
         """An application object of this project; by default it starts no runner."""
