@@ -122,6 +122,10 @@ class Database(ABC):
         """Have `hear` called, from another thread, when there is something new; None where that cannot be."""
         return None
 
+    def query_lanes(self, sql: str) -> list[Row]:
+        """Run the statement of `reads.lanes`, or what gives the same rows faster."""
+        return self.query(sql)
+
     def execute_schema(self, statement: str) -> None:
         """Run a rendered statement of a migration."""
         self._rendered[statement] = statement  # it is not to be rendered again: a table's name may look like an index's

@@ -19,6 +19,7 @@ from lateshift.errors import SettingsError, StorageError, StorageUnavailable
 from lateshift.settings import mask_url
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.dialect import Dialect
+from lateshift.storage.mysql_lanes import lanes
 from lateshift.storage.server import Link, ServerDatabase, Trouble
 
 T = TypeVar("T")
@@ -113,6 +114,7 @@ class MysqlDatabase(ServerDatabase):
     def __init__(self, url: str, *, prefix: str = "lateshift_", **options: Any) -> None:
         self._driver = _mysqldb() if "mysqldb" in url.partition("://")[0] else _pymysql()
         self.errors = self._driver.Error
+        self._queues: set[str] = set()
         super().__init__(mysql_dialect(prefix), url, **options)
 
     def connect(self, timeout: float) -> Link:
@@ -128,7 +130,7 @@ class MysqlDatabase(ServerDatabase):
         try:
             version = str(link.query("select version()", {})[0][0])
             refuse_old(version, self.place)
-            for statement in (*_SESSION, _DEEP_MARIADB if _is_mariadb(version) else _DEEP_MYSQL):
+            for statement in _SESSION:
                 link.execute(statement, {})
         except BaseException:
             link.close()
@@ -141,6 +143,12 @@ class MysqlDatabase(ServerDatabase):
         if number == 0 and isinstance(error, self._driver.InterfaceError | self._driver.OperationalError):
             return "gone"
         return _TROUBLES.get(number, "other")
+
+    def query_lanes(self, sql: str) -> list[Row]:  # noqa: ARG002 - it has a way of its own
+        """The lanes, looked up for the queues that had waiting jobs when this was called last."""
+        rows = lanes(self, self._queues)
+        self._queues = {row[0] for row in rows}
+        return rows
 
     def has_tables(self) -> bool:
         """Whether it has tables of ours."""
@@ -256,10 +264,6 @@ _SESSION: Final = (
     "set innodb_lock_wait_timeout = 10, optimizer_switch = 'index_merge=off'",
 )
 """An index merge in an update locks in two orders, which deadlocks (bugs.mysql.com/77209)."""
-
-_DEEP_MYSQL: Final = "set cte_max_recursion_depth = 100000"
-_DEEP_MARIADB: Final = "set max_recursive_iterations = 100000"
-"""The lanes are a recursion, one step for each; both servers stop it after 1,000 by default."""
 
 
 def split_url(url: str) -> tuple[SplitResult, int]:
