@@ -88,7 +88,7 @@ class QueueRow:
 
 def lanes(db: Database) -> list[Lane]:
     """Every lane that has waiting jobs, by queue, executor and falling priority."""
-    found = db.query(_LANES)
+    found = db.query_lanes(_LANES)
     lanes = [Lane(queue, kind, priority, run_at, bool(paused)) for queue, kind, priority, run_at, paused in found]
     return sorted(lanes, key=lambda lane: (lane.queue, lane.executor, -lane.priority))
 
@@ -96,7 +96,8 @@ def lanes(db: Database) -> list[Lane]:
 def anything_waiting(db: Database, queues: Collection[str]) -> bool:
     """Whether any job waits, due or not, in these queues (in any, when empty)."""
     if not queues:
-        return bool(db.query("select 1 from lateshift_jobs where {waiting} limit 1"))
+        # In the order of an index: PostgreSQL would else read the table, from its beginning with the finished ones.
+        return bool(db.query("select 1 from lateshift_jobs where {waiting} order by queue, executor limit 1"))
     return any(lane.queue in queues for lane in lanes(db))
 
 
