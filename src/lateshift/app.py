@@ -12,19 +12,19 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from lateshift.clock import Clock
-from lateshift.codec import storable
-from lateshift.durations import check_seconds
-from lateshift.enqueuing import Call, Preparation
+from lateshift.durations import check_seconds, check_wait
+from lateshift.enqueuing import Call, Preparation, calls_of
 from lateshift.errors import JobNotFound, JobStateError, SpawnError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, NewJob
-from lateshift.options import check_id, check_limit, check_queue, check_status
+from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, load_settings
 from lateshift.storage import foreign, open_database, reads, writes
 from lateshift.storage.database import Database
+from lateshift.texts import storable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,7 +85,7 @@ class Lateshift:
         With `connection` that transaction is the one you have open there; where none is open, each row may be on its
         own.
         """
-        return self._enqueue(list(calls), connection)
+        return self._enqueue(calls_of(calls), connection)
 
     def get_job(self, job_id: str) -> Job:
         """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
@@ -105,15 +105,15 @@ class Lateshift:
     ) -> list[Job]:
         """Jobs, newest first. `name` is a callable path or a part of one; `before` is the last id seen.
 
-        Raises InvalidOption for a status, queue or limit that cannot be, JobNotFound when `before` is no job.
+        Raises InvalidOption, and JobNotFound when there is no job `before` any more.
         """
-        if before is not None and reads.status(self.database, check_id(before)) is None:
-            raise JobNotFound(before)
+        if before is not None:
+            self._found(before, reads.status(self.database, check_id(before)))
         return reads.list_jobs(
             self.database,
             status=None if status is None else check_status(status),
             queue=None if queue is None else check_queue(queue),
-            name=None if name is None else storable(name),
+            name=None if name is None else check_name(name),
             limit=check_limit(limit),
             before=before,
         )
@@ -123,8 +123,8 @@ class Lateshift:
 
         While it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
         """
+        timeout = None if timeout is None else check_wait(timeout, "The timeout")
         began = time.monotonic()
-        timeout = None if timeout is None else check_seconds(timeout, "The timeout")
         pause, nudged = 0.001, began
         while True:
             status = reads.status(self.database, check_id(job_id))
@@ -179,10 +179,11 @@ class Lateshift:
         self._changed(job_id, "deleted", job)
 
     def prune(self, older_than: float | timedelta | None = None) -> int:
-        """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many."""
-        if older_than is None:
-            older_than = timedelta(days=self.settings.keep_days)
-        age = check_seconds(older_than, "The age")
+        """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many.
+
+        Raises InvalidOption for an age that is negative or more than ten years.
+        """
+        age = self.settings.keep_days * 86_400 if older_than is None else check_seconds(older_than, "The age")
         before, total = self.database.now() - round(age * 1_000_000), 0
         while pruned := writes.prune(self.database, before):
             total += pruned
@@ -229,8 +230,8 @@ class Lateshift:
     async def aenqueue_many(self, calls: Iterable[Call], *, connection: object | None = None) -> list[str]:
         """As `enqueue_many`, for async code; `connection` as for `arun_background_job`."""
         if connection is None:
-            return await _in_thread(self._enqueue, list(calls), None)
-        jobs = await _in_thread(self._prepare, list(calls))
+            return await _in_thread(self._enqueue, calls_of(calls), None)
+        jobs = await _in_thread(self._prepare, calls_of(calls))
         if jobs:
             await foreign.ainsert(self.database, connection, jobs)
         return await _in_thread(self._stored, jobs)
@@ -309,9 +310,8 @@ class Cache:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
-        if not key.startswith(self.PREFIX) or not key.isascii() or not key.isprintable():
-            return None
-        job = reads.get(self._app.database, key.removeprefix(self.PREFIX))
+        key = storable(key)
+        job = reads.get(self._app.database, key.removeprefix(self.PREFIX)) if key.startswith(self.PREFIX) else None
         if job is None:
             return None
         return {

@@ -6,7 +6,7 @@
     │   ├── CallableNotFound      nothing importable stands behind the dotted name
     │   ├── CallableNotAllowed    it exists, but the allow-list does not permit it
     │   ├── InvalidParameters     missing, unknown, of a wrong type, not JSON, or too large
-    │   └── InvalidOption         priority, delay, run_at, queue, retries or timeout out of range
+    │   └── InvalidOption         priority, delay, run_at, queue, retries, timeout or another value out of range
     ├── JobNotFound               no job has this id
     ├── JobStateError             the job's present status does not allow the action
     ├── WaitTimeout               the job did not finish in the time you gave it
@@ -59,7 +59,7 @@ class InvalidParameters(InvalidJob):
 
 
 class InvalidOption(InvalidJob):
-    """Priority, delay, run_at, queue, retries or timeout is out of range."""
+    """Priority, delay, run_at, queue, retries, timeout, or another value given to a function, is out of range."""
 
 
 class JobNotFound(LateshiftError):

@@ -122,6 +122,10 @@ NAMES: Final = tuple(item.name for item in fields(Settings))
 """The settings' names, as they are written in code and in pyproject.toml."""
 
 
+_PASSWORD: Final = re.compile(r"(://[^:/?#@]*:)(.*)@")
+_IN_QUERY: Final = re.compile(r"(?i)([?&][^=&#]*(?:passw|pwd|secret|token)[^=&#]*=)([^&#]*)")
+
+
 class Explained(NamedTuple):
     """One setting for `lateshift doctor`: passwords are masked; `origin` says where the value comes from."""
 
@@ -164,8 +168,22 @@ def mask_url(url: str) -> str:
     >>> mask_url("postgresql://app:secret@db/jobs")
     'postgresql://app:***@db/jobs'
     """
-    url = re.sub(r"(://[^:/?#@]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?i)([?&][^=&#]*(?:passw|pwd|secret|token)[^=&#]*=)[^&#]*", r"\1***", url)
+    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
+
+
+def mask_secrets(text: str, url: str) -> str:
+    """What a driver says about a connection, fit for logs and screens: the secrets of its URL become `***`.
+
+    >>> mask_secrets('invalid token: "s%zz"', "postgresql://app:s%zz@db/jobs")
+    'invalid token: "***"'
+    """
+    from urllib.parse import unquote, unquote_plus
+
+    written = [found[2] for part in (_PASSWORD, _IN_QUERY) for found in part.finditer(url)]
+    secrets = {form for secret in written for form in (secret, unquote(secret), unquote_plus(secret)) if form}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return text
 
 
 def _gather(code: dict[str, Any]) -> dict[str, Found]:

@@ -16,6 +16,7 @@ from project import finished, until
 
 from lateshift import errors
 from lateshift.storage import reads
+from lateshift.storage.migrations import migrate
 
 SCRIPT = """\
 # orders.py
@@ -132,7 +133,7 @@ def test_the_runner_replaces_its_worker_when_a_job_kills_it(project):
 def test_a_job_in_the_callers_own_transaction_starts_after_its_commit(project, runs):
     """No worker runs, or one that is about to leave: nothing blocks, and the job runs when the caller has committed."""
     app = project.app(spawn="auto", idle_exit=0.1)
-    app.database.migrate()
+    migrate(app.database)
     if runs:
         finished(app, app.run_background_job("app.jobs.add", parameters={"a": 1}))
     with contextlib.closing(sqlite3.connect(app.database.path, isolation_level=None)) as connection:
@@ -149,7 +150,7 @@ def test_a_job_in_the_callers_own_transaction_starts_after_its_commit(project, r
 def test_a_runner_outlasts_a_transaction_longer_than_the_busy_timeout(project):
     """The caller commits when everybody has given up waiting for the database once: the job runs all the same."""
     app = project.app(spawn="auto", idle_exit=0.1, busy_timeout=0.3)
-    app.database.migrate()
+    migrate(app.database)
     with contextlib.closing(sqlite3.connect(app.database.path, isolation_level=None)) as connection:
         connection.execute("begin immediate")
         job_id = app.run_background_job("app.jobs.add", parameters={"a": 1}, connection=connection)

@@ -43,12 +43,18 @@ def clock() -> FrozenClock:
 
 
 @pytest.fixture(params=DATABASES)
-def place(request, clock: FrozenClock) -> Iterator[Place]:
-    """A database of each kind, with our tables and nothing in them, not opened yet."""
+def bare(request, clock: FrozenClock) -> Iterator[Place]:
+    """A database of each kind, with nothing in it at all."""
     place = Place(request.param, DATABASES[request.param](request), clock)
-    place.make_tables()
     yield place
     place.close()
+
+
+@pytest.fixture
+def place(bare: Place) -> Place:
+    """A database of each kind, with our tables and nothing in them, not opened yet."""
+    bare.make_tables()
+    return bare
 
 
 @pytest.fixture

@@ -32,10 +32,13 @@ class Place:
         self._opened: list = []
         self._processes: list[subprocess.Popen[str]] = []
 
-    def open(self, clock: Clock | None = None, **settings: object):
+    def open(
+        self, clock: Clock | None = None, *, as_is: bool = False, patience: float | None = None, **settings: object
+    ):
         """Connect, at the first use of what it returns."""
+        wait = settings.pop("timeout", None)
         found = load_settings(database_url=self.url, **settings)
-        database = open_database(found, clock or self.clock)
+        database = open_database(found, clock or self.clock, timeout=wait, patience=patience, as_is=as_is)
         self._opened.append(database)
         return database
 

@@ -64,7 +64,7 @@ def on(*databases: str):
     """Run the test with each library on these databases."""
     pairs = [(database, library) for database in databases for library in PROGRAMS[database]]
     ids = [f"{database}, {library}" for database, library in pairs]
-    return pytest.mark.parametrize(("place", "library"), pairs, indirect=["place"], ids=ids)
+    return pytest.mark.parametrize(("bare", "library"), pairs, indirect=["bare"], ids=ids)
 
 
 def stored(app: Lateshift) -> tuple[list[int], list[int]]:

@@ -43,8 +43,8 @@ def mariadb_app(mariadb_url):
     yield from application(mariadb_url)
 
 
-def application(url):
-    app = Lateshift(database_url=url, allowed=ALLOWED, spawn="never")
+def application(url, **settings):
+    app = Lateshift(database_url=url, allowed=ALLOWED, spawn="never", **settings)
     migrate(app)
     app.database.execute("create table orders (number int)")
     yield app
@@ -331,6 +331,19 @@ def test_tables_that_were_made_anew(postgres_app):
         program.enqueue(postgres_app, 2)
         program.commit()
     assert numbers(postgres_app) == [2]
+
+
+def test_tables_of_another_name(tmp_path, postgres_url, mariadb_url):
+    """The schema and the prefix of the settings are heeded."""
+    names = {"schema": "lateshift_x", "table_prefix": "lateshift_x_"}
+    places = {f"sqlite:///{tmp_path}/jobs.db": programs.Sqlite3, postgres_url: programs.Psycopg}
+    for url, kind in (places | {mariadb_url: programs.PyMysql}).items():
+        for app in application(url, **names):
+            with connected(kind, app) as program:
+                program.enqueue(app, 1)
+                program.enqueue_many(app, [2, 3])
+                program.commit()
+            assert numbers(app) == [1, 2, 3]
 
 
 def test_what_gives_out_connections(postgres_app):

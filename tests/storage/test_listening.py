@@ -7,7 +7,7 @@ import pytest
 from lateshift.storage import postgres
 
 
-@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+@pytest.mark.parametrize("bare", ["postgres"], indirect=True)
 def test_silence_does_not_break_the_connection(database, monkeypatch):
     """Where nothing is told for long the listener stays connected; it looks for jobs whenever it has to connect."""
     monkeypatch.setattr(postgres, "LISTEN_TURN", 0.1)

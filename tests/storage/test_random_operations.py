@@ -1,21 +1,37 @@
-"""Random operations of workers and operators, held against a model in Python of what each job must then be."""
+"""Random operations of workers and operators, held against a model in Python of what each job must then be.
+
+They run on SQLite alone, often; and on all databases in lockstep, which then must hold the same rows.
+"""
 
 from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from storage_steps import SECOND, Place, Steps
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from storage_steps import SECOND, Place, Steps, new_job
 
 from lateshift.job import FINISHED, WAITING, Claimed, to_microseconds
 from lateshift.outcome import MAX_CRASHES
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
 from lateshift.testing import FrozenClock
+
+T = TypeVar("T")
 
 QUEUES = st.sampled_from(["default", "mail"])
 KINDS = ("thread", "loop")
@@ -54,24 +70,28 @@ class Model:
 
 
 class Operations(RuleBasedStateMachine):
-    """Two workers and an operator on one database; a claim may be used long after it was lost."""
+    """Workers on one connection and an operator on another, to each database; a claim may be used long after its loss.
+
+    What an operation returns must be the same on all of them.
+    """
 
     claims = Bundle("claims")
 
-    def __init__(self) -> None:
+    def __init__(self, pairs: Sequence[tuple[Steps, Steps]], clock: FrozenClock) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.clock = FrozenClock()
-        self.place = Place("sqlite", f"sqlite:///{self.folder.name}/lateshift.db", self.clock)
-        self.steps = Steps(self.place.open(sqlite_durability="normal"), self.clock)
-        self.other = Steps(self.place.open(sqlite_durability="normal"), self.clock)
+        self.pairs, self.clock = pairs, clock
+        self.steps = pairs[0][0]
         self.jobs: dict[str, Model] = {}
         self.paused: set[str] = set()
         self.ages = itertools.count()
 
-    def teardown(self) -> None:
-        self.place.close()
-        self.folder.cleanup()
+    def work(self, act: Callable[[Steps], T]) -> T:
+        """Do what a worker does, in each database."""
+        return same([act(steps) for steps, _ in self.pairs])
+
+    def operate(self, act: Callable[[Steps], T]) -> T:
+        """Do what others do, in each database."""
+        return same([act(steps) for _, steps in self.pairs])
 
     @property
     def now(self) -> int:
@@ -95,8 +115,9 @@ class Operations(RuleBasedStateMachine):
         count=st.integers(1, 3),
     )
     def enqueue(self, queue: str, kind: str, priority: int, delay: int, count: int) -> None:
-        jobs = [self.other.new(queue=queue, executor=kind, priority=priority, delay=delay) for _ in range(count)]
-        writes.enqueue(self.other.db, jobs)
+        due = self.now + delay * SECOND
+        jobs = [new_job(self.now, queue=queue, executor=kind, priority=priority, run_at=due) for _ in range(count)]
+        self.operate(lambda steps: writes.enqueue(steps.db, jobs))
         for job in jobs:
             self.jobs[job.id] = Model(next(self.ages), queue, kind, priority, job.run_at)
 
@@ -106,7 +127,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(target=claims, worker=st.sampled_from(["worker-1", "worker-2"]), room=st.integers(1, 4))
     def claim(self, worker: str, room: int) -> object:
-        claimed = self.steps.claim(worker, thread=room, loop=room)
+        claimed = self.work(lambda steps: steps.claim(worker, thread=room, loop=room))
         for kind in KINDS:
             due = [
                 job_id
@@ -132,7 +153,8 @@ class Operations(RuleBasedStateMachine):
     )
     def settle(self, batch: list[Claimed], kind: str) -> None:
         outcome = self.outcome(kind)
-        refused = writes.settle(self.steps.db, [Settlement(job, outcome) for job in batch])
+        settlements = [Settlement(job, outcome) for job in batch]
+        refused = self.work(lambda steps: writes.settle(steps.db, settlements))
         for job in batch:
             model = self.jobs.get(job.id)
             accepted = not any(settlement.job is job for settlement in refused)
@@ -160,7 +182,7 @@ class Operations(RuleBasedStateMachine):
 
     @rule(jobs=st.lists(consumes(claims), min_size=1, max_size=3))
     def release(self, jobs: list[Claimed]) -> None:
-        writes.release(self.steps.db, jobs, self.now)
+        self.work(lambda steps: writes.release(steps.db, jobs, self.now))
         for job in jobs:
             model = self.jobs.get(job.id)
             if model is not None and model.owned(job):
@@ -172,12 +194,12 @@ class Operations(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(["worker-1", "worker-2"]))
     def lose_a_worker(self, worker: str) -> None:
-        held = reads.running_jobs(self.other.db, worker)
+        held = self.operate(lambda steps: sorted(reads.running_jobs(steps.db, worker), key=lambda held: held[0].id))
         assert {job.id for job, _ in held} == {
             i for i, m in self.jobs.items() if m.status == "running" and m.worker == worker
         }
         for job, _ in held:
-            assert self.other.lose(job)
+            assert self.operate(lambda steps, job=job: steps.lose(job))
             model = self.jobs[job.id]
             model.crashes += 1
             model.lease += 1
@@ -193,7 +215,7 @@ class Operations(RuleBasedStateMachine):
     def cancel(self, pick: int, statuses: tuple[str, ...]) -> None:
         if (job_id := self.some(statuses, pick)) is not None:
             model = self.jobs[job_id]
-            assert writes.cancel(self.other.db, job_id, self.now) == model.status
+            assert self.operate(lambda steps: writes.cancel(steps.db, job_id, self.now)) == model.status
             if model.status in WAITING:
                 model.finish("cancelled", self.now)
             elif model.status == "running":
@@ -203,7 +225,7 @@ class Operations(RuleBasedStateMachine):
     def retry(self, pick: int) -> None:
         if (job_id := self.some(("failed", "cancelled", "pending_retry"), pick)) is not None:
             model = self.jobs[job_id]
-            assert writes.retry(self.other.db, job_id, self.now) == model.status
+            assert self.operate(lambda steps: writes.retry(steps.db, job_id, self.now)) == model.status
             if model.status in ("failed", "cancelled"):
                 model.attempts = model.crashes = 0
                 model.status, model.finished_at, model.cancelling = "pending_retry", None, False
@@ -214,20 +236,21 @@ class Operations(RuleBasedStateMachine):
     def delete(self, pick: int) -> None:
         if (job_id := self.some(FINISHED, pick)) is not None:
             status = self.jobs[job_id].status
-            assert writes.delete(self.other.db, job_id) == status
+            assert self.operate(lambda steps: writes.delete(steps.db, job_id)) == status
             if status in FINISHED:
                 del self.jobs[job_id]
 
     @rule()
     def prune(self) -> None:
         old = [i for i, m in self.jobs.items() if m.status in FINISHED and m.finished_at < self.now - 3 * SECOND]
-        assert writes.prune(self.other.db, self.now - 3 * SECOND) == len(old)
+        assert self.operate(lambda steps: writes.prune(steps.db, self.now - 3 * SECOND)) == len(old)
         for job_id in old:
             del self.jobs[job_id]
 
     @rule(queue=QUEUES)
     def pause_or_resume(self, queue: str) -> None:
-        assert writes.pause_queue(self.other.db, queue, None if queue in self.paused else self.now)
+        since = None if queue in self.paused else self.now
+        assert self.operate(lambda steps: writes.pause_queue(steps.db, queue, since))
         self.paused ^= {queue}
 
     @invariant()
@@ -255,17 +278,17 @@ class Operations(RuleBasedStateMachine):
             if model.status in WAITING:
                 lane = (model.queue, model.executor, model.priority)
                 expected[lane] = min(model.run_at, expected.get(lane, model.run_at))
-        lanes = reads.lanes(self.steps.db)
+        lanes = self.work(lambda steps: reads.lanes(steps.db))
         assert {(lane.queue, lane.executor, lane.priority): lane.run_at for lane in lanes} == expected
         assert {lane.queue for lane in lanes if lane.paused} == {queue for queue, _, _ in expected} & self.paused
 
     @invariant()
     def a_runner_leaves_only_when_nothing_waits(self) -> None:
         waits = any(model.status in WAITING for model in self.jobs.values())
-        assert reads.anything_waiting(self.steps.db, ()) == waits
-        self.steps.register("runner-1", "runner")
-        assert workers.remove_idle_runner(self.steps.db, "runner-1", ()) != waits
-        workers.remove_worker(self.steps.db, "runner-1")
+        assert self.work(lambda steps: reads.anything_waiting(steps.db, ())) == waits
+        self.work(lambda steps: steps.register("runner-1", "runner"))
+        assert self.work(lambda steps: workers.remove_idle_runner(steps.db, "runner-1", ())) != waits
+        self.work(lambda steps: workers.remove_worker(steps.db, "runner-1"))
 
     @invariant()
     def the_history_is_complete(self) -> None:
@@ -275,8 +298,75 @@ class Operations(RuleBasedStateMachine):
             assert outcomes == model.ended + live
 
 
-TestOperations = Operations.TestCase
-TestOperations.settings = settings(
+def same(results: Sequence[T]) -> T:
+    """What all databases gave."""
+    assert all(result == results[0] for result in results), results
+    return results[0]
+
+
+JOB = (
+    "id, name, queue, executor, priority, status, run_at, lease, attempts, crashes, max_retries, worker, enqueued_at,"
+    " started_at, finished_at, cancel_requested, progress, progress_message, error_type, error_message,"
+    " error_traceback, result, options, parameters"
+)
+ATTEMPT = "job_id, lease, number, outcome, worker, started_at, finished_at, error_type, error_message, error_traceback"
+ROWS = (
+    f"select {JOB} from lateshift_jobs order by seq",  # `seq` itself has gaps where a transaction was undone
+    f"select {ATTEMPT} from lateshift_attempts order by job_id, lease",
+    'select job_id, lease, number, "lines" from lateshift_logs order by job_id, lease',
+    "select name, paused_at from lateshift_queues order by name",
+    "select id from lateshift_workers order by id",
+)
+TABLES = ("jobs", "attempts", "logs", "queues", "workers")
+
+
+class Alone(Operations):
+    """On a new SQLite file for each run."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.place = Place("sqlite", f"sqlite:///{self.folder.name}/lateshift.db", FrozenClock())
+        super().__init__([pair(self.place)], self.place.clock)
+
+    def teardown(self) -> None:
+        self.place.close()
+        self.folder.cleanup()
+
+
+class Lockstep(Operations):
+    """On all databases at once, emptied for each run."""
+
+    def __init__(self, pairs: Sequence[tuple[Steps, Steps]], clock: FrozenClock) -> None:
+        super().__init__(pairs, clock)
+        for table in TABLES:
+            self.work(lambda steps, table=table: steps.db.execute(f"delete from lateshift_{table}"))
+
+    @invariant()
+    def the_rows_are_the_same(self) -> None:
+        for sql in ROWS:
+            self.operate(lambda steps, sql=sql: steps.db.query(sql))
+
+
+def pair(place: Place) -> tuple[Steps, Steps]:
+    """Two connections to a database."""
+    first, second = (Steps(place.open(sqlite_durability="normal"), place.clock) for _ in range(2))
+    return first, second
+
+
+def test_all_databases_come_to_the_same(tmp_path, postgres_url, mariadb_url):
+    """A random sequence of operations gives the same answers and the same rows on each database."""
+    clock = FrozenClock()
+    urls = {"sqlite": f"sqlite:///{tmp_path}/lateshift.db", "postgres": postgres_url, "mariadb": mariadb_url}
+    places = [Place(kind, url, clock) for kind, url in urls.items()]
+    for place in places:
+        place.make_tables()
+    pairs = [pair(place) for place in places]
+    run_state_machine_as_test(lambda: Lockstep(pairs, clock), settings=settings(OFTEN, max_examples=25))
+    for place in places:
+        place.close()
+
+
+OFTEN = settings(
     max_examples=60,
     stateful_step_count=30,
     deadline=None,
@@ -284,3 +374,5 @@ TestOperations.settings = settings(
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+TestOperations = Alone.TestCase
+TestOperations.settings = OFTEN

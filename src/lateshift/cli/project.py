@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,9 @@ from lateshift.errors import SettingsError
 from lateshift.settings import load_settings
 from lateshift.storage import migrations, open_database
 from lateshift.storage.schema import LATEST
+
+PATIENCE: Final = 3600.0
+"""Seconds that a statement of a migration may take: it may have to build an index of a large table."""
 
 if TYPE_CHECKING:
     from lateshift.doctor.place import Check
@@ -36,18 +40,24 @@ def init() -> None:
 
 @click.command()
 @click.option("--plan", is_flag=True, help="Only say what would be applied.")
-def migrate(*, plan: bool) -> None:
+@click.option("--sql", is_flag=True, help="Only print the SQL of it, for psql, mysql or sqlite3.")
+def migrate(*, plan: bool, sql: bool) -> None:
     """Make the database's tables, or bring them up to date.
 
-    Every first use does that by itself.
+    An SQLite file is made and brought up to date by its first use. Workers go on meanwhile.
     """
+    if plan and sql:
+        raise click.UsageError("--plan and --sql exclude each other.")
     app = open_app(create=True)
-    database = open_database(app.settings, as_is=True)
-    steps = migrations.pending(database)
-    if not plan:
-        migrations.migrate(database)
+    with closing(open_database(app.settings, as_is=True, patience=PATIENCE)) as database:
+        if sql:
+            click.echo(migrations.script(database))
+            return
+        steps = migrations.pending(database)
+        applied = [] if plan else migrations.migrate(database)
     for step in steps:
-        click.echo(f"{'Pending' if plan else 'Applied'} {step.number}: {step.title}.")
+        if plan or step.number in applied:  # another process may have come before
+            click.echo(f"{'Pending' if plan else 'Applied'} {step.number}: {step.title}.")
     if not steps:
         click.echo(f"The database is up to date, at schema {LATEST}.")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from lateshift.doctor import machine, project, work
+from lateshift.doctor import machine, project, server, work
 from lateshift.doctor.place import Check, Look, Place
 from lateshift.errors import LateshiftError
 from lateshift.settings import explain_settings, load_settings
@@ -19,6 +19,11 @@ CHECKS: Final[tuple[tuple[str, Look], ...]] = (
     ("python", project.python),
     ("allow-list", project.allowed),
     ("database", work.database),
+    ("connection", server.connection),
+    ("waking", server.waking),
+    ("indexes", server.indexes),
+    ("transactions", server.transactions),
+    ("dead rows", server.dead_rows),
     ("sqlite", machine.sqlite),
     ("file system", machine.network),
     ("disk space", machine.disk),

@@ -1,4 +1,4 @@
-"""Checks of the machine: SQLite, file systems, permissions, disk space, clock."""
+"""Checks of the machine: SQLite, file systems, permissions, disk space, clocks."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ _NETWORK: Final = re.compile(
 )
 
 
-def sqlite(_: Place) -> Iterator[Check]:
+def sqlite(place: Place) -> Iterator[Check]:
     """Whether this SQLite is one that may damage the database."""
+    if place.file is None:
+        return
     memory = SqliteDatabase(":memory:")
     version = str(memory.query("select sqlite_version()")[0][0])
     memory.close()
@@ -55,7 +57,9 @@ def has_wal_reset_bug(version: str) -> bool:
 
 
 def network(place: Place) -> Iterator[Check]:
-    """Whether the database is on a network file system."""
+    """Whether the database is a file on a network file system."""
+    if place.file is None:
+        return
     import psutil
 
     mounts = [(part.mountpoint, part.fstype, part.opts) for part in psutil.disk_partitions(all=True)]
@@ -85,13 +89,15 @@ def network_mount(path: str, mounts: Iterable[tuple[str, str, str]]) -> tuple[st
 
 
 def disk(place: Place) -> Iterator[Check]:
-    """Whether the disks of database and logs have room."""
-    for folder in dict.fromkeys((existing(place.file.parent), existing(place.settings.storage_dir))):
+    """Whether the disks of logs and, if it is a file here, the database have room."""
+    paths = [place.settings.storage_dir] if place.file is None else [place.file.parent, place.settings.storage_dir]
+    for folder in dict.fromkeys(map(existing, paths)):
         free = shutil.disk_usage(folder).free
         if free >= LEAST_SPACE:
             yield Check("disk space", "ok", f"{free / 1e9:,.1f} GB are free at {folder}")
             continue
-        told = f"Only {free / 1e6:.0f} MB are free at {folder}; on a full disk no job runs."
+        stops = "nothing is logged" if place.file is None else "no job runs"
+        told = f"Only {free / 1e6:.0f} MB are free at {folder}; on a full disk {stops}."
         yield Check("disk space", "warning", told, "Free some, or lower LATESHIFT_KEEP_DAYS and LATESHIFT_LOG_DAYS.")
 
 
@@ -113,11 +119,15 @@ def permissions(place: Place) -> Iterator[Check]:
     """Whether other users can read what is stored, and this one can write it."""
     if os.name != "posix":
         return
-    paths = [path for path in (place.file, place.settings.storage_dir / "logs") if path.exists()]
+    stored = {"logs": place.settings.storage_dir / "logs"}
+    if place.file is not None:
+        stored = {"database": place.file, **stored}
+    paths = [path for path in stored.values() if path.exists()]
     troubles = [trouble for path in paths for trouble in _permissions_of(path)]
     yield from troubles
     if paths and not troubles:
-        yield Check("permissions", "ok", "database and logs are closed to other users, and open to this one")
+        told = f"{' and '.join(stored)} are closed to other users, and open to this one"
+        yield Check("permissions", "ok", told)
 
 
 def _permissions_of(path: Path) -> Iterator[Check]:
@@ -132,7 +142,10 @@ def _permissions_of(path: Path) -> Iterator[Check]:
 
 
 def clock(place: Place) -> Iterator[Check]:
-    """Whether the clocks of this machine agree with one another, and with the workers' heartbeats."""
+    """Whether this machine's clock agrees with that of the disk or the server, and with the workers' heartbeats."""
+    if place.file is None:
+        yield from _server_clock(place)
+        return
     folder = existing(place.settings.storage_dir)
     with tempfile.TemporaryFile(dir=folder if os.access(folder, os.W_OK) else None) as file:
         off = abs(os.fstat(file.fileno()).st_mtime - time.time())
@@ -145,3 +158,17 @@ def clock(place: Place) -> Iterator[Check]:
     if ahead > CLOCK_DIFFERENCE:
         told = f"A worker's last heartbeat is {duration(ahead)} in the future: the clock was set back."
     yield Check("clock", "warning", told, "Synchronise the clocks: delays, retries and heartbeats are told by them.")
+
+
+def _server_clock(place: Place) -> Iterator[Check]:
+    if not place.usable:
+        return
+    ahead = time.time() - place.db.now() / 1_000_000
+    if abs(ahead) <= CLOCK_DIFFERENCE:
+        yield Check("clock", "ok", f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}, as on the server")
+        return
+    told = (
+        f"This machine's clock is {duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} the server's. Jobs do "
+        "not mind, they go by the server's; but the lines of this machine's logs have other times than those of others."
+    )
+    yield Check("clock", "warning", told, "Synchronise the clocks.")

@@ -41,9 +41,9 @@ class Place:
         self.usable = False
 
     @property
-    def file(self) -> Path:
-        """The database."""
-        return Path(self.db.place)
+    def file(self) -> Path | None:
+        """The database, if it is a file."""
+        return None if self.db.file is None else Path(self.db.file)
 
     def workers(self) -> tuple[list[WorkerRow], list[WorkerRow]]:
         """The workers that live, and those that died without signing off."""

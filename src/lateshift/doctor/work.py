@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from lateshift.doctor.place import Check, Place, can_make
 from lateshift.host.fleet import HEARTBEAT, host_name, serves
 from lateshift.storage import reads
+from lateshift.storage.health import product
 from lateshift.storage.migrations import pending, version
 from lateshift.storage.reads import QueueRow, WorkerRow
 from lateshift.storage.schema import LATEST
@@ -22,20 +24,20 @@ LONG_WAIT: Final = 60.0
 
 def database(place: Place) -> Iterator[Check]:
     """Whether the database can be read and written, and has the current schema."""
-    if not place.file.exists():
-        yield _not_there(place)
+    if place.file is not None and not place.file.exists():
+        yield _not_there(place.file)
         return
     missing = pending(place.db)
     if missing:
-        told = f"{place.file} has schema {missing[0].number - 1}; the current one is {LATEST}"
-        yield Check("schema", "warning", told, "`lateshift migrate` brings it up to date; so does the next use.")
+        yield _old(place, missing[0].number - 1)
         return
     probe = NewWorker(f"doctor-{os.getpid()}", "worker", host_name(), os.getpid(), "", (), "")
     began = time.perf_counter()
     place.db.transact(lambda: _write_and_undo(place, probe))
     took = duration(time.perf_counter() - began)
     place.usable = True
-    yield Check("database", "ok", f"{place.file} can be read and written; a commit took {took}")
+    what = place.db.place if place.file is not None else f"{product(place.db)} at {place.db.place}"
+    yield Check("database", "ok", f"{what} can be read and written; a commit took {took}")
     yield Check("schema", "ok", f"{version(place.db)}, the current one")
 
 
@@ -79,11 +81,19 @@ def _write_and_undo(place: Place, probe: NewWorker) -> None:
     remove_worker(place.db, probe.id)
 
 
-def _not_there(place: Place) -> Check:
-    if can_make(place.file):
-        return Check("database", "ok", f"{place.file} is not there yet; the first enqueued job makes it")
+def _not_there(file: Path) -> Check:
+    if can_make(file):
+        return Check("database", "ok", f"{file} is not there yet; the first enqueued job makes it")
     remedy = "Make the folder writable for this user, or point LATESHIFT_DATABASE_URL somewhere else."
-    return Check("database", "error", f"{place.file} is not there and cannot be made.", remedy)
+    return Check("database", "error", f"{file} is not there and cannot be made.", remedy)
+
+
+def _old(place: Place, present: int) -> Check:
+    state = f"has schema {present}; the current one is {LATEST}" if present else "has no tables of Lateshift yet"
+    told = f"{place.db.place} {state}."
+    if place.file is None:
+        return Check("schema", "error", told, "Run `lateshift migrate`; `--plan` shows what it does.")
+    return Check("schema", "warning", told, "`lateshift migrate` brings it up to date; so does the next use.")
 
 
 def _orphans(place: Place, owners: list[str], alive: list[WorkerRow]) -> Iterator[Check]:

@@ -13,7 +13,8 @@ looks at what waits once more after nobody can find it any longer:
   waits. When it is told to stop it lets go at once, so that another one can begin while its last jobs end.
 
 A job inserted through a caller's open transaction (`connection=`) cannot be seen in such a look. But SQLite has one
-writer: each look is a write transaction, so it comes after the caller's commit (`workers.look`).
+writer: each look is a write transaction, so it comes after the caller's commit (`workers.look`). A server has many:
+there a runner waits out its idle time, and a transaction that stays open for longer needs `lateshift work`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopped
 from lateshift.host import presence
-from lateshift.host.fleet import LEASE, host_name, is_alive
+from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import lost
 from lateshift.runtime.crew import Crew
@@ -59,22 +59,36 @@ class Rescue:
 
     INTERVAL: Final = 1.0
 
+    WATCHED: Final = HEARTBEAT + INTERVAL
+    """Seconds for which this duty must itself have seen no heartbeat of a worker. After the database was away, or this
+    host asleep, every heartbeat is old; so the living get the time to write one."""
+
     def __init__(self, db: Database, events: Events, worker: str) -> None:
         self._db, self._events, self._worker = db, events, worker
-        self._last: int | None = None
+        self._last = 0
+        self._seen: dict[tuple[str, int], int] = {}
 
     def tick(self, now: int) -> float:
         """Look at every other worker; rescue the dead ones' jobs."""
-        asleep = self._last is not None and now - self._last > LEASE * 1_000_000
+        if now - self._last > LEASE * 1_000_000:
+            self._seen.clear()
         self._last = now
-        if asleep:  # this host was suspended: every heartbeat looks old, so let the living write theirs first
-            return LEASE
-        for worker in reads.workers(self._db):
-            if worker.id != self._worker and not is_alive(worker, now):
+        others = [worker for worker in reads.workers(self._db) if worker.id != self._worker]
+        beats = [(worker.id, worker.heartbeat_at) for worker in others]
+        self._seen = {beat: self._seen.get(beat, now) for beat in beats}
+        for worker in others:
+            if self._died(worker, now):
                 rescue(self._db, self._events, worker.id, worker.folder if worker.host == host_name() else None)
         for owner in reads.absent_owners(self._db):
             rescue(self._db, self._events, owner, None)
         return self.INTERVAL + random.random() / 4
+
+    def _died(self, worker: reads.WorkerRow, now: int) -> bool:
+        if is_alive(worker, now):
+            return False
+        if worker.host == host_name() and presence.is_alive(worker.folder, worker.id) is False:
+            return True  # its lock tells, whatever the clocks do
+        return now - self._seen[worker.id, worker.heartbeat_at] >= self.WATCHED * 1_000_000
 
 
 class Cancellations:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from lateshift.errors import StorageError
 from lateshift.events import Event, Events, JobFinished, LeaseLost
 from lateshift.job import Claimed, ExecutorKind
-from lateshift.outcome import Outcome, returned
+from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.execution import describe
+from lateshift.runtime.settling import may_pass, settle_one
 from lateshift.storage import reads, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
@@ -47,7 +45,7 @@ class Ledger:
 
         Raises StorageError when the database is in trouble; nothing is forgotten then.
         """
-        batch = self.unsettled = self.unsettled + done
+        batch = self.unsettled = [*self.unsettled, *done]
         claimed: list[Claimed] = []
         try:
             claimed = self._write_and_claim(batch, self.room(len(batch)) if claim else {})
@@ -56,7 +54,7 @@ class Ledger:
             if may_pass(error):
                 self.look = self.in_doubt = True
                 raise
-            self.unsettled = self._settle_singly(batch, error)
+            self._settle_singly(error)
         if claimed:
             self._crew.submit(claimed)
         if self.in_doubt:
@@ -65,8 +63,7 @@ class Ledger:
 
     def settle(self, left: Sequence[Settlement]) -> None:
         """Write the last outcomes of a worker that ends."""
-        self._tell_after([*self.unsettled, *left])
-        self.unsettled = []
+        self.exchange(list(left), claim=False)
 
     def release(self, jobs: Sequence[Claimed]) -> None:
         """Give back what has not begun. Raises StorageError; they are then settled as returned, which does the same."""
@@ -122,27 +119,16 @@ class Ledger:
         turn = {name: (place - self._rotation) % len(names) for place, name in enumerate(names)}
         return sorted(open_, key=lambda lane: (turn[lane.queue], -lane.priority))
 
-    def _settle_singly(self, batch: list[Settlement], cause: Exception) -> list[Settlement]:
-        """Something in a batch could not be stored: write each by itself, the culprit as failed; returns the rest."""
-        if not batch:
+    def _settle_singly(self, cause: Exception) -> None:
+        """Write one outcome after the other: one that the database cannot hold must not keep its neighbours back."""
+        if not self.unsettled:
             raise cause
-        left = []
-        for settlement in batch:
-            try:
-                self._tell_after([settlement])
-            except Exception as error:
-                if may_pass(error):
-                    left.append(settlement)
-                    continue
-                began, now = settlement.outcome.started_at, self._db.reckon()
-                refused = Outcome("failed", "failed", began, now, error=describe(error))
-                self._tell_after([msgspec.structs.replace(settlement, outcome=refused)])
-        return left
-
-    def _tell_after(self, batch: Sequence[Settlement]) -> None:
-        refused = writes.settle(self._db, batch)
-        self.ended += len(batch)
-        self._tell(batch, refused)
+        self.look = True
+        while self.unsettled:
+            written, refused = settle_one(self._db, self.unsettled[0])
+            del self.unsettled[0]
+            self.ended += 1
+            self._tell([written], [written] if refused else [])
 
     def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement]) -> None:
         notes, told = self._crew.notes, list[Event]()
@@ -166,8 +152,3 @@ class Ledger:
         if strays := [job for job in held if (job.id, job.lease) not in ours]:
             self.release(strays)
         self.in_doubt = False
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether the database as a whole is in trouble, so that the same may succeed later; else it is about one value."""
-    return isinstance(error, StorageError) and type(error) is not StorageError

@@ -26,7 +26,8 @@ from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run, as_exception
 from lateshift.runtime.fence import Fence
-from lateshift.runtime.ledger import Ledger, may_pass
+from lateshift.runtime.ledger import Ledger
+from lateshift.runtime.settling import may_pass
 from lateshift.runtime.wake import Wake
 from lateshift.storage import workers
 from lateshift.storage.database import Database
@@ -190,10 +191,10 @@ class Worker:
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
             self._clock.sleep(GATHER - (start - self._turned_at))
+        tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
         if self.crew.inbox or (self.ledger.look and not self._told and self.ledger.room()):
             return
         until = min(self._next_duty.values(), default=start + 1.0)
-        tick = self.crew.tick(start)
         if tick is not None:
             until = min(until, start + tick)
         if self.ledger.due_at is not None:

@@ -14,12 +14,18 @@ Opener = Callable[..., Database]
 
 
 def open_database(
-    settings: Settings, clock: Clock | None = None, *, timeout: float | None = None, as_is: bool = False
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    timeout: float | None = None,
+    patience: float | None = None,
+    as_is: bool = False,
 ) -> Database:
     """The database that LATESHIFT_DATABASE_URL names; it is connected to at the first use.
 
-    `timeout` is how many seconds to wait for a server, instead of LATESHIFT_DATABASE_TIMEOUT. `as_is` takes any schema,
-    to look at it or to migrate it. Raises SettingsError for a scheme that is not known, StorageError for a driver that
+    `timeout` is how many seconds to wait for a server, instead of LATESHIFT_DATABASE_TIMEOUT, and `patience` how many
+    for an answer, if not the same: a migration may take its time. `as_is` takes any schema, to look at it or to migrate
+    it. Raises SettingsError for a scheme that is not known, StorageError for a driver that
     is not there.
     """
     scheme = settings.database_url.partition("://")[0]
@@ -29,10 +35,10 @@ def open_database(
             "Write for example sqlite:///storage/lateshift.db."
         )
     wait = settings.database_timeout if timeout is None else timeout
-    return SCHEMES[scheme](settings, clock=clock, timeout=wait, as_is=as_is)
+    return SCHEMES[scheme](settings, clock=clock, timeout=wait, patience=patience, as_is=as_is)
 
 
-def _sqlite(settings: Settings, *, timeout: float, **options: Any) -> Database:  # noqa: ARG001 - its own is busy_timeout
+def _sqlite(settings: Settings, *, timeout: float, patience: float | None, **options: Any) -> Database:  # noqa: ARG001 - it has its own, busy_timeout
     from lateshift.storage.sqlite import SqliteDatabase
 
     return SqliteDatabase(

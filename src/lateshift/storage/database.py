@@ -39,9 +39,13 @@ _databases: weakref.WeakSet[Database] = weakref.WeakSet()
 class Database(ABC):
     """Where the jobs are. Threads may share it; after a fork the child connects anew.
 
-    `place` names it in messages, without its password. `while_locked` is called again and again while an operation
-    waits for others, or for the server to come back. Every method may raise StorageError.
+    `place` names it in messages, without its password; `file` is its path where it is one. `pooled` tells, once
+    connected, that there is a pooler between us and the server. `while_locked` is called again and again while an
+    operation waits for others, or for the server to come back. Every method may raise StorageError.
     """
+
+    file: str | None = None
+    pooled = False
 
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect
@@ -115,6 +119,10 @@ class Database(ABC):
             self._whereabouts = self.query(self.dialect.whereabouts)
         return self.dialect.tables if whereabouts == self._whereabouts else None
 
+    @abstractmethod
+    def around_schema(self) -> tuple[list[str], list[str]]:
+        """The statements before and after those of migrations, for somebody who runs them by hand."""
+
     def announcing(self, sql: str) -> str:
         """A statement that stores jobs, made to tell those who `listen` as well, where the database can."""
         return sql
@@ -126,8 +134,13 @@ class Database(ABC):
         """Have `hear` called, from another thread, when there is something new; None where that cannot be."""
         return None
 
+    def query_lanes(self, sql: str) -> list[Row]:
+        """Run the statement of `reads.lanes`, or what gives the same rows faster."""
+        return self.query(sql)
+
     def execute_schema(self, statement: str) -> None:
         """Run a rendered statement of a migration."""
+        self._rendered[statement] = statement  # it is not to be rendered again: a table's name may look like an index's
         self.execute(statement)
 
     @abstractmethod

@@ -12,6 +12,7 @@ not agree it holds a word in braces, which `render` replaces by the database's o
     {first(} ... {)}       around a select with a limit, after a column: the column is in what it gives
     {on_conflict(a, b)}    after an insert: where a row with these keys is there, set what follows
     {new(x)}               there, the value that was to be inserted
+    {schema}               the name of the schema, where there is one
     {in_path}              whether the dotted name holds :name as a whole part
 """
 
@@ -23,8 +24,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
-_TABLE: Final = re.compile(r"\blateshift_(jobs|attempts|logs|workers|queues|statistics|meta)\b")
-_INDEX: Final = re.compile(r"\blateshift_([a-z]+_[a-z]+)\b")
+_NAME: Final = re.compile(
+    r"\blateshift_(?:(?P<table>jobs|attempts|logs|workers|queues|statistics|meta)|(?P<index>[a-z]+_[a-z]+))\b"
+)
 _ON_CONFLICT: Final = re.compile(r"\{on_conflict\((.*?)\)\}")
 _NEW: Final = re.compile(r"\{new\((.*?)\)\}")
 
@@ -40,7 +42,7 @@ class Dialect:
 
     name: str
     tables: str
-    indexes: str
+    indexes: str = ""
     parameter: str
     words: Mapping[str, str]
     on_conflict: str
@@ -58,12 +60,11 @@ class Dialect:
 
     def render(self, sql: str) -> str:
         """A statement in this database's own words."""
+        sql = _NAME.sub(self._name, sql)  # before anything puts in names of the user's, which may begin like ours
         sql = _ON_CONFLICT.sub(lambda found: self.on_conflict.format(keys=found[1]), sql)
         sql = _NEW.sub(lambda found: self.new.format(column=found[1]), sql)
         for word, meaning in self.words.items():
             sql = sql.replace(word, meaning)
-        sql = _TABLE.sub(lambda found: f"{self.tables}{found[1]}", sql)
-        sql = _INDEX.sub(lambda found: f"{self.indexes}{found[1]}", sql)
         return PARAMETER.sub(lambda found: self.parameter.format(name=found[1]), sql)
 
     def render_schema(self, sql: str) -> str:
@@ -71,3 +72,6 @@ class Dialect:
         for word, meaning in self.types.items():
             sql = sql.replace(f"{{{word}}}", meaning)
         return self.render(sql).strip()
+
+    def _name(self, found: re.Match[str]) -> str:
+        return f"{self.tables}{found['table']}" if found["table"] else f"{self.indexes}{found['index']}"

@@ -79,7 +79,7 @@ async def _tables(db: Database, caller: _Caller) -> str:
     home = caller.home
     if home is not None and home in known:
         return known[home]
-    told = await caller.ask(db.dialect.whereabouts)
+    told = await caller.ask(db.render(db.dialect.whereabouts))
     tables = db.tables_at(told)
     if tables is None:
         names = " and ".join(str(row[-1]) for row in told if row[-1])

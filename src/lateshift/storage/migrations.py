@@ -29,6 +29,18 @@ def migrate(db: Database) -> list[int]:
     return db.alone(lambda: [_apply(db, migration) for migration in pending(db)])
 
 
+def script(db: Database) -> str:
+    """The SQL of what is pending, for somebody who runs it in the place of `migrate`. Raises SchemaTooNew."""
+    steps = pending(db)
+    if not steps:
+        return f"-- The database is up to date, at schema {LATEST}."
+    before, after = db.around_schema()
+    parts = [f"{sql};" for sql in before]
+    for step in steps:
+        parts += [f"\n-- {step.number}: {step.title}\n", *(f"{sql};" for sql in statements(db, step))]
+    return "\n".join([*parts, "", *(f"{sql};" for sql in after)]).strip()
+
+
 def statements(db: Database, migration: Migration) -> list[str]:
     """What a migration does in this database's SQL, with the note that it was done."""
     noted = f"('schema', {migration.number})"

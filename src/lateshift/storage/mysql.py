@@ -7,10 +7,11 @@ committed`: under InnoDB's default a claim would lock the gaps between rows too,
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -18,6 +19,7 @@ from lateshift.errors import SettingsError, StorageError, StorageUnavailable
 from lateshift.settings import mask_url
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.dialect import Dialect
+from lateshift.storage.mysql_lanes import lanes
 from lateshift.storage.server import Link, ServerDatabase, Trouble
 
 T = TypeVar("T")
@@ -31,12 +33,15 @@ _TROUBLES: Final[dict[int, Trouble]] = {
     **dict.fromkeys((2000, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2014, 2027, 2055), "gone"),
     **dict.fromkeys((1290, 1792, 1836), "gone"),  # read-only: a replica
     **dict.fromkeys((3, 28, 1021, 1114, 1180), "gone"),  # disk full, commit failed
+    # Access denied, unknown database, host blocked, no privilege, password to be changed, TLS required, account locked.
+    **dict.fromkeys((1044, 1045, 1049, 1129, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 3159), "denied"),
+    4151: "denied",
     1062: "duplicate",
     1146: "no tables",
 }
 
-_DONE_BEFORE: Final = (1050, 1060, 1061)
-"""Table, column or index is there already: MySQL commits each statement of a migration by itself."""
+_DONE_BEFORE: Final = (1050, 1060, 1061, 1062)
+"""Table, column, index or row is there already: MySQL commits each statement of a migration by itself."""
 
 # In this order, and with the index's own character set: else the whole table would be read, and each row locked.
 _COMPLETE: Final = """
@@ -50,7 +55,7 @@ where j.status = 'running'"""
 
 _WHEREABOUTS: Final = """
 select count(*), lower(database()) from information_schema.tables
-where table_schema = database() and table_name = '{}'"""
+where table_schema = database() and table_name = 'lateshift_jobs'"""
 
 _ASCII: Final = "character set ascii collate ascii_bin"
 
@@ -100,7 +105,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "finished_key": "(status, finished_at)",
         },
         batches={"complete": _COMPLETE},
-        whereabouts=_WHEREABOUTS.format(f"{prefix}jobs"),
+        whereabouts=_WHEREABOUTS,
         pack=_as_json,
     )
 
@@ -112,18 +117,25 @@ class MysqlDatabase(ServerDatabase):
     clock_sql = "select timestampdiff(microsecond, '1970-01-01', utc_timestamp(6))"
 
     def __init__(self, url: str, *, prefix: str = "lateshift_", **options: Any) -> None:
-        self.url = url
         self._driver = _mysqldb() if "mysqldb" in url.partition("://")[0] else _pymysql()
         self.errors = self._driver.Error
-        super().__init__(mysql_dialect(prefix), mask_url(url), **options)
+        self._queues: set[str] = set()
+        super().__init__(mysql_dialect(prefix), url, **options)
 
     def connect(self, timeout: float) -> Link:
         """A new connection. Raises the driver's errors, and StorageError for a server that is too old or is TiDB."""
-        link = MysqlLink(self._driver.connect(**self._arguments(timeout)))
+        arguments = self._arguments(timeout)
+        try:
+            link = MysqlLink(self._driver.connect(**arguments))
+        except RuntimeError as error:  # PyMySQL lacks a package for the way in which this server asks for passwords
+            raise StorageError(
+                f"PyMySQL cannot log in at {self.place} ({error}): pip install 'pymysql[rsa]', or add ?ssl=1 to "
+                "LATESHIFT_DATABASE_URL."
+            ) from error
         try:
             version = str(link.query("select version()", {})[0][0])
-            _refuse_old(version, self.place)
-            for statement in (*_SESSION, _DEEP_MARIADB if _is_mariadb(version) else _DEEP_MYSQL):
+            refuse_old(version, self.place)
+            for statement in _SESSION:
                 link.execute(statement, {})
         except BaseException:
             link.close()
@@ -137,6 +149,12 @@ class MysqlDatabase(ServerDatabase):
             return "gone"
         return _TROUBLES.get(number, "other")
 
+    def query_lanes(self, sql: str) -> list[Row]:  # noqa: ARG002 - it has a way of its own
+        """The lanes, looked up for the queues that had waiting jobs when this was called last."""
+        rows = lanes(self, self._queues)
+        self._queues = {row[0] for row in rows}
+        return rows
+
     def has_tables(self) -> bool:
         """Whether it has tables of ours."""
         sql = "select 1 from information_schema.tables where table_schema = database() and table_name = :name"
@@ -144,32 +162,39 @@ class MysqlDatabase(ServerDatabase):
 
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` under a lock that the others' migrations ask for; each statement commits by itself."""
-        name = {"name": f"lateshift {self.dialect.tables}"[:64], "seconds": 600}
 
         def locked() -> T:
-            if self.query("select get_lock(:name, :seconds)", name) != [(1,)]:
+            if self.query(f"select get_lock({self._lock}, 600)") != [(1,)]:
                 raise StorageUnavailable(f"Another process migrates {self.place} and does not end. See what it does.")
             try:
                 return work()
             finally:
-                self.query("select release_lock(:name)", name)
+                self.query(f"select release_lock({self._lock})")
 
         return self.transact(locked)
+
+    @property
+    def _lock(self) -> str:
+        return f"concat('lateshift ', sha1(concat(database(), '.{self.dialect.tables}')))"
+
+    def around_schema(self) -> tuple[list[str], list[str]]:
+        """The session as ours is, and the lock of `alone`; each statement commits by itself."""
+        return [*_SESSION, f"do get_lock({self._lock}, 600)"], [f"do release_lock({self._lock})"]
 
     def execute_schema(self, statement: str) -> None:
         """Run a statement of a migration, unless an attempt that was cut off has already."""
         try:
-            self.execute(statement)
+            super().execute_schema(statement)
         except self.errors as error:
             if error.args[0] not in _DONE_BEFORE:
                 raise
 
     def _arguments(self, timeout: float) -> dict[str, Any]:
-        parts = urlsplit(self.url)
+        parts, port = split_url(self.url)
         options = dict(parse_qsl(parts.query))
         arguments: dict[str, Any] = {
             "host": parts.hostname or "localhost",
-            "port": parts.port or 3306,
+            "port": port,
             "user": unquote(parts.username or ""),
             "password": unquote(parts.password or ""),
             "database": unquote(parts.path.lstrip("/")),
@@ -177,8 +202,8 @@ class MysqlDatabase(ServerDatabase):
             "autocommit": True,
             "client_flag": 2,  # CLIENT.FOUND_ROWS: how many rows matched, not how many are other than before
             "connect_timeout": max(1, round(timeout)),
-            "read_timeout": max(1, round(self.timeout)),
-            "write_timeout": max(1, round(self.timeout)),
+            "read_timeout": max(1, round(self.patience)),
+            "write_timeout": max(1, round(self.patience)),
         }
         if not arguments["database"]:
             raise SettingsError(f"LATESHIFT_DATABASE_URL {self.place} names no database: mysql://user@host/database.")
@@ -196,6 +221,9 @@ class MysqlDatabase(ServerDatabase):
                 f"LATESHIFT_DATABASE_URL has ?{min(unknown)}=; known: unix_socket, ssl, ssl_ca, ssl_cert, ssl_key."
             )
         files = {name.removeprefix("ssl_"): value for name, value in options.items() if name != "ssl"}
+        for name, file in files.items():
+            if not os.access(file, os.R_OK):
+                raise SettingsError(f"LATESHIFT_DATABASE_URL has ssl_{name}={file}, a file that cannot be read.")
         if self._driver.__name__ == "MySQLdb":
             return {"ssl": files} if files else {}
         if files:
@@ -242,17 +270,27 @@ _SESSION: Final = (
 )
 """An index merge in an update locks in two orders, which deadlocks (bugs.mysql.com/77209)."""
 
-_DEEP_MYSQL: Final = "set cte_max_recursion_depth = 100000"
-_DEEP_MARIADB: Final = "set max_recursive_iterations = 100000"
-"""The lanes are a recursion, one step for each; both servers stop it after 1,000 by default."""
+
+def split_url(url: str) -> tuple[SplitResult, int]:
+    """The parts of a URL, with the port. Raises SettingsError, without the password that may be the reason."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 3306
+    except ValueError:
+        raise SettingsError(
+            f"LATESHIFT_DATABASE_URL {mask_url(url)} cannot be read: its host or port is none. Special characters of a "
+            "password are written as %XX: %2F for /, %25 for %."
+        ) from None
+    return parts, port
 
 
-def _refuse_old(version: str, place: str) -> None:
-    """Raise StorageError for a server that cannot skip locked rows."""
+def refuse_old(version: str, place: str) -> None:
+    """Raise StorageError for a server that cannot skip locked rows; `version` is what `select version()` gives."""
     if "tidb" in version.lower():
         raise StorageError(f"{place} is TiDB, which does not skip locked rows. Use MySQL, MariaDB or PostgreSQL.")
     product = "MariaDB" if _is_mariadb(version) else "MySQL"
-    numbers = re.findall(r"\d+", version.replace("5.5.5-", ""))[:3]
+    version = version.removeprefix("5.5.5-")  # what MariaDB puts before its own, for old programs
+    numbers = re.findall(r"\d+", version)[:3]
     if tuple(map(int, numbers)) < MINIMUM[product]:
         least = ".".join(map(str, MINIMUM[product]))
         raise StorageError(

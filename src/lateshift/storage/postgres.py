@@ -8,13 +8,14 @@ pooler between us and the server is noticed: then nothing is prepared and nobody
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, TypeVar, cast
 
-from lateshift.errors import StorageError
-from lateshift.settings import mask_url
+from lateshift.errors import SettingsError, StorageError
+from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage.database import Listener, Parameters, Row
 from lateshift.storage.dialect import Dialect
 from lateshift.storage.server import Link, ServerDatabase, Trouble
@@ -52,8 +53,15 @@ _TROUBLES: Final[dict[str, Trouble]] = {
     "23505": "duplicate",
     "42P01": "no tables",
     "3F000": "no tables",
+    "3D000": "denied",
+    "42501": "denied",
     "25006": "gone",  # read-only: this is a standby, and the next connection may be to the primary
 }
+
+_DENIED: Final = re.compile(
+    r"authentication failed|no password supplied|does not exist|pg_hba|no such database|not permitted"
+)
+"""libpq has no SQLSTATE for a connection that was refused; a server that speaks another language is asked again."""
 
 _ENQUEUE: Final = """
 insert into lateshift_jobs (id, name, queue, executor, priority, status, parameters, max_retries,
@@ -78,7 +86,12 @@ where j.id = done.id and j.lease = done.lease and j.status = 'running'"""
 _WAITING: Final = "status in ('pending', 'pending_retry')"
 
 _WHEREABOUTS: Final = """
-select cast(cast(to_regclass('"{}".jobs') as oid) as bigint), cast(current_database() as text)"""
+select cast(cast(to_regclass('lateshift_jobs') as oid) as bigint), cast(current_database() as text)"""
+
+_ANNOUNCE: Final = "select pg_notify('{schema}', '')"
+
+_MIGRATION_LOCK: Final = "select pg_advisory_xact_lock(hashtext('lateshift migrate {schema}'))"
+_CREATE_SCHEMA: Final = 'create schema if not exists "{schema}"'
 
 _HOT: Final = (
     " with (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,"
@@ -93,9 +106,9 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
     return Dialect(
         name="postgres",
         tables=f'"{schema}".',
-        indexes="",
         parameter="%({name})s",
         words={
+            "{schema}": schema,
             "{row}": "ctid",
             "{age}": "id",
             "{waiting}": _WAITING,
@@ -126,8 +139,8 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
         },
         batches={"enqueue": _ENQUEUE, "complete": _COMPLETE},
         pack=_as_arrays,
-        whereabouts=_WHEREABOUTS.format(schema),
-        announce=f"select pg_notify('{schema}', '')",
+        whereabouts=_WHEREABOUTS,
+        announce=_ANNOUNCE,
     )
 
 
@@ -145,8 +158,7 @@ def _element(value: object) -> str:
 class PostgresDatabase(ServerDatabase):
     """A PostgreSQL database, with our tables in a schema of their own.
 
-    `prepare` is "auto", or "off" where a pooler in between is not noticed by itself. `pooled` tells, once connected,
-    that there is one.
+    `prepare` is "auto", or "off" where a pooler in between is not noticed by itself.
     """
 
     errors = psycopg.Error
@@ -154,23 +166,18 @@ class PostgresDatabase(ServerDatabase):
     clock_sql = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
 
     def __init__(self, url: str, *, schema: str = "lateshift", prepare: str = "auto", **options: Any) -> None:
-        self.url = url
+        check_url(url)
         self.schema = schema
-        self.pooled = False
         self._prepare = prepare != "off"
         self._announced_at = 0.0
-        super().__init__(postgres_dialect(schema), mask_url(url), **options)
+        super().__init__(postgres_dialect(schema), url, **options)
 
     def connect(self, timeout: float) -> Link:
         """A new connection. Raises psycopg.Error, and StorageError for a server that is too old."""
-        connection = open_connection(self.url, timeout, self.timeout)
+        connection = open_connection(self.url, timeout, self.patience)
         link = PostgresLink(connection)
         try:
-            if connection.info.server_version < MINIMUM:
-                raise StorageError(
-                    f"The server of {self.place} is PostgreSQL {connection.info.server_version // 10_000}; Lateshift "
-                    f"needs {MINIMUM // 10_000} or newer. Upgrade the server."
-                )
+            refuse_old(connection.info.server_version, self.place)
             ((backend,),) = link.query("select pg_backend_pid()", {})
         except BaseException:
             link.close()
@@ -183,10 +190,14 @@ class PostgresDatabase(ServerDatabase):
         """What an error of psycopg means, by its SQLSTATE; one without came from the connection itself."""
         state = getattr(error, "sqlstate", None)
         if state is None:
-            return "gone" if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else "other"
+            if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+                return "other"
+            return "denied" if _DENIED.search(str(error)) else "gone"
         if state in ("26000", "42P05"):
             self._prepare = False
             self.close()
+        if state.startswith("28"):
+            return "denied"
         return _TROUBLES.get(state, "gone" if state.startswith(_GONE) else "other")
 
     def announcing(self, sql: str) -> str:
@@ -215,11 +226,16 @@ class PostgresDatabase(ServerDatabase):
         """Do `work` in one transaction, under a lock that the others' migrations ask for."""
 
         def locked() -> T:
-            self.query("select pg_advisory_xact_lock(hashtext(:name))", {"name": f"lateshift migrate {self.schema}"})
-            self.execute(f'create schema if not exists "{self.schema}"')
+            self.query(_MIGRATION_LOCK)
+            if self.query("select to_regnamespace('{schema}')") == [(None,)]:  # only then, as it wants the right to
+                self.execute(_CREATE_SCHEMA)
             return work()
 
         return self.transact(locked)
+
+    def around_schema(self) -> tuple[list[str], list[str]]:
+        """One transaction, under the lock of `alone`, and the schema itself."""
+        return ["begin", self.render(_MIGRATION_LOCK), self.render(_CREATE_SCHEMA)], ["commit"]
 
 
 class PostgresLink(Link):
@@ -294,6 +310,30 @@ class PatientConnection(psycopg.Connection[Row]):
         if timeout is not None:  # as in `notifies`, for which silence is no sign of a broken connection
             return super().wait(gen, interval, timeout)
         return super().wait(_limited(gen, time.monotonic() + self.patience, self.patience), interval)
+
+
+def check_url(url: str) -> None:
+    """Raise SettingsError for a URL that libpq does not understand, without the password that may be the reason."""
+    try:
+        given = conninfo_to_dict(url)
+        said = "" if re.fullmatch(r"[0-9]{0,5}(,[0-9]{0,5})*", str(given.get("port", ""))) else "its port is none"
+    except psycopg.ProgrammingError as error:
+        said = mask_secrets(" ".join(str(error).split()), url)
+    if said:
+        raise SettingsError(
+            f"LATESHIFT_DATABASE_URL {mask_url(url)} cannot be read: {said}. Special characters of a password are "
+            "written as %XX: %2F for /, %25 for %."
+        )
+
+
+def refuse_old(version: int, place: str) -> None:
+    """Raise StorageError for a server that is too old; `version` is as libpq gives it, 150004 for 15.4."""
+    if version < MINIMUM:
+        minor = version % 10_000 if version >= 100_000 else version // 100 % 100  # three numbers before 10
+        raise StorageError(
+            f"The server of {place} is PostgreSQL {version // 10_000}.{minor}; Lateshift needs {MINIMUM // 10_000} or "
+            "newer. Upgrade the server."
+        )
 
 
 def open_connection(url: str, timeout: float, patience: float) -> PatientConnection:

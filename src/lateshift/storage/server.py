@@ -18,14 +18,15 @@ from typing import Any, Final, Literal, TypeVar
 
 from lateshift.clock import Clock
 from lateshift.errors import AlreadyStored, SchemaTooOld, StorageError, StorageUnavailable
+from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
 from lateshift.storage.dialect import Dialect
 
 T = TypeVar("T")
 
-Trouble = Literal["conflict", "gone", "duplicate", "no tables", "other"]
-"""What an error asks for: the transaction again; another connection; nothing, it was written before; `migrate`."""
+Trouble = Literal["conflict", "gone", "denied", "duplicate", "no tables", "other"]
+"""What an error asks for: the transaction again; another connection; rights; nothing, it is there; `migrate`."""
 
 CONFLICTS: Final = 20
 """How often a transaction is begun anew that the database has broken up, before it is reported."""
@@ -66,8 +67,9 @@ class Link(ABC):
 class ServerDatabase(Database):
     """A database on a server. `conflicts` counts the transactions that had to be begun anew.
 
-    `timeout` is how many seconds an operation may wait for a connection or an answer before StorageUnavailable; `pool`
-    how many connections this process opens at most. With `clock` that one is the time (tests); else the server's is.
+    `timeout` is how many seconds an operation may wait for a connection or an answer before StorageUnavailable; with
+    `patience` an answer may take so many instead. `pool` is how many connections this process opens at most. With
+    `clock` that one is the time (tests); else the server's is.
     """
 
     errors: type[Exception]
@@ -76,16 +78,19 @@ class ServerDatabase(Database):
     def __init__(
         self,
         dialect: Dialect,
-        place: str,
+        url: str,
         *,
         timeout: float = 10.0,
+        patience: float | None = None,
         pool: int = 10,
         clock: Clock | None = None,
         as_is: bool = False,
     ) -> None:
-        super().__init__(dialect, place)
+        super().__init__(dialect, mask_url(url))
+        self.url = url
         self.clock = clock
         self.timeout = timeout
+        self.patience = timeout if patience is None else patience
         self.conflicts = 0
         self._pool = pool
         self._checked = as_is
@@ -238,12 +243,17 @@ class ServerDatabase(Database):
 
     def explain(self, trouble: Trouble, error: Exception) -> StorageError:
         """An error of the driver in our words."""
-        said = " ".join(str(error).split())
+        said = mask_secrets(" ".join(": ".join(map(str, error.args)).split()), self.url)
         if trouble == "gone":
             return StorageUnavailable(
                 f"The database {self.place} could not be reached or did not answer within {self.timeout:g} s ({said}). "
                 "Check that it runs and that LATESHIFT_DATABASE_URL is right; LATESHIFT_DATABASE_TIMEOUT is how long "
                 "to wait."
+            )
+        if trouble == "denied":
+            return StorageUnavailable(
+                f"The database {self.place} does not let us do this ({said}). Correct LATESHIFT_DATABASE_URL, or have "
+                "the user or the database made on the server, or the right granted."
             )
         if trouble == "duplicate":
             return AlreadyStored(f"A row of this key is stored already: {said}")

@@ -99,7 +99,7 @@ class SqliteDatabase(Database):
         as_is: bool = False,
     ) -> None:
         super().__init__(sqlite_dialect(prefix), path)
-        self.path = path
+        self.path = self.file = path
         self.clock = clock or Clock()
         self._durability = durability
         self._busy_timeout = busy_timeout
@@ -108,6 +108,7 @@ class SqliteDatabase(Database):
         self._depth = 0
         self._seen_version = -1
         self._as_is = as_is
+        self._checked = False
 
     def now(self) -> int:
         """Microseconds since 1970 in UTC, by the database's clock: on SQLite that is this host's."""
@@ -152,8 +153,9 @@ class SqliteDatabase(Database):
     def tables_at(self, whereabouts: list[Row]) -> str | None:
         """What stands before the names of our tables where this file is open, or attached under another name."""
         self._make_tables_beside()
+        ours = self.query(self.dialect.whereabouts)[0][-1]
         for _, name, path in whereabouts:
-            if path and os.path.exists(path) and os.path.samefile(self.path, path):
+            if ours and path and os.path.samefile(ours, path):
                 quoted = os.fsdecode(name).replace('"', '""')
                 return f'"{quoted}".{self.dialect.tables}'
         return None
@@ -161,6 +163,10 @@ class SqliteDatabase(Database):
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` under the write lock."""
         return self.transact(work)
+
+    def around_schema(self) -> tuple[list[str], list[str]]:
+        """One write transaction."""
+        return ["begin immediate"], ["commit"]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -278,12 +284,19 @@ class SqliteDatabase(Database):
             return self._connection
         self._connection = connection = self._connect()
         try:
-            if not self._as_is and migrations.version(self) != LATEST:
-                migrations.migrate(self)
+            if not self._as_is:
+                self._bring_up_to_date()
         except BaseException:
             self.close()
             raise
         return connection
+
+    def _bring_up_to_date(self) -> None:
+        """What has used the file before goes on when another process has given it a newer schema meanwhile."""
+        present = migrations.version(self)
+        if present < LATEST or not self._checked:
+            migrations.migrate(self)
+        self._checked = True
 
     def _connect(self) -> sqlite3.Connection:
         if sqlite3.sqlite_version_info < MINIMUM:

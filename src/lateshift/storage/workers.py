@@ -85,8 +85,9 @@ def look(db: Database, queues: Collection[str]) -> list[reads.Lane]:
 def add_statistics(db: Database, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add to the per-minute counts; each worker has rows of its own, so none is fought over."""
     db.execute_many(
-        "insert into lateshift_statistics values (:minute, :queue, :worker, :completed, :failed, :retried,"
-        " :cancelled, :run_time, :wait_time) {on_conflict(minute, queue, worker)} "
+        f"insert into lateshift_statistics (minute, queue, worker, {', '.join(COUNTED)})"
+        " values (:minute, :queue, :worker, :completed, :failed, :retried, :cancelled, :run_time, :wait_time)"
+        " {on_conflict(minute, queue, worker)} "
         + ", ".join(f"{name} = lateshift_statistics.{name} + {{new({name})}}" for name in COUNTED),
         [{name: value for name, value in row.items() if name != "other"} for row in rows],
     )

@@ -1,0 +1,203 @@
+"""What a server refuses, and what is no such server: each is one clear line, without the password in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lateshift.errors import LateshiftError, SettingsError, StorageError, StorageUnavailable
+from lateshift.settings import load_settings, mask_secrets
+from lateshift.storage import mysql, open_database, postgres
+
+SECRET = "sesame"
+NEW_ENOUGH = (
+    "8.0.1-dmr",
+    "8.4.3",
+    "9.1.0",
+    "8.0.mysql_aurora.3.04.0",
+    "10.6.0-MariaDB",
+    "5.5.5-10.11.6-MariaDB",
+    "12.1.2-MariaDB",
+)
+NOWHERE = "127.0.0.1:1"
+
+
+def refusal(url: str, expected: type[LateshiftError] = StorageUnavailable) -> str:
+    """What the first use of this database says."""
+    with pytest.raises(LateshiftError) as caught:
+        open_database(load_settings(database_url=url), timeout=0.3, as_is=True).query("select 1")
+    said = str(caught.value)
+    assert type(caught.value) is expected, said
+    assert "\n" not in said
+    assert "Please report" not in said
+    assert SECRET not in said
+    return said
+
+
+def address(url: str) -> str:
+    """The host and port of a URL."""
+    return re.search("@([^/]*)", url)[1]
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def server(request):
+    """Each of the servers."""
+    return request.getfixturevalue(f"{request.param}_server")
+
+
+def scheme(server) -> str:
+    return server.url.partition(":")[0]
+
+
+def test_a_wrong_password(server):
+    """It is told at once, with the user's name and the setting to correct."""
+    user = "lateshift"
+    if scheme(server) == "postgresql":
+        user = "secret"
+    said = refusal(re.sub("//.*@", f"//{user}:{SECRET}@", server.url))
+    assert re.search(rf"(authentication failed|Access denied) for user .{user}", said)
+    assert f"{user}:***@" in said
+    assert "LATESHIFT_DATABASE_URL" in said
+
+
+def test_a_missing_password(postgres_server):
+    """A URL without the password that the server wants is told at once."""
+    assert "no password" in refusal(re.sub("//.*@", "//secret@", postgres_server.url))
+
+
+def test_an_unknown_database(server):
+    """The name that is not there is told at once."""
+    said = refusal(re.sub("/lateshift$", "/not_there", server.url))
+    assert "'not_there'" in said.replace('"', "'")
+    assert "made on the server" in said
+
+
+def test_an_unknown_database_behind_a_pooler(pgbouncer):
+    """PgBouncer hands on what the server says."""
+    assert "does not let us" in refusal(re.sub("/lateshift$", "/not_there", pgbouncer.url))
+
+
+def test_a_right_that_is_missing(postgres_server, postgres_url):
+    """Who may not make the schema learns that it is a matter of rights."""
+    postgres_server.execute("create role guest_of_lateshift login")
+    try:
+        said = migration_refusal(re.sub("//.*@", "//guest_of_lateshift@", postgres_url))
+    finally:
+        postgres_server.execute("drop role guest_of_lateshift")
+    assert "permission denied for database" in said
+    assert "right granted" in said
+
+
+def migration_refusal(url: str) -> str:
+    from lateshift.storage.migrations import migrate
+
+    with pytest.raises(StorageUnavailable) as caught:
+        migrate(open_database(load_settings(database_url=url), timeout=0.3, as_is=True))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [(NOWHERE, "refused"), ("no.such.host.invalid", "[Nn]ame or service|resolve|nodename|getaddrinfo")],
+)
+def test_nobody_there(scheme, host, said):
+    """A refused connection and a host without an address: what failed, how long was waited, what to check."""
+    told = refusal(f"{scheme}://app:{SECRET}@{host}/jobs")
+    assert re.search(said, told)
+    assert "within 0.3 s" in told
+    assert "Check that it runs" in told
+    assert f"app:***@{host}/jobs" in told
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize("rest", ["app:se/sesame@db/jobs", "app:sesame@db:port/jobs", "app:sesame@db:9999999/jobs"])
+def test_a_url_that_cannot_be_read(scheme, rest):
+    """A slash in the password, a port that is none: the message shows neither, and says how to write such."""
+    assert "%2F for /" in refusal(f"{scheme}://{rest}", SettingsError)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:%zzsesame@db/jobs",
+        "postgresql://app:sesame@db/jobs?colour=blue",
+        "mysql://app:sesame@db/jobs?colour=blue",
+        "mysql://app:sesame@db/jobs?ssl_ca=/not/there",
+        "mysql://app:sesame@db",
+    ],
+)
+def test_a_url_with_mistakes(url):
+    """What a driver cannot read is an error of the settings that names the setting, and not the password."""
+    assert "LATESHIFT_DATABASE_URL" in refusal(url, SettingsError)
+
+
+def test_secrets_in_a_text_of_a_driver():
+    """A password is hidden as it stands in the URL and as the driver has decoded it, and so is one in the query."""
+    url = "postgresql://app:s%2Fe%20same@db/jobs?sslpassword=hush&application_name=jobs"
+    text = 'user "app": password "s/e same" or "s%2Fe%20same", key "hush" of jobs'
+    assert mask_secrets(text, url) == 'user "app": password "***" or "***", key "***" of jobs'
+    assert mask_secrets("nothing to hide: a", "mysql://a@db/jobs") == "nothing to hide: a"
+
+
+def old(url: str, check, version) -> str:
+    with pytest.raises(StorageError) as caught:
+        check(version, url)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [
+        ("5.7.44-log", "MySQL 5.7.44-log; Lateshift needs 8.0.1"),
+        ("8.0.0-dmr", "MySQL 8.0.0-dmr; Lateshift needs 8.0.1"),
+        ("5.5.5-10.5.23-MariaDB", "MariaDB 10.5.23-MariaDB; Lateshift needs 10.6.0"),
+        ("10.3.39-MariaDB-0+deb10u2", "MariaDB 10.3.39-MariaDB-0+deb10u2; Lateshift needs 10.6.0"),
+        ("5.7.25-TiDB-v7.1.0", "is TiDB"),
+        ("8.0.11-TiDB-v8.5.0", "is TiDB"),
+    ],
+)
+def test_a_mysql_that_is_too_old(version, named):
+    """Servers that do not skip locked rows are named with what would do instead."""
+    assert named in old("mysql://db/jobs", mysql.refuse_old, version)
+
+
+@pytest.mark.parametrize("version", NEW_ENOUGH)
+def test_a_mysql_that_is_new_enough(version):
+    """From MySQL 8.0.1 and MariaDB 10.6 on, whatever stands behind the number."""
+    mysql.refuse_old(version, "mysql://db/jobs")
+
+
+@pytest.mark.parametrize(("version", "named"), [(90624, "9.6"), (120017, "12.17")])
+def test_a_postgres_that_is_too_old(version, named):
+    """The server's version and the one that would do are named."""
+    said = old("postgresql://db/jobs", postgres.refuse_old, version)
+    assert f"PostgreSQL {named}; Lateshift needs 13 or newer" in said
+    postgres.refuse_old(130000, "postgresql://db/jobs")
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "advice"),
+    [
+        ("postgresql://db/jobs", "psycopg", "pip install 'lateshift[postgres]'"),
+        ("mysql://db/jobs", "pymysql", "pip install 'lateshift[mysql]'"),
+        ("mysql+mysqldb://db/jobs", "MySQLdb", "pip install mysqlclient"),
+    ],
+)
+def test_a_missing_driver(url, module, advice, tmp_path):
+    """Without the driver the command line says in one line what to install, and ends with the database's code."""
+    start = f"import sys; sys.modules[{module!r}] = None; from lateshift.cli import main; sys.exit(main(['list']))"
+    done = subprocess.run(
+        [sys.executable, "-c", start],
+        env={"LATESHIFT_DATABASE_URL": url, "LATESHIFT_STORAGE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert advice in done.stderr
