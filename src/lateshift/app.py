@@ -6,6 +6,7 @@ one; see `default`. An `a` twin runs the same code in a thread, so that the even
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,19 +16,19 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 
 from lateshift.clock import Clock
-from lateshift.codec import storable
-from lateshift.durations import check_seconds
-from lateshift.enqueuing import Call, Preparation
+from lateshift.durations import check_seconds, check_wait
+from lateshift.enqueuing import Call, Preparation, calls_of
 from lateshift.errors import InvalidOption, JobNotFound, JobStateError, SpawnError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, NewJob
-from lateshift.options import check_id, check_limit, check_queue, check_status
+from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, load_settings
 from lateshift.storage import open_database, reads, writes
 from lateshift.storage.database import Database
+from lateshift.texts import storable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,7 +82,7 @@ class Lateshift:
 
     def enqueue_many(self, calls: Iterable[Call], *, connection: sqlite3.Connection | None = None) -> list[str]:
         """Store many jobs in one transaction, all or none; returns their ids in order. Raises as run_background_job."""
-        return self._enqueue(list(calls), connection)
+        return self._enqueue(calls_of(calls), connection)
 
     def get_job(self, job_id: str) -> Job:
         """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
@@ -101,15 +102,15 @@ class Lateshift:
     ) -> list[Job]:
         """Jobs, newest first. `name` is a callable path or a part of one; `before` is the last id seen.
 
-        Raises InvalidOption for a status, queue or limit that cannot be, JobNotFound when `before` is no job.
+        Raises InvalidOption, and JobNotFound when there is no job `before` any more.
         """
-        if before is not None and reads.status(self.database, check_id(before)) is None:
-            raise JobNotFound(before)
+        if before is not None:
+            self._found(before, reads.status(self.database, check_id(before)))
         return reads.list_jobs(
             self.database,
             status=None if status is None else check_status(status),
             queue=None if queue is None else check_queue(queue),
-            name=None if name is None else storable(name),
+            name=None if name is None else check_name(name),
             limit=check_limit(limit),
             before=before,
         )
@@ -119,8 +120,8 @@ class Lateshift:
 
         While it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
         """
+        timeout = None if timeout is None else check_wait(timeout, "The timeout")
         began = time.monotonic()
-        timeout = None if timeout is None else check_seconds(timeout, "The timeout")
         pause, nudged = 0.001, began
         while True:
             status = reads.status(self.database, check_id(job_id))
@@ -175,10 +176,11 @@ class Lateshift:
         self._changed(job_id, "deleted", job)
 
     def prune(self, older_than: float | timedelta | None = None) -> int:
-        """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many."""
-        if older_than is None:
-            older_than = timedelta(days=self.settings.keep_days)
-        age = check_seconds(older_than, "The age")
+        """Delete finished jobs older than that many seconds (default: LATESHIFT_KEEP_DAYS); returns how many.
+
+        Raises InvalidOption for an age that is negative or more than ten years.
+        """
+        age = self.settings.keep_days * 86_400 if older_than is None else check_seconds(older_than, "The age")
         before, total = self.database.now() - round(age * 1_000_000), 0
         while pruned := writes.prune(self.database, before):
             total += pruned
@@ -219,7 +221,7 @@ class Lateshift:
 
     async def aenqueue_many(self, calls: Iterable[Call]) -> list[str]:
         """As `enqueue_many`, for async code."""
-        return await _in_thread(self.enqueue_many, list(calls))
+        return await _in_thread(self.enqueue_many, calls_of(calls))
 
     async def aget_job(self, job_id: str) -> Job:
         """As `get_job`, for async code."""
@@ -259,8 +261,28 @@ class Lateshift:
             raise InvalidOption(
                 f"connection= takes an sqlite3.Connection to the database of the jobs, not {type(connection).__name__}."
             )
-        self.database.query("select 1")  # makes the tables, if this is the first use of the file
+        self._check_file(connection)
         connection.executemany(self.database.render(writes.INSERT_JOB), [msgspec.structs.asdict(job) for job in jobs])
+
+    def _check_file(self, connection: sqlite3.Connection) -> None:
+        """Refuse another database than ours, and one without our tables that a transaction keeps from being made."""
+        path = self.database.place
+        files = [file for _, _, file in connection.execute("pragma database_list") if file]
+        if not any(os.path.exists(path) and os.path.samefile(file, path) for file in files):
+            raise InvalidOption(
+                f"connection= is open on {' and '.join(files) or 'a database in memory'}, but the jobs are in {path}. "
+                "Open it on that file, or let LATESHIFT_DATABASE_URL name yours."
+            )
+        if not connection.in_transaction:
+            self.database.query("select 1")  # makes the tables, if this is the first use of the file
+            return
+        try:
+            connection.execute("select 1 from lateshift_jobs limit 0")
+        except sqlite3.OperationalError as error:
+            raise InvalidOption(
+                f"{path} has no tables for jobs yet, and they cannot be made while your transaction is open. Run "
+                "`lateshift migrate` once, or enqueue the first job before you begin it."
+            ) from error
 
     def _start_runner(self, queues: set[str], job_id: str | None) -> None:
         if self.settings.spawn == "never" or self._neighbours.serve(queues):
@@ -298,9 +320,8 @@ class Cache:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
-        if not key.startswith(self.PREFIX) or not key.isascii() or not key.isprintable():
-            return None
-        job = reads.get(self._app.database, key.removeprefix(self.PREFIX))
+        key = storable(key)
+        job = reads.get(self._app.database, key.removeprefix(self.PREFIX)) if key.startswith(self.PREFIX) else None
         if job is None:
             return None
         return {

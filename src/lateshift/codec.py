@@ -128,8 +128,3 @@ def _refuse_infinities(value: object) -> None:
             waiting.extend(item.values())
         elif isinstance(item, list | tuple | set | frozenset):
             waiting.extend(item)
-
-
-def storable(text: str) -> str:
-    """Text that every database can hold: no lone surrogates, no NUL."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
-from lateshift.codec import storable
-from lateshift.errors import NotInsideJob
+from lateshift.errors import InvalidOption, NotInsideJob
 from lateshift.job import Claimed
+from lateshift.texts import storable
 
 LOG_LINES: Final = 200
 """How many of its last log lines are kept with each attempt."""
 
-LONGEST_MESSAGE: Final = 1_000
+LONGEST_MESSAGE: Final = 1000
+"""Characters kept of a progress message: it is words for people, and written every half second."""
 
 Report = Callable[[Claimed, float | None, str | None], None]
 
@@ -47,12 +49,30 @@ class JobContext:
     def progress(self, fraction: float | None, message: str | None = None) -> None:
         """Tell how far the job has come, from 0 to 1, with a few words; `get_job` shows it within about a second.
 
-        Of the message 1,000 characters are kept. Raises TypeError or ValueError for a fraction that is no number.
+        A fraction outside of that is taken for the nearer end; of the message the first 1,000 characters are kept.
+        Raises InvalidOption for a fraction that is no number, or a message that is no text.
         """
-        if fraction is not None:
-            fraction = min(1.0, max(0.0, float(fraction)))
-        words = None if message is None else storable(str(message)[:LONGEST_MESSAGE])
-        self._report(self.claimed, fraction, words)
+        self._report(self.claimed, _fraction(fraction), _message(message))
+
+
+def _fraction(given: object) -> float | None:
+    if given is None:
+        return None
+    try:
+        fraction = float(given)  # type: ignore[arg-type]  # a Decimal or a numpy number will do
+    except (TypeError, ValueError, OverflowError):
+        fraction = math.nan
+    if not math.isfinite(fraction):
+        raise InvalidOption(f"The progress is {given!r:.80}: give a number from 0 to 1, or None.")
+    return min(1.0, max(0.0, fraction))
+
+
+def _message(given: object) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise InvalidOption(f"The progress message is of type {type(given).__name__}: give text, such as str(message).")
+    return storable(given[:LONGEST_MESSAGE])
 
 
 current: Final[ContextVar[JobContext | None]] = ContextVar("lateshift_job", default=None)

@@ -11,6 +11,12 @@ LONGEST: Final = 3650 * 86_400.0
 """Seconds in ten years; a longer delay is taken for a mistake, such as milliseconds or a timestamp."""
 
 
+def check_wait(value: object, name: str) -> float:
+    """As `check_seconds`; what is negative, as `deadline - time.time()` may become, is over already and gives 0."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    return 0.0 if isinstance(seconds, int | float) and seconds < 0 else check_seconds(value, name)
+
+
 def check_seconds(value: object, name: str, *, above_zero: bool = False) -> float:
     """The seconds of a number or timedelta, from 0 (or above) to ten years. Raises InvalidOption with the `name`."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,6 +33,18 @@ class Call:
     max_retries: int | None = None
     retry_delay: retry.RetryLike | None = None
     timeout: float | timedelta | None = None
+
+
+def calls_of(given: Iterable[Call]) -> list[Call]:
+    """The calls that `enqueue_many` was given. Raises InvalidJob for anything else than Call objects."""
+    if isinstance(given, Iterable):
+        calls = list(given)
+        if all(isinstance(call, Call) for call in calls):
+            return calls
+    raise InvalidJob(
+        f"enqueue_many was given {given!r:.80}: give a list of Call objects, such as "
+        '[Call("app.jobs.send_receipt", parameters={"order_id": 1})].'
+    )
 
 
 class Preparation:

@@ -6,12 +6,13 @@
     │   ├── CallableNotFound      nothing importable stands behind the dotted name
     │   ├── CallableNotAllowed    it exists, but the allow-list does not permit it
     │   ├── InvalidParameters     missing, unknown, of a wrong type, not JSON, or too large
-    │   └── InvalidOption         priority, delay, run_at, queue, retries or timeout out of range
+    │   └── InvalidOption         priority, delay, run_at, queue, retries, timeout or another value out of range
     ├── JobNotFound               no job has this id
     ├── JobStateError             the job's present status does not allow the action
     ├── WaitTimeout               the job did not finish in the time you gave it
     ├── SpawnError                the job is stored, but no runner could be started for it
     ├── NotInsideJob              current_job() was called where no job runs
+    ├── WorkerDied                the process under a job died, three times over
     ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
     └── StorageError              the database did not do what was asked
         ├── StorageUnavailable    missing, read-only, full, or locked for too long
@@ -58,7 +59,7 @@ class InvalidParameters(InvalidJob):
 
 
 class InvalidOption(InvalidJob):
-    """Priority, delay, run_at, queue, retries or timeout is out of range."""
+    """Priority, delay, run_at, queue, retries, timeout, or another value given to a function, is out of range."""
 
 
 class JobNotFound(LateshiftError):
@@ -107,6 +108,10 @@ class NotInsideJob(LateshiftError):
 
 class ResultNotStorable(LateshiftError):
     """A job returned what JSON cannot hold, or more than LATESHIFT_MAX_RESULT bytes of it."""
+
+
+class WorkerDied(LateshiftError):
+    """The process under a job died: how such a job has failed, and what its `failed()` hook is given."""
 
 
 class StorageError(LateshiftError):

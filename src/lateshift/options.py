@@ -12,10 +12,11 @@ from lateshift.durations import LONGEST, check_seconds
 from lateshift.errors import InvalidOption, JobNotFound
 from lateshift.job import STATUSES, Status, to_microseconds
 from lateshift.retry import RetryPolicy, to_policy
+from lateshift.texts import storable
 
 LONGEST_QUEUE_NAME: Final = 100
-MOST_LISTED: Final = 1_000_000
 MOST_RETRIES: Final = 10_000
+MOST_LISTED: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +124,38 @@ def check_isolation(value: object) -> Literal["process"] | None:
     raise InvalidOption(f'isolation is {value!r}: give "process" for a child process per attempt, or leave it out.')
 
 
-def check_id(value: object) -> str:
-    """The id of a job, or what may be one. Raises JobNotFound for what cannot be."""
-    if isinstance(value, str) and value.isascii() and value.isprintable():
-        return value
-    raise JobNotFound(value)
-
-
-def check_limit(value: object) -> int:
-    """How many to list: 1 to 1,000,000. Raises InvalidOption."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_LISTED:
-        raise InvalidOption(f"The limit is {value!r}: give a whole number from 1 to {MOST_LISTED:,}.")
-    return value
-
-
 def check_status(value: object) -> Status:
     """One of the six statuses. Raises InvalidOption."""
     for status in STATUSES:
         if value == status:
             return status
     raise InvalidOption(f"The status is {value!r}: give one of {', '.join(STATUSES)}.")
+
+
+def check_limit(value: object) -> int:
+    """How many jobs a list may have: 0 to 1,000,000. Raises InvalidOption."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_LISTED:
+        raise InvalidOption(f"The limit is {value!r}: give a whole number from 0 to {MOST_LISTED}.")
+    return int(value)
+
+
+def check_name(value: object) -> str:
+    """A callable path to look for, or a part of one. Raises InvalidOption."""
+    if not isinstance(value, str) or storable(value) != value:
+        raise InvalidOption(f"The name is {value!r:.80}: give a callable path or a part of one, as text.")
+    return value
+
+
+def check_id(value: object) -> str:
+    """A job's id. Raises InvalidOption for what is no text, JobNotFound for text that cannot be an id."""
+    if not isinstance(value, str):
+        raise InvalidOption(
+            f"The job's id is of type {type(value).__name__}: give text, as run_background_job returned it, job.id, or "
+            "str(id) for a UUID."
+        )
+    if storable(value) != value:
+        raise JobNotFound(value)
+    return value
 
 
 def _retry_policy(value: object) -> RetryPolicy:

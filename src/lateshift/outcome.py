@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from lateshift.durations import LONGEST
+from lateshift.durations import check_wait
 from lateshift.errors import ResultNotStorable
 from lateshift.job import Claimed, JobError, Status
 
@@ -25,19 +25,25 @@ Kind = Literal["completed", "retry", "failed", "cancelled", "snoozed", "returned
 
 
 class Retry(Exception):
-    """Raise it in a job to have it run again: uses up an attempt, after `delay` seconds (default: the job's policy)."""
+    """Raise it in a job to have it run again: uses up an attempt, after `delay` seconds (default: the job's policy).
+
+    Raises InvalidOption for a delay of more than ten years; a negative one is 0.
+    """
 
     def __init__(self, reason: str = "", *, delay: float | timedelta | None = None) -> None:
         super().__init__(reason or "the job asked to be retried")
-        self.delay = None if delay is None else seconds(delay)
+        self.delay = None if delay is None else check_wait(delay, "The delay of Retry")
 
 
 class Snooze(Exception):
-    """Raise it in a job to have it run again in `delay` seconds (ten years at most) without using up an attempt."""
+    """Raise it in a job to have it run again in `delay` seconds without using up an attempt.
+
+    Raises InvalidOption for a delay of more than ten years; a negative one is 0.
+    """
 
     def __init__(self, delay: float | timedelta, reason: str = "") -> None:
         super().__init__(reason or "the job asked to be run later")
-        self.delay = seconds(delay)
+        self.delay = check_wait(delay, "The delay of Snooze")
 
 
 class Cancel(Exception):
@@ -87,11 +93,6 @@ RetryDelay = Callable[[int, BaseException], float | None]
 """(attempt that failed, its exception) -> seconds to wait, or None for "do not retry this"."""
 
 
-def seconds(delay: float | timedelta) -> float:
-    """A delay given as seconds or a timedelta, in seconds."""
-    return delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
-
-
 def decide(job: Claimed, ending: Ending, started_at: int, now: int, retry_delay: RetryDelay) -> Outcome:
     """What the end of an attempt means for the job: pure, the one place where a status is chosen.
 
@@ -120,6 +121,11 @@ def returned(started_at: int, now: int, delay: float = 0.0) -> Outcome:
     return Outcome("returned", "pending_retry", started_at, now, run_at=due, counts=False)
 
 
+def failed(started_at: int, now: int, error: JobError) -> Outcome:
+    """The job has failed for good, whatever its policy: deciding or storing what became of it is what failed."""
+    return Outcome("failed", "failed", started_at, now, error=error)
+
+
 def lost(job: Claimed, started_at: int, now: int, error: JobError) -> Outcome:
     """The process under the job died: run it again, or fail it when that happened `MAX_CRASHES` times."""
     if job.crashes + 1 >= MAX_CRASHES:
@@ -136,5 +142,4 @@ def _delay(job: Claimed, exception: BaseException, retry_delay: RetryDelay) -> f
 
 
 def _microseconds(delay: float) -> int:
-    """A delay as it is stored: of what is no number, negative or without end, at once or ten years."""
-    return round(min(delay, LONGEST) * 1_000_000) if delay > 0 else 0
+    return max(0, round(delay * 1_000_000))

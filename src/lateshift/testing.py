@@ -38,6 +38,7 @@ from lateshift.host.logs import JobLogHandler
 from lateshift.job import Claimed, Job, moment, to_microseconds
 from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution
+from lateshift.runtime.settling import settle_one
 from lateshift.storage import reads, workers, writes
 from lateshift.target import path_of
 
@@ -245,7 +246,8 @@ class _Attempts:
     def run(self, job: Claimed) -> None:
         """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""
         outcome = _outside_of_loops(lambda: self._execute(job))
-        refused = writes.settle(self._db, [writes.Settlement(job, outcome)])
+        done, refused = settle_one(self._db, writes.Settlement(job, outcome))
+        outcome = done.outcome
         told: Event = (
             LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)
             if refused

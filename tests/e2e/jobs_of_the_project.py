@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import logging
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import psutil
 
 from lateshift import Cancel, Retry, Snooze, background, current_job
 
@@ -145,6 +149,96 @@ def isolated_busy_in_c() -> None:
 @background(isolation="process")
 def isolated_crash() -> None:
     ctypes.string_at(0)
+
+
+def read_standard_input() -> list[str]:
+    """What a program started here, and this process itself, find on standard input."""
+    done = subprocess.run(["cat"], capture_output=True, text=True, check=True)
+    try:
+        return [done.stdout, input()]
+    except EOFError:
+        return [done.stdout, "the end"]
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def square_in_processes(method: str) -> list[int]:
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        return pool.map(square, range(5))
+
+
+@background(isolation="process")
+def square_in_processes_isolated(method: str) -> list[int]:
+    return square_in_processes(method)
+
+
+@background(isolation="process")
+def isolated_killed_with_forks() -> None:
+    """Its process is killed while one that it forked, which holds all that it had open, lives on."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(600)
+    write(f"forked {pid}")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@background(isolation="process")
+def isolated_with_runaways(name: str) -> None:
+    """A child in a session of its own, with a child in a session of its own, which the first does not outlive."""
+    code = "import subprocess, sys, time; subprocess.Popen([*sys.argv[1:]], start_new_session=True); time.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", code, "sleep", "987"], start_new_session=True)
+    process = psutil.Process()
+    while len(process.children(recursive=True)) < 2:
+        time.sleep(0.01)
+    for child in process.children(recursive=True):
+        write(f"child {child.pid}")
+    while not Path(name).exists():
+        time.sleep(0.01)
+
+
+def keep_the_gil(unless: str) -> None:
+    write(f"began gil {os.getpid()}")
+    if not Path(unless).exists():
+        ctypes.PyDLL(None).sleep(600)
+
+
+def nap(label: str) -> None:
+    time.sleep(0.003)
+    write(label)
+
+
+def terminate_own_process() -> None:
+    if not Path("terminated").exists():
+        Path("terminated").touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Mourned:
+    max_retries = 0
+
+    def handle(self, seconds: float) -> None:
+        write(f"began mourned {os.getpid()}")
+        time.sleep(seconds)
+
+    def failed(self, error: BaseException) -> None:
+        write(f"failed in {os.getpid()}: {type(error).__name__}: {error} {current_job().id}")
+
+
+class MournedIsolated(Mourned):
+    isolation = "process"
+
+
+class MournedCrash(MournedIsolated):
+    def handle(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MournedForEver(MournedIsolated):
+    def failed(self, error: BaseException) -> None:
+        write("mourning")
+        time.sleep(600)
 
 
 def loop_for_ever() -> None:

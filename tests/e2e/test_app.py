@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 import lateshift
 from lateshift import BackgroundJob, Call, background, default, errors
 from lateshift.enqueuing import new_id
+from lateshift.storage.migrations import migrate
 
 
 class Order(BackgroundJob):
@@ -160,6 +162,67 @@ def test_waiting_ends_in_time(app):
     assert (caught.value.job_id, caught.value.status) == (job_id, "pending")
 
 
+def test_a_timeout_may_be_a_timedelta(app):
+    """Waiting takes what every other duration takes; one that is over already does not wait."""
+    job_id = Order.enqueue(order_id=1)
+    for timeout, words in ((timedelta(milliseconds=10), "after 0.01 s"), (-5, "after 0 s")):
+        with pytest.raises(errors.WaitTimeout, match=words):
+            lateshift.wait_for_job(job_id, timeout=timeout)
+    with pytest.raises(errors.InvalidOption, match="The timeout is nan"):
+        lateshift.wait_for_job(job_id, float("nan"))
+
+
+BY_ID = ["get_job", "wait_for_job", "cancel_job", "retry_job", "delete_job"]
+
+
+@pytest.mark.parametrize("action", BY_ID)
+def test_what_cannot_be_an_id(app, action):
+    """Text that no id can be is not found, and what is no text is refused in words."""
+    for text in ("nope", "\udcff", "\x00"):
+        with pytest.raises(errors.JobNotFound):
+            getattr(lateshift, action)(text)
+    for other in (object(), None, 2**70, uuid4()):
+        with pytest.raises(errors.InvalidOption, match=f"of type {type(other).__name__}: give text"):
+            getattr(lateshift, action)(other)
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "words"),
+    [
+        ({"limit": 2**70}, errors.InvalidOption, "The limit is 1180591620717411303424: give a whole number from 0"),
+        ({"limit": "x"}, errors.InvalidOption, "The limit is 'x'"),
+        ({"limit": -1}, errors.InvalidOption, "The limit is -1"),
+        ({"before": "nope"}, errors.JobNotFound, "no job 'nope'"),
+        ({"before": 5}, errors.InvalidOption, "of type int"),
+        ({"queue": "\udcff"}, errors.InvalidOption, "queue name"),
+        ({"name": "\udcff"}, errors.InvalidOption, "The name is"),
+        ({"name": Order}, errors.InvalidOption, "The name is"),
+        ({"status": "done"}, errors.InvalidOption, "The status is 'done'"),
+    ],
+)
+def test_bad_filters_of_a_list(app, filters, error, words):
+    """Each is refused with what is expected, rather than by the database, or by an empty list."""
+    with pytest.raises(error, match=words):
+        lateshift.list_jobs(**filters)
+
+
+@pytest.mark.parametrize("calls", [["x"], "x", 5, Call(Order), [Call(ping, parameters={"host": "a"}), None]])
+def test_many_are_calls(app, calls):
+    """`enqueue_many` says what it takes, and stores nothing."""
+    with pytest.raises(errors.InvalidJob, match="give a list of Call objects"):
+        lateshift.enqueue_many(calls)
+    with pytest.raises(errors.InvalidJob, match="give a list of Call objects"):
+        asyncio.run(lateshift.aenqueue_many(calls))
+    assert lateshift.list_jobs() == []
+
+
+@pytest.mark.parametrize("age", [float("nan"), float("inf"), -1, "old"])
+def test_pruning_takes_an_age(app, age):
+    """An age that is none is refused in words."""
+    with pytest.raises(errors.InvalidOption, match="The age is"):
+        app.prune(age)
+
+
 def test_actions_that_the_status_does_not_allow_say_so(app):
     """Cancel what is finished, retry what runs or waits, delete what is unfinished: refused, with what to do."""
     job_id = Order.enqueue(1)
@@ -190,6 +253,38 @@ def test_a_job_in_the_callers_own_transaction_commits_and_vanishes_with_it(app):
         lateshift.run_background_job(Order, parameters={"order_id": 1}, connection="db")
 
 
+def test_a_connection_that_cannot_take_the_job_is_refused_at_once(app, tmp_path):
+    """Another file, a database in memory, and a file without tables that the open transaction keeps from being made."""
+    migrate(app.database)
+    for other in (tmp_path / "other.db", ":memory:"):
+        with contextlib.closing(sqlite3.connect(other)) as connection:
+            connection.execute("create table mine (id integer)")
+            with pytest.raises(errors.InvalidOption, match="but the jobs are in"):
+                lateshift.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+    fresh = lateshift.Lateshift(
+        allowed=[__name__], database_url=f"sqlite:///{tmp_path}/other.db", storage_dir=tmp_path, spawn="never"
+    )
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("insert into mine values (1)")
+        with pytest.raises(errors.InvalidOption, match="lateshift migrate"):
+            fresh.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+        job_id = fresh.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+    assert fresh.get_job(job_id).status == "pending"
+    fresh.close()
+
+
+def test_an_attached_database_may_hold_the_jobs(app, tmp_path):
+    """The caller's own data may lie in another file, if the jobs' file is attached to the connection."""
+    migrate(app.database)
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("attach ? as jobs", (app.database.path,))
+        job_id = lateshift.run_background_job(Order, parameters={"order_id": 1}, connection=connection)
+        connection.commit()
+    assert app.get_job(job_id).status == "pending"
+
+
 def test_outside_of_a_job_there_is_no_current_job():
     """`current_job()` says where it may be called."""
     with pytest.raises(errors.NotInsideJob, match="where no job runs"):
@@ -212,41 +307,3 @@ def test_pruning_takes_old_finished_jobs_only(app):
     assert app.prune(older_than=timedelta(hours=1)) == 0
     assert app.prune(older_than=0) == 1
     assert [job.id for job in app.list_jobs()] == [waiting]
-
-
-@pytest.mark.parametrize("job_id", ["nope", "\udcff", "\x00", "", 7, None, object()])
-def test_what_is_no_id_is_no_job(app, job_id):
-    """Whatever is given in place of an id, the answer is that there is no such job."""
-    for ask in (app.get_job, app.wait_for_job, app.cancel_job, app.retry_job, app.delete_job):
-        with pytest.raises(errors.JobNotFound):
-            ask(job_id)
-    with pytest.raises(errors.JobNotFound):
-        app.list_jobs(before=job_id or "gone")
-    assert app.cache.get(f"background_job:{job_id}") is None
-
-
-@pytest.mark.parametrize("filters", [{"limit": 0}, {"limit": 2**70}, {"limit": "x"}, {"status": "done"}, {"queue": ""}])
-def test_filters_that_cannot_be(app, filters):
-    """A limit, status or queue that makes no sense is refused in a sentence; odd names match nothing."""
-    with pytest.raises(errors.InvalidOption):
-        app.list_jobs(**filters)
-    assert app.list_jobs(name="\udcff") == []
-
-
-def test_durations_are_seconds_or_timedeltas(app):
-    """Waiting and pruning take both, and refuse what is neither."""
-    job_id = app.run_background_job(Order, parameters={"order_id": 1})
-    with pytest.raises(errors.WaitTimeout, match=r"after 0\.05 s"):
-        app.wait_for_job(job_id, timedelta(seconds=0.05))
-    for refused in (float("nan"), "soon", -1):
-        with pytest.raises(errors.InvalidOption):
-            app.wait_for_job(job_id, refused)
-        with pytest.raises(errors.InvalidOption):
-            app.prune(refused)
-    assert app.prune(timedelta(0)) == 0
-
-
-def test_only_calls_can_be_enqueued_in_bulk(app):
-    """A name in place of a Call is refused, and says what to give."""
-    with pytest.raises(errors.InvalidJob, match="give Call objects"):
-        app.enqueue_many(["Order"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -225,13 +224,13 @@ def test_a_paused_queue_waits(project):
 
 
 def test_stop_returns_what_does_not_finish(project):
-    """SIGTERM lets running jobs finish within the grace; what is left goes back without using up an attempt."""
+    """A stop lets running jobs finish within the grace; what is left goes back without using up an attempt."""
     app = project.app()
     quick = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "soon"})
     slow = app.run_background_job("app.jobs.wait_async", parameters={"name": "never"})
     worker = project.worker(grace=1.0)
     until(lambda: len(project.journal()) == 2)
-    worker.process.send_signal(signal.SIGTERM)
+    worker.say("stop")
     (project.folder / "soon").touch()
     assert worker.ended() == 0
     assert app.get_job(quick).status == "completed"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from project import finished, until
 
 from lateshift import errors
 from lateshift.storage import reads
+from lateshift.storage.migrations import migrate
 
 SCRIPT = """\
 # orders.py
@@ -102,7 +105,6 @@ def test_a_killed_runner_is_replaced_by_the_next_enqueue(project):
     for process in (runner.parent(), runner):
         process.send_signal(signal.SIGKILL)
     until(lambda: not psutil.pid_exists(runner.pid))
-    time.sleep(2.1)  # another runner is started once in two seconds
     second = app.run_background_job("app.jobs.add", parameters={"a": 1})
     assert finished(app, second).status == "completed"
     (project.folder / "go").touch()
@@ -120,6 +122,41 @@ def test_the_runner_replaces_its_worker_when_a_job_kills_it(project):
     assert "died" in job.error.message
     assert finished(app, neighbour).status == "completed"
     assert project.journal() == ["exit_hard"] * 3
+    (line,) = [line for line in project.logs("background-jobs-errors").splitlines() if killer in line]
+    assert " ERROR " in line
+    assert " failed attempt=1 " in line
+    assert "error=lateshift.errors.WorkerDied: the worker" in line
+    assert line in project.logs()
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["no worker", "a runner"])
+def test_a_job_in_the_callers_own_transaction_starts_after_its_commit(project, runs):
+    """No worker runs, or one that is about to leave: nothing blocks, and the job runs when the caller has committed."""
+    app = project.app(spawn="auto", idle_exit=0.1)
+    migrate(app.database)
+    if runs:
+        finished(app, app.run_background_job("app.jobs.add", parameters={"a": 1}))
+    with contextlib.closing(sqlite3.connect(app.database.path, isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        began = time.monotonic()
+        job_id = app.run_background_job("app.jobs.add", parameters={"a": 1}, connection=connection)
+        assert time.monotonic() - began < 2.0
+        time.sleep(1.0)  # longer than a runner stays idle
+        assert reads.status(app.database, job_id) is None
+        connection.execute("commit")
+    until(lambda: reads.status(app.database, job_id) == "completed")
+
+
+def test_a_runner_outlasts_a_transaction_longer_than_the_busy_timeout(project):
+    """The caller commits when everybody has given up waiting for the database once: the job runs all the same."""
+    app = project.app(spawn="auto", idle_exit=0.1, busy_timeout=0.3)
+    migrate(app.database)
+    with contextlib.closing(sqlite3.connect(app.database.path, isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        job_id = app.run_background_job("app.jobs.add", parameters={"a": 1}, connection=connection)
+        time.sleep(2.0)
+        connection.execute("commit")
+    until(lambda: reads.status(app.database, job_id) == "completed")
 
 
 def test_a_job_in_a_script_that_is_run_directly(project):

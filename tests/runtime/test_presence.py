@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lateshift.host.presence import Presence, forget, is_alive, started_jobs, try_lock
+from lateshift.host.presence import Presence, claims, forget, is_alive, started_jobs, try_lock
 
 if sys.platform == "win32":
     pytest.skip("these tests fork, kill and look at file modes", allow_module_level=True)
@@ -160,12 +160,31 @@ def test_marks_outside_of_acquire_and_release_go_nowhere(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_worker_may_live_on_without_claiming(tmp_path):
+    """It claims until it says otherwise, is released or is killed; alive is another matter."""
+    presence = Presence(tmp_path, "w")
+    assert not claims(tmp_path, "w")
+    for end in (presence.stop_claiming, presence.release):
+        presence.acquire()
+        assert claims(tmp_path, "w")
+        end()
+        assert not claims(tmp_path, "w")
+        assert is_alive(tmp_path, "w") is (True if end == presence.stop_claiming else None)
+        presence.release()
+    assert list(tmp_path.iterdir()) == []
+    with start(tmp_path) as worker:
+        assert claims(tmp_path, "w")
+        worker.kill()
+        worker.wait()
+        assert not claims(tmp_path, "w")
+
+
 def test_only_the_owner_may_read_what_it_writes(tmp_path):
     """Files are made with mode 0600, folders with 0700."""
     presence = Presence(tmp_path / "storage/run", "w")
     presence.acquire()
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "storage").rglob("*")}
-    assert modes == {"run": 0o700, "w.lock": 0o600, "w.run": 0o600}
+    assert modes == {"run": 0o700, "w.lock": 0o600, "w.open": 0o600, "w.run": 0o600}
     assert stat.S_IMODE((tmp_path / "storage").stat().st_mode) == 0o700
     presence.release()
 

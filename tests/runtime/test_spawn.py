@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from children import children
 
 from lateshift.errors import SpawnError
 from lateshift.host import spawn
@@ -94,9 +95,9 @@ def test_the_runner_is_independent_of_its_caller(tmp_path, pipe):
 def test_no_zombie_is_left_to_a_caller_that_lives_on(tmp_path, pipe):
     """Before and after the runner's end the caller has no child."""
     start_runner(settings(tmp_path), arguments(pipe))
-    assert psutil.Process().children() == []
+    assert children() == []
     until_gone(hear(pipe)["pid"])
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_the_first_process_of_a_container_awaits_the_runner_itself(tmp_path, pipe, monkeypatch):
@@ -110,7 +111,7 @@ def test_the_first_process_of_a_container_awaits_the_runner_itself(tmp_path, pip
     for thread in threading.enumerate():
         if thread.name == "lateshift-reaper":
             thread.join(20)
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_the_runner_reads_the_callers_settings(tmp_path, pipe):
@@ -186,7 +187,7 @@ def test_many_threads_may_start_runners_at_once(tmp_path):
         thread.join()
     assert failures == []
     assert len({hear(pipe)["pid"] for pipe in pipes}) == 6
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 CALLER = """
@@ -248,7 +249,7 @@ def test_a_runner_that_cannot_be_started_is_an_error_with_its_remedy(tmp_path, m
         start_runner(settings(tmp_path))
     assert "The job is stored" in str(caught.value)
     assert "`lateshift work`" in str(caught.value)
-    assert psutil.Process().children() == []
+    assert children() == []
 
 
 def test_a_frozen_program_is_not_started_again_by_mistake(tmp_path, monkeypatch):

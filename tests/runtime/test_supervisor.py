@@ -13,6 +13,7 @@ import time
 
 import psutil
 import pytest
+from children import children
 
 from lateshift.runtime import supervisor as module
 from lateshift.runtime.supervisor import FINISHED, RECYCLE, Supervisor, pause_before
@@ -123,7 +124,7 @@ class Stage:
         for worker in self.workers:
             worker.close()
         self.server.close()
-        assert [child.pid for child in psutil.Process().children()] == [], "a zombie or an orphan is left"
+        assert children() == [], "a zombie or an orphan is left"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Promise 3 and what surrounds it: workers' rows, heartbeats, the runner that signs off, who starts the next one."""
+"""Promise 3 and what surrounds it: workers' rows, heartbeats, signing off, the last look at what waits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import threading
 import pytest
 from storage_steps import SECOND
 
+from lateshift import errors
+from lateshift.host.fleet import serves
+from lateshift.options import check_queue
 from lateshift.storage import reads, workers, writes
-
-PAUSE = 2 * SECOND
 
 
 def test_a_worker_reads_back_as_it_registered(steps):
@@ -128,53 +129,16 @@ def test_signing_off_and_enqueuing_at_once(steps, place):
             steps.complete(job)
 
 
-def test_one_takes_the_turn_to_spawn(steps, clock):
-    """The first wins, and nobody else until the pause is over."""
-    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-    assert not workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-    clock.move(2)
-    assert not workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-    clock.move(0.000001)
-    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-
-
-def test_one_who_looked_at_the_clock_earlier_and_came_later_does_not_win_too(steps):
-    """Two that enqueue at once do not both start a runner because the second had read the time a moment before."""
-    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-    assert not workers.take_turn_to_spawn(steps.db, steps.now - 300, PAUSE)
-
-
-def test_a_turn_that_lies_in_the_future_counts_for_nothing(steps):
-    """A clock that was wrong by an hour and was set right does not keep runners from starting for that hour."""
-    assert workers.take_turn_to_spawn(steps.db, steps.now + 3600 * SECOND, PAUSE)
-    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-
-
-def test_a_turn_can_be_given_back(steps):
-    """Who could not start a runner lets the next one try at once."""
-    workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-    workers.give_turn_back(steps.db)
-    assert workers.take_turn_to_spawn(steps.db, steps.now, PAUSE)
-
-
-TAKE_TURN = """
-db.query("select 1")
-print("ready", flush=True)
-sys.stdin.readline()
-print(sum(workers.take_turn_to_spawn(db, db.now(), 3600_000_000) for _ in range(20)))
-"""
-
-
-def test_of_many_processes_one_takes_the_turn(steps, place):
-    """Eight processes that ask at the same moment, several times each: exactly one is told to start a runner."""
-    assert reads.workers(steps.db) == []
-    processes = [place.process(TAKE_TURN) for _ in range(8)]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert sum(int(process.communicate()[0]) for process in processes) == 1
+def test_a_worker_that_stops_claiming_serves_no_queue(steps):
+    """Its row stays and says so, whatever it served before; others' rows are left alone."""
+    steps.register("worker-1")
+    steps.register("worker-2", queues=("mail",))
+    workers.stop_claiming(steps.db, "worker-1")
+    rows = {worker.id: worker for worker in reads.workers(steps.db)}
+    assert not any(serves(rows["worker-1"], queue) for queue in ("default", "mail"))
+    assert serves(rows["worker-2"], "mail")
+    with pytest.raises(errors.InvalidOption):
+        check_queue(*rows["worker-1"].queues)
 
 
 def row(minute: int, worker: str, queue: str = "default", **counts: int) -> dict[str, object]:

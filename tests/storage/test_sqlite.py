@@ -377,3 +377,24 @@ def test_a_change_by_another_connection_is_noticed_once(steps, place):
     assert not steps.db.changed()
     steps.enqueue()
     assert not steps.db.changed()
+
+
+def test_the_last_look_comes_after_transactions_that_have_begun(steps, place):
+    """A job that another process has inserted and not committed yet is waited for; queues not served do not count."""
+    other = place.open()
+    inserted, looked = threading.Event(), []
+
+    def insert() -> None:
+        with other.transaction():
+            writes.enqueue(other, [steps.new(queue="mail"), steps.new(queue="reports")])
+            inserted.set()
+            late.wait(0.3)
+            assert looked == []
+
+    late, thread = threading.Event(), threading.Thread(target=insert)
+    thread.start()
+    inserted.wait()
+    looked += workers.look(steps.db, ("mail",))
+    thread.join()
+    assert [lane.queue for lane in looked] == ["mail"]
+    assert [lane.queue for lane in workers.look(steps.db, ())] == ["mail", "reports"]

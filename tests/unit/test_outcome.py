@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lateshift.errors import ResultNotStorable
+from lateshift.errors import InvalidOption, ResultNotStorable
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import (
     MAX_CRASHES,
@@ -17,9 +17,9 @@ from lateshift.outcome import (
     Retry,
     Snooze,
     decide,
+    failed,
     lost,
     returned,
-    seconds,
 )
 
 STARTED, NOW = 1_000_000, 3_000_000
@@ -173,9 +173,35 @@ def test_lost_too_often():
     assert (last.kind, last.error, last.crashed, last.counts, last.run_at) == ("failed", ERROR, True, False, None)
 
 
-def test_seconds():
-    """Delays are seconds or timedeltas."""
-    assert (seconds(3), seconds(timedelta(milliseconds=250))) == (3.0, 0.25)
+def test_failed():
+    """An attempt whose outcome could not be decided or stored fails the job with the reason, and counts."""
+    assert failed(STARTED, NOW, ERROR) == Outcome("failed", "failed", STARTED, NOW, error=ERROR)
+
+
+@pytest.mark.parametrize("ask", [Snooze, lambda delay: Retry(delay=delay)], ids=["Snooze", "Retry"])
+def test_the_delay_that_a_job_asks_for(ask):
+    """It is in seconds or a timedelta; below zero means at once, as `deadline - time.time()` may come out."""
+    given = [3, timedelta(milliseconds=250), timedelta(days=3650), -5, -1e300, timedelta(-1), float("-inf")]
+    assert [ask(delay).delay for delay in given] == [3.0, 0.25, 315_360_000.0, 0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("ask", [Snooze, lambda delay: Retry(delay=delay)], ids=["Snooze", "Retry"])
+@pytest.mark.parametrize(
+    ("delay", "expected"),
+    [
+        (float("inf"), "more than ten years"),
+        (10**30, "more than ten years"),
+        (1e18, "more than ten years"),
+        (timedelta.max, "more than ten years"),
+        (float("nan"), "give a number of seconds"),
+        ("60", "give seconds as a number"),
+        (True, "give seconds as a number"),
+    ],
+)
+def test_an_absurd_delay_is_refused_where_it_is_raised(ask, delay, expected):
+    """The job fails with an error that names the limit."""
+    with pytest.raises(InvalidOption, match=expected):
+        ask(delay)
 
 
 exceptions = st.one_of(

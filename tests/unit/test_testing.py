@@ -6,8 +6,12 @@ import asyncio
 import logging
 import os
 import sqlite3
+import subprocess
+import sys
+import textwrap
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 import testing_jobs
@@ -18,6 +22,7 @@ from testing_jobs import (
     chatty,
     done,
     exiting,
+    far_away,
     heeding_its_cancel,
     interrupted,
     note,
@@ -347,3 +352,30 @@ def test_inline_leaves_jobs_of_an_open_transaction(clock):
         connection.close()
         assert (complaints, lateshift.get_job(job_id).status) == ([], "pending")
         assert drained() == [("completed", "x")]
+
+
+def test_draining_in_a_forked_process(tmp_path):
+    """A process that was forked, as parallel test runners do, drains as any other: it is no copy of a worker."""
+    program = textwrap.dedent("""
+        import os, sys
+        from lateshift.testing import drain, isolated
+        sys.path[:0] = sys.argv[1:]
+        from testing_jobs import note
+        import lateshift
+        if os.fork():
+            sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+        with isolated(allowed=["testing_jobs"]):
+            lateshift.run_background_job(note, parameters={"what": "x"})
+            assert len(drain()) == 1
+        os._exit(7)
+    """)
+    command = [sys.executable, "-c", program, str(Path(testing_jobs.__file__).parent)]
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 7
+
+
+def test_an_outcome_that_cannot_be_stored_fails_the_job(app):
+    """As in a worker, a job that goes round the checks of what it raises fails with the reason."""
+    lateshift.run_background_job(far_away, max_retries=0)
+    (job,) = drain()
+    assert (job.status, job.error.type) == ("failed", "OverflowError")
+    assert "the outcome (snoozed) cannot be stored" in job.error.message

@@ -98,3 +98,10 @@ class Order:
 
     def failed(self, error: BaseException) -> None:
         done.append(f"failed: {error}")
+
+
+def far_away():
+    """Goes round the checks of Snooze."""
+    error = lateshift.Snooze(1)
+    error.delay = 1e18
+    raise error

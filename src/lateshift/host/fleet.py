@@ -1,4 +1,21 @@
-"""Who is alive: the workers' rows in the database, held against the locks on this host."""
+"""Who is alive and claims jobs: the workers' rows in the database, held against the locks on this host.
+
+Whoever has stored a job and then finds somebody who will run it may go. That is safe, because everybody who is found so
+looks at what waits once more after nobody can find it any longer:
+
+- A worker that stops claiming says so, in its row (`workers.stop_claiming`) and by its lock (`presence.claims`). A
+  runner and a `--burst` worker that leave look after that, and are replaced if a job waits. So does one whose
+  supervisor was killed, which starts a runner. All others are replaced anyhow, unless somebody told their supervisor
+  to stop: what was stored before that waits, like all that a stop leaves.
+- The turn to start a runner (`turn`) lasts until the new runner's worker has a row, which is before its first look; or
+  until the new process has found another one in its place, and looks at that again.
+- The one that holds the lock of the runner, `runner.only`, looks when it has let go of it, and begins anew if a job
+  waits. When it is told to stop it lets go at once, so that another one can begin while its last jobs end.
+
+A job inserted through a caller's open transaction (`connection=`) cannot be seen in such a look. But SQLite has one
+writer: each look is a write transaction, so it comes after the caller's commit (`workers.look`). A server has many:
+there a runner waits out its idle time, and a transaction that stays open for longer needs `lateshift work`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +27,10 @@ from typing import Final
 
 from lateshift.errors import SpawnError
 from lateshift.host import presence
-from lateshift.host.spawn import start_runner
+from lateshift.host.spawn import no_runner, start_runner
+from lateshift.host.turn import end_turn, take_turn
 from lateshift.settings import Settings
-from lateshift.storage import reads, workers
+from lateshift.storage import reads
 from lateshift.storage.database import Database
 
 HEARTBEAT: Final = 5.0
@@ -20,9 +38,6 @@ HEARTBEAT: Final = 5.0
 
 LEASE: Final = 3 * HEARTBEAT
 """Seconds without a heartbeat after which a worker counts as dead: three missed ones."""
-
-SPAWN_PAUSE: Final = 2.0
-"""Seconds during which nobody else starts a runner after one was started: Python's start on a slow machine."""
 
 
 @cache
@@ -49,10 +64,9 @@ def serves(worker: reads.WorkerRow, queue: str) -> bool:
 
 
 class Neighbours:
-    """The workers of this host as read a moment ago: whether they still live is told by their locks, without a query.
+    """The workers of this host as read a moment ago: whether they still claim is told by their locks, without a query.
 
-    That suffices, because a runner which leaves gives up its lock and then looks once more for waiting jobs: whoever
-    has stored a job and finds the lock held after that is seen. The query took a fifth of a single enqueuing.
+    The query took a fifth of a single enqueuing.
     """
 
     TRUST: Final = 1.0
@@ -66,11 +80,10 @@ class Neighbours:
     def serve(self, queues: Collection[str]) -> bool:
         """Whether each of these queues is served by a living worker of this host."""
         if time.monotonic() - self._read_at > self.TRUST:
-            now = self._db.now()
+            self._read_at, now = time.monotonic(), self._db.now()
             self._rows = [row for row in reads.workers(self._db) if row.host == host_name() and is_alive(row, now)]
-            self._read_at = time.monotonic()
         return all(
-            any(serves(row, queue) and presence.is_alive(row.folder, row.id) for row in self._rows) for queue in queues
+            any(serves(row, queue) and presence.claims(row.folder, row.id) for row in self._rows) for queue in queues
         )
 
 
@@ -85,11 +98,15 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
     alive = [worker for worker in reads.workers(db) if is_alive(worker, now)]
     if all(any(serves(worker, queue) for worker in alive) for queue in queues):
         return False
-    if not workers.take_turn_to_spawn(db, now, round(SPAWN_PAUSE * 1_000_000)):
-        return False
+    folder = presence.presence_folder(settings)
+    try:
+        if not take_turn(folder):
+            return False
+    except OSError as error:
+        raise no_runner(f"{type(error).__name__}: {error}") from error
     try:
         start_runner(settings)
     except SpawnError:
-        workers.give_turn_back(db)
+        end_turn(folder)
         raise
     return True

@@ -1,9 +1,10 @@
 """A worker's life as the other processes of this host see it, without asking the database.
 
-Two files in a folder: `<worker>.lock`, on which the worker holds a lock for as long as it lives, and `<worker>.run`, a
-memory map of slots with the job that each is executing. The operating system drops the lock at the very moment of a
-`kill -9`, and keeps what was written to the map; so whoever comes next knows that the worker is dead, and which of its
-jobs had begun. Neither a process id that is used again nor a slow heartbeat can deceive.
+Three files in a folder: `<worker>.lock`, on which the worker holds a lock for as long as it lives, `<worker>.open`, the
+same for as long as it claims jobs, and `<worker>.run`, a memory map of slots with the job that each is executing. The
+operating system drops the locks at the very moment of a `kill -9`, and keeps what was written to the map; so whoever
+comes next knows that the worker is dead, and which of its jobs had begun. Neither a process id that is used again nor
+a slow heartbeat can deceive.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import os
 import sys
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from lateshift.settings import Settings
 
 SLOT: Final = 64
 """Bytes for one job id: more than a UUID's 36, and a whole cache line, so that a write does not cross one."""
@@ -23,8 +27,13 @@ SLOT: Final = 64
 SLOTS: Final = 512
 
 
+def presence_folder(settings: Settings) -> Path:
+    """Where the locks lie by which the processes of this host see each other."""
+    return settings.storage_dir / "run"
+
+
 class Presence:
-    """One worker's lock and slots. Acquire it before the worker is made known to others, release it at the end.
+    """One worker's locks and slots. Acquire it before the worker is made known to others, release it at the end.
 
     `slots` is how many jobs the worker may execute at once. Safe to use from several threads, on different slots.
     """
@@ -34,11 +43,12 @@ class Presence:
         self.worker_id = worker_id
         self.slots = slots
         self._lock: int | None = None
+        self._open: int | None = None
         self._marks: mmap.mmap | bytearray = bytearray(slots * SLOT)
         self._empty = bytes(SLOT)
 
     def acquire(self) -> None:
-        """Take the lock and make the slots. Raises OSError: no permission, disk full, or this worker lives already."""
+        """Take the locks and make the slots. Raises OSError: no permission, disk full, or this worker lives already."""
         for folder in (self.folder.parent, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if is_alive(self.folder, self.worker_id):
@@ -46,6 +56,7 @@ class Presence:
         try:
             self._marks = _make_marks(_run_file(self.folder, self.worker_id), self.slots * SLOT)
             self._lock = _take_lock(_lock_file(self.folder, self.worker_id))
+            self._open = _take_lock(_open_file(self.folder, self.worker_id))
         except OSError:
             self.let_go()
             forget(self.folder, self.worker_id)
@@ -62,8 +73,16 @@ class Presence:
         start = slot * SLOT
         self._marks[start : start + SLOT] = self._empty
 
+    def stop_claiming(self) -> None:
+        """Tell those who store jobs that this worker takes no more of them, while it lives on."""
+        if self._open is not None:
+            os.close(self._open)
+            self._open = None
+            with suppress(OSError):  # Windows, while somebody looks at it: a file without a lock says the same
+                os.unlink(_open_file(self.folder, self.worker_id))
+
     def release(self) -> None:
-        """Remove both files and drop the lock; marks made after this go nowhere."""
+        """Remove the files and drop the locks; marks made after this go nowhere."""
         if self._lock is None:
             return
         if sys.platform != "win32":  # there an open file cannot be removed; here the name goes before the lock does
@@ -75,15 +94,25 @@ class Presence:
         """Close the files, without removing them: what a forked child does with what it inherited."""
         _held.discard(self)
         self._marks = bytearray(self.slots * SLOT)  # the map goes when the last thread in mark() has let go of it
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        for handle in (self._open, self._lock):
+            if handle is not None:
+                os.close(handle)
+        self._open = self._lock = None
 
 
 def is_alive(folder: Path | str, worker_id: str) -> bool | None:
     """Whether the worker's process lives; None when its lock file is not there or cannot be read, so nobody knows."""
+    return _is_held(_lock_file(folder, worker_id))
+
+
+def claims(folder: Path | str, worker_id: str) -> bool:
+    """Whether the worker lives and has not said that it takes no more jobs."""
+    return _is_held(_open_file(folder, worker_id)) is True
+
+
+def _is_held(path: str) -> bool | None:
     try:
-        handle = os.open(_lock_file(folder, worker_id), os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        handle = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         return None
     try:
@@ -108,7 +137,7 @@ def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
 
 def forget(folder: Path | str, worker_id: str) -> None:
     """Remove what a dead worker left."""
-    for path in (_lock_file(folder, worker_id), _run_file(folder, worker_id)):
+    for path in (_open_file(folder, worker_id), _lock_file(folder, worker_id), _run_file(folder, worker_id)):
         try:
             Path(path).unlink(missing_ok=True)
         except OSError:  # Windows, while somebody looks at it: a few bytes stay behind, and harm nobody
@@ -117,6 +146,10 @@ def forget(folder: Path | str, worker_id: str) -> None:
 
 def _lock_file(folder: Path | str, worker_id: str) -> str:
     return f"{folder}{os.sep}{worker_id}.lock"  # not a Path: every enqueue asks, and making one took a third of that
+
+
+def _open_file(folder: Path | str, worker_id: str) -> str:
+    return f"{folder}{os.sep}{worker_id}.open"
 
 
 def _run_file(folder: Path | str, worker_id: str) -> str:

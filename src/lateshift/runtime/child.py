@@ -1,4 +1,4 @@
-"""The child process of a job with `isolation="process"`: one job in, JSON lines out, then the end.
+"""The child process of a job with `isolation="process"`: one errand in, JSON lines out, then the end.
 
 Run as `python -m lateshift.runtime.child` by `executors.process`, never by hand.
 """
@@ -13,15 +13,23 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from lateshift.host.logs import capture_logging
-from lateshift.job import Claimed
+from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
-from lateshift.runtime.execution import Execution, Run
+from lateshift.runtime.execution import Execution, Run, as_exception
+from lateshift.runtime.parent import close_in_forks, take_standard_input
 from lateshift.settings import load_settings
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """What a child is to do: run an attempt; or, given how the job has finally failed, call its failed() hook."""
+
+    job: Claimed
+    failure: JobError | None = None
 
 
 class Channel:
@@ -29,6 +37,7 @@ class Channel:
 
     def __init__(self) -> None:
         self._file = os.fdopen(os.dup(1), "wb", buffering=0)
+        close_in_forks(self._file.fileno())
         os.dup2(2, 1)
         self._lock = threading.Lock()
 
@@ -41,31 +50,40 @@ class Channel:
         """Pass a job's progress on."""
         self.send(progress=fraction, message=words)
 
+    def ready(self, run: Run) -> None:
+        """Tell that the job's code begins, how long it may take, and whether it wants to know of its final failure."""
+        self.send(timeout=run.timeout, hook=run.hook is not None)
+
+    def logs(self, run: Run) -> None:
+        """Tell what was logged."""
+        for line in run.context.log_lines:
+            self.send(log=line)
+
     def outcome(self, outcome: Outcome) -> None:
         """Tell how the attempt ended."""
         self.send(outcome=outcome)
 
 
 def main() -> None:
-    """Run the job that the worker hands over."""
+    """Run the errand that the worker hands over."""
     _die_with_worker()
     channel = Channel()
     sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD"))["path"]
     settings = load_settings()
-    line = sys.stdin.buffer.readline()
-    job = msgspec.json.decode(line, type=Claimed)
-    threading.Thread(target=_end_with_worker, daemon=True).start()
+    pipe = take_standard_input()
+    errand = msgspec.json.decode(pipe.readline(), type=Errand)
+    threading.Thread(target=_end_with_worker, args=(pipe,), daemon=True).start()
     capture_logging(settings)
     execution = Execution(settings, lambda: time.time_ns() // 1000, channel.progress)
-    run = execution.begin(job)
-
-    def ready(run: Run) -> None:
-        if run.timeout is not None:
-            channel.send(timeout=run.timeout)
-
-    outcome = execution.execute(run, ready)
-    logging.shutdown()
-    channel.outcome(outcome)
+    run = execution.begin(errand.job)
+    if errand.failure is None:
+        outcome = execution.execute(run, channel.ready)
+        logging.shutdown()
+        channel.outcome(outcome)
+    else:
+        execution.call_failed(run, as_exception(errand.failure))
+        logging.shutdown()
+        channel.logs(run)
     os._exit(0)  # threads and handlers of the job's making must not keep the process
 
 
@@ -76,9 +94,9 @@ def _die_with_worker() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _end_with_worker() -> None:
+def _end_with_worker(pipe: BinaryIO) -> None:
     """Wait for the worker's end of the pipe to close, then end this process and whatever it started."""
-    sys.stdin.buffer.read()
+    pipe.read()
     if sys.platform != "win32":
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

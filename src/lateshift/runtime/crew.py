@@ -110,6 +110,10 @@ class Crew:
             self.hand = self.slots["thread"]
         return jobs
 
+    def stop_claiming(self) -> None:
+        """Show the other processes of this host that this worker takes no more jobs."""
+        self._presence.stop_claiming()
+
     def cancel(self, job_id: str, lease: int) -> None:
         """Ask a running job to stop."""
         for executor in self._executors.values():

@@ -19,6 +19,7 @@ from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import lost
 from lateshift.runtime.crew import Crew
+from lateshift.runtime.fence import Fence
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
@@ -36,18 +37,21 @@ class Duty(Protocol):
 class Heartbeat:
     """Renews the worker's lease; `evicted` turns True when others have declared the worker dead."""
 
-    def __init__(self, db: Database, worker: str, crew: Crew) -> None:
-        self._db, self._worker, self._crew = db, worker, crew
+    def __init__(self, db: Database, worker: str, crew: Crew, fence: Fence | None = None) -> None:
+        self._db, self._worker, self._crew, self._fence = db, worker, crew, fence
+        self._lease = LEASE if fence is None else fence.lease
         self.evicted = False
 
     def tick(self, now: int) -> float:
         """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
         began = time.monotonic()
+        if self._fence is not None:
+            self._fence.renew()
         if workers.heartbeat(self._db, self._worker, now):
-            self._crew.lease_until = began + LEASE
+            self._crew.lease_until = began + self._lease
         else:
             self.evicted = True
-        return HEARTBEAT
+        return max(0.0, self._lease / 3 - (time.monotonic() - began))  # what it says is as old as its writing took
 
 
 class Rescue:
@@ -55,22 +59,36 @@ class Rescue:
 
     INTERVAL: Final = 1.0
 
+    WATCHED: Final = HEARTBEAT + INTERVAL
+    """Seconds for which this duty must itself have seen no heartbeat of a worker. After the database was away, or this
+    host asleep, every heartbeat is old; so the living get the time to write one."""
+
     def __init__(self, db: Database, events: Events, worker: str) -> None:
         self._db, self._events, self._worker = db, events, worker
-        self._last: int | None = None
+        self._last = 0
+        self._seen: dict[tuple[str, int], int] = {}
 
     def tick(self, now: int) -> float:
         """Look at every other worker; rescue the dead ones' jobs."""
-        asleep = self._last is not None and now - self._last > LEASE * 1_000_000
+        if now - self._last > LEASE * 1_000_000:
+            self._seen.clear()
         self._last = now
-        if asleep:  # this host was suspended: every heartbeat looks old, so let the living write theirs first
-            return LEASE
-        for worker in reads.workers(self._db):
-            if worker.id != self._worker and not is_alive(worker, now):
+        others = [worker for worker in reads.workers(self._db) if worker.id != self._worker]
+        beats = [(worker.id, worker.heartbeat_at) for worker in others]
+        self._seen = {beat: self._seen.get(beat, now) for beat in beats}
+        for worker in others:
+            if self._died(worker, now):
                 rescue(self._db, self._events, worker.id, worker.folder if worker.host == host_name() else None)
         for owner in reads.absent_owners(self._db):
             rescue(self._db, self._events, owner, None)
         return self.INTERVAL + random.random() / 4
+
+    def _died(self, worker: reads.WorkerRow, now: int) -> bool:
+        if is_alive(worker, now):
+            return False
+        if worker.host == host_name() and presence.is_alive(worker.folder, worker.id) is False:
+            return True  # its lock tells, whatever the clocks do
+        return now - self._seen[worker.id, worker.heartbeat_at] >= self.WATCHED * 1_000_000
 
 
 class Cancellations:
@@ -216,11 +234,11 @@ def _take_back(db: Database, worker: str, begun: frozenset[str] | None) -> tuple
     settlements = [Settlement(job, lost(job, at, now, error)) for job, at in crashed]
     refused = {id(settlement) for settlement in writes.settle(db, settlements)}
     writes.release(db, innocent, now)
-    told: list[Event] = [
-        JobRescued(now, s.job.id, s.job.name, s.job.queue, s.job.attempt, worker, s.outcome.status)
-        for s in settlements
-        if id(s) not in refused
-    ]
+    told: list[Event] = []
+    for job, outcome in ((s.job, s.outcome) for s in settlements if id(s) not in refused):
+        told.append(JobRescued(now, job.id, job.name, job.queue, job.attempt, worker, outcome.status))
+        if outcome.kind == "failed":  # it crashed too often: that is an end like any other, for the logs and counts
+            told.append(JobFinished(now, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
     told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
     if workers.remove_worker(db, worker):
         told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))

@@ -16,14 +16,15 @@ import msgspec
 
 from lateshift import codec, retry
 from lateshift.allowlist import AllowList
-from lateshift.codec import storable
 from lateshift.context import JobContext, Report, current
-from lateshift.errors import CallableNotAllowed, InvalidOption
+from lateshift.errors import CallableNotAllowed, InvalidOption, WorkerDied
+from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions
-from lateshift.outcome import Ending, JobTimeout, Outcome, decide, returned
+from lateshift.outcome import Ending, JobTimeout, Outcome, decide, failed, returned
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
+from lateshift.texts import storable
 
 TRACEBACK_LIMIT: Final = 64 * 1024
 MESSAGE_LIMIT: Final = 4 * 1024
@@ -53,7 +54,7 @@ class Run:
 
 
 Ready = Callable[[Run], None]
-"""Called when a run is about to enter the job's code, with its timeout known."""
+"""Called when the job's module is imported and its timeout known, before its own code is entered."""
 
 
 class Execution:
@@ -72,7 +73,7 @@ class Execution:
 
     def execute(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt in this thread, to its outcome. Only what an executor raises in the thread comes out of it."""
-        token = current.set(run.context)
+        token, forks = current.set(run.context), _forks
         try:
             try:
                 value = self._function(run, ready)()
@@ -81,17 +82,22 @@ class Execution:
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
             except BaseException as error:
                 ending = self._failure(run, error)
-            _end_if_forked()
+            _end_copy(forks)
             outcome = self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
                 self._call_hook(run, ending, _run_if_coroutine)
             return self._with_logs(run, outcome)
+        except JobTimeout:
+            raise
+        except BaseException as error:
+            return self.interrupted(run, error)
         finally:
+            _end_copy(forks)
             current.reset(token)
 
     async def execute_async(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt on this event loop, to its outcome."""
-        token = current.set(run.context)
+        token, forks = current.set(run.context), _forks
         try:
             try:
                 value = self._function(run, ready)()
@@ -100,29 +106,48 @@ class Execution:
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
             except BaseException as error:
                 ending = self._failure(run, error)
-            _end_if_forked()
+            _end_copy(forks)
             outcome = self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
                 awaited: list[Any] = []
                 self._call_hook(run, ending, awaited.append)
                 await _await_hook(run, awaited)
             return self._with_logs(run, outcome)
+        except BaseException as error:
+            return self.interrupted(run, error)
         finally:
+            _end_copy(forks)
             current.reset(token)
 
-    def interrupted(self, run: Run) -> Outcome:
-        """The outcome of an attempt that was interrupted before it could conclude by itself."""
-        ending = self._failure(run, JobTimeout())
-        return self._with_logs(run, self._conclude(run, ending))
+    def interrupted(self, run: Run, error: BaseException | None = None) -> Outcome:
+        """The outcome of an attempt that could not conclude by itself: it was interrupted, or deciding raised `error`.
+
+        A worker's slot comes free with an outcome only, so there is one in any case.
+        """
+        try:
+            return self._with_logs(run, self._conclude(run, self._failure(run, error or JobTimeout())))
+        except BaseException as trouble:  # from a retry function, for example
+            return failed(run.started_at, self._now(), describe(trouble))
+
+    def call_failed(self, run: Run, error: BaseException) -> None:
+        """Call the failed() hook of a job whose last attempt was ended from outside and could not do so itself."""
+        token = current.set(run.context)
+        try:
+            run.hook = self._target(run.job.name).failed
+            if run.hook is not None:
+                self._call_hook(run, Ending(exception=error), _run_if_coroutine)
+        finally:
+            current.reset(token)
 
     def _function(self, run: Run, ready: Ready) -> Callable[[], Any]:
         target = self._target(run.job.name)
         run.options, run.hook = target.options, target.failed
         overrides = _overrides(run.job.options)
         run.timeout = overrides.timeout or target.options.timeout or self._settings.timeout
-        arguments = target.signature.bind(run.job.parameters)
         ready(run)
-        return lambda: target.bound()(**arguments)
+        arguments = target.signature.bind(run.job.parameters)
+        call = target.bound()
+        return lambda: call(**arguments)
 
     def _target(self, name: str) -> Target:
         target = self._targets.get(name)
@@ -168,12 +193,17 @@ class Execution:
     def _call_hook(self, run: Run, ending: Ending, take: Callable[[Any], None]) -> None:
         try:
             take(cast("Any", run.hook)(ending.exception))
-        except BaseException:
-            run.context.log_lines.append(_hook_raised())
+        except BaseException as error:
+            _note_hook(run, error)
 
     def _with_logs(self, run: Run, outcome: Outcome) -> Outcome:
         lines = run.context.log_lines
         return msgspec.structs.replace(outcome, logs=tuple(lines)) if lines else outcome
+
+
+def as_exception(error: JobError) -> BaseException:
+    """What a failed() hook is given for an attempt that was ended from outside: a JobTimeout or a WorkerDied."""
+    return JobTimeout(error.message) if error.type.endswith(".JobTimeout") else WorkerDied(error.message)
 
 
 def describe(error: BaseException) -> JobError:
@@ -188,7 +218,7 @@ def describe(error: BaseException) -> JobError:
     text = "".join(lines)
     if len(text) > TRACEBACK_LIMIT:
         text = f"{text[: TRACEBACK_LIMIT // 2]}\n... shortened ...\n{text[-TRACEBACK_LIMIT // 2 :]}"
-    return JobError(storable(name), storable(message[:MESSAGE_LIMIT]), storable(text))
+    return JobError(storable(name[:MESSAGE_LIMIT]), storable(message[:MESSAGE_LIMIT]), storable(text))
 
 
 def _own_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -228,26 +258,27 @@ async def _await_hook(run: Run, awaited: list[Any]) -> None:
         for value in awaited:
             if hasattr(value, "__await__"):
                 await value
-    except BaseException:
-        run.context.log_lines.append(_hook_raised())
+    except BaseException as error:
+        _note_hook(run, error)
 
 
-def _hook_raised() -> str:
-    return storable(f"The failed() hook raised:\n{traceback.format_exc()}")
+def _note_hook(run: Run, error: BaseException) -> None:
+    lines = ["The failed() hook raised:", *describe(error).traceback.rstrip().split("\n")]
+    run.context.log_lines.extend(escape(line) for line in lines)
 
 
-_forked = False
+_forks = 0
 
 
-def _end_if_forked() -> None:
-    """A job that called os.fork() comes back twice; the child has no worker around it."""
-    if _forked:
+def _end_copy(forks: int) -> None:
+    """End this process if it was forked off since `forks` were counted: a copy of a worker has no worker around it."""
+    if _forks != forks:
         os._exit(0)
 
 
 def _note_fork() -> None:
-    global _forked  # noqa: PLW0603 - a fact about this process; asking for its id at each job cost 7 % of a worker's time
-    _forked = True
+    global _forks  # noqa: PLW0603 - a fact about this process; asking for its id at each job cost 7 % of a worker's time
+    _forks += 1
 
 
 if hasattr(os, "register_at_fork"):

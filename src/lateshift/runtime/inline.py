@@ -22,13 +22,13 @@ from lateshift.errors import JobNotFound, JobStateError, LateshiftError, Storage
 from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
 from lateshift.host.logs import JobLogHandler
-from lateshift.host.presence import Presence
+from lateshift.host.presence import Presence, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports, Statistics
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
-from lateshift.runtime.process import presence_folder
+from lateshift.runtime.settling import settle_one
 from lateshift.runtime.wake import PlainWake
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
@@ -124,8 +124,9 @@ class _Inline:
         return Settlement(job, outcome)
 
     def _settle(self, done: Settlement) -> None:
+        done, refused = settle_one(self._db, done)
         job, outcome = done.job, done.outcome
-        if writes.settle(self._db, [done]):
+        if refused:
             self._app.events.emit([LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)])
             return
         told = JobFinished(

@@ -10,11 +10,9 @@ import faulthandler
 import json
 import os
 import secrets
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,40 +20,56 @@ import msgspec
 
 from lateshift.app import Lateshift
 from lateshift.default import set_app
-from lateshift.host.fleet import host_name, is_alive
+from lateshift.errors import LateshiftError, StorageUnavailable
+from lateshift.host.fleet import ensure_runner, host_name
 from lateshift.host.logs import capture_logging, delete_old
-from lateshift.host.presence import Presence, try_lock
+from lateshift.host.presence import Presence, presence_folder, try_lock
 from lateshift.host.spawn import describe_process
+from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Statistics, rescue
 from lateshift.runtime.execution import Execution
+from lateshift.runtime.parent import Parent
 from lateshift.runtime.supervisor import RECYCLE, Supervisor
-from lateshift.runtime.wake import make_wake
+from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
-from lateshift.storage import open_database, reads
+from lateshift.storage import open_database, workers
+from lateshift.storage.database import Database
 from lateshift.storage.workers import NewWorker
 
 RUNNER_LOCK: Final = "runner.only"
 PATIENCE: Final = 3.0
 """Seconds that a worker's control thread waits for a server at once: it has signals and timeouts to look after."""
 
-TAKE_OVER: Final = 10.0
-"""Seconds that a new runner waits for the one before, which is about to end, to leave its lock."""
-
-
-def presence_folder(settings: Settings) -> Path:
-    """Where the locks lie by which the processes of this host see each other."""
-    return settings.storage_dir / "run"
-
 
 def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     """Be a worker in this process until there is a reason to end."""
-    settings, folder = app.settings, Path(config.folder)
-    db = open_database(settings, timeout=min(PATIENCE, settings.database_timeout))
+    folder, parent = Path(config.folder), Parent()
+    db = open_database(app.settings, timeout=min(PATIENCE, app.settings.database_timeout))
     presence = Presence(folder, config.worker)
     presence.acquire()
     wake = make_wake(db)
+    worker = _make_worker(config, app, db, presence, wake)
+    worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
+    parent.listen(worker.tell)
+    version = sys.modules["lateshift"].__version__
+    worker.register(
+        NewWorker(config.worker, config.kind, host_name(), os.getpid(), str(folder), config.queues, version)
+    )
+    if config.kind == "runner":
+        end_turn(folder)
+    reason = worker.run()
+    presence.release()
+    wake.close()
+    worker.on_leave()  # again, for what has come back from the jobs that were running
+    if reason == "stopped" and not (parent.said_stop or parent.lost):  # a signal to this process alone, perhaps a job's
+        reason = "idle" if config.kind == "runner" else "recycle"
+    return "recycle" if _left_behind(db, config, reason) else reason
+
+
+def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: Presence, wake: Wake) -> Worker:
+    settings = app.settings
     reports = Reports(db)
     execution = Execution(settings, db.reckon, reports.report)
     crew = Crew(config.worker, settings, execution, presence, wake, reports.report)
@@ -68,15 +82,28 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
         Prune(db, settings.keep_days, lambda: delete_old(settings.storage_dir / "logs", settings.log_days)),
         Statistics(db, app.events, config.worker),
     ]
-    _listen(worker)
-    version = sys.modules["lateshift"].__version__
-    row = NewWorker(config.worker, config.kind, host_name(), os.getpid(), str(folder), config.queues, version)
-    reason = worker.run(row)
-    presence.release()
-    wake.close()
-    if reason == "idle" and reads.anything_waiting(db, config.queues):
-        return "recycle"  # it was stored by somebody who still found our lock held: see host.fleet.Neighbours
-    return reason
+    return worker
+
+
+def _left_behind(db: Database, config: WorkerConfig, reason: Reason) -> bool:
+    """Whether a job waits that somebody stored while this worker could still be found, though it has left of itself."""
+    if reason not in ("idle", "done"):
+        return False
+    try:
+        waiting = workers.look(db, config.queues)
+    except StorageUnavailable:  # locked for very long, perhaps by somebody who stores a job
+        return True
+    return any(reason == "idle" or (lane.run_at <= db.now() and not lane.paused) for lane in waiting)
+
+
+def _call_successor(db: Database, settings: Settings, config: WorkerConfig) -> None:
+    """The supervisor was killed, so nobody will replace this worker: see to it that there is one for what waits."""
+    try:
+        waiting = {lane.queue for lane in workers.look(db, config.queues)}
+        if waiting:
+            ensure_runner(db, settings, waiting)
+    except LateshiftError as error:
+        sys.stderr.write(f"lateshift: {config.worker}: no runner was started for the jobs that wait: {error}\n")
 
 
 def main() -> None:
@@ -89,7 +116,12 @@ def main() -> None:
 
 
 def make_supervisor(
-    app: Lateshift, count: int, kind: str, on_event: Callable[[str], None] = lambda _: None, **config: Any
+    app: Lateshift,
+    count: int,
+    kind: str,
+    on_event: Callable[[str], None] = lambda _: None,
+    on_stop: Callable[[], None] = lambda: None,
+    **config: Any,
 ) -> Supervisor:
     """A supervisor over `count` worker processes, each with a name of its own; `config` is `WorkerConfig`'s."""
     folder = presence_folder(app.settings)
@@ -105,7 +137,9 @@ def make_supervisor(
         app.database.close()  # the supervisor holds no connection while nothing happens
 
     environment = to_environment(app.settings)
-    return Supervisor(count, configure, take_back, grace=grace, on_event=on_event, environment=environment)
+    return Supervisor(
+        count, configure, take_back, grace=grace, on_event=on_event, on_stop=on_stop, environment=environment
+    )
 
 
 def _worker(told: dict[str, Any]) -> int:
@@ -120,43 +154,38 @@ def _worker(told: dict[str, Any]) -> int:
 
 
 def _runner() -> int:
-    """Be the runner: a supervisor over one worker that ends when it is idle. Only one can be, on this host."""
+    """Be the runner: a supervisor over one worker that ends when it is idle. Only one can be, on this host.
+
+    Whoever finds its lock held may go: its holder looks for waiting jobs when it has let go of it. See `host.fleet`.
+    """
     app = Lateshift()
-    deadline = time.monotonic() + TAKE_OVER
-    while (lock := try_lock(presence_folder(app.settings) / RUNNER_LOCK)) is None:
-        now = app.database.now()
-        if any(w.kind == "runner" and is_alive(w, now) for w in reads.workers(app.database)):
-            return 0  # another one runs and will see our job
-        if time.monotonic() > deadline:
-            return 0
-        time.sleep(0.02)
-    app.database.close()
-    code = make_supervisor(app, 1, "runner", idle_exit=app.settings.idle_exit).run()
-    os.close(lock)
+    code = 0
+    while (lock := _become_the_only(presence_folder(app.settings))) is not None:
+        with ExitStack() as only:
+            only.callback(os.close, lock)
+            idle_exit = app.settings.idle_exit
+            supervisor = make_supervisor(app, 1, "runner", on_stop=only.close, idle_exit=idle_exit)
+            code = supervisor.run()
+        if supervisor.stopping or not _anything_waits(app):
+            break
     return code
 
 
-def _listen(worker: Worker) -> None:
-    """Hear the supervisor on standard input, and its death, which is the end of it; and signals."""
-    for name in ("SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: worker.tell("stop"))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the supervisor decides
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_take_no_signals)
-
-    def read() -> None:
-        for line in sys.stdin:
-            worker.tell("now" if line.strip() == "now" else "stop")
-        worker.tell("stop")
-
-    threading.Thread(target=read, name="lateshift-listen", daemon=True).start()
+def _become_the_only(folder: Path) -> int | None:
+    lock = try_lock(folder / RUNNER_LOCK)
+    if lock is None:
+        end_turn(folder)  # and look again: whoever relied on our turn is now seen by the one who has the lock
+        lock = try_lock(folder / RUNNER_LOCK)
+    return lock
 
 
-def _take_no_signals() -> None:
-    """What a job forks is no worker: SIGTERM ends it (`multiprocessing` counts on that), and Ctrl-C as well."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+def _anything_waits(app: Lateshift) -> bool:
+    try:
+        return bool(workers.look(app.database, ()))
+    except StorageUnavailable:
+        return True
+    finally:
+        app.database.close()
 
 
 if __name__ == "__main__":

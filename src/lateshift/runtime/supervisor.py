@@ -53,8 +53,8 @@ class Supervisor:
     process and must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
     `environment` is added to that of this process. `rescue(worker_id)` is called, in the thread of `run`, as soon as a
     worker has died; it may raise. `grace` is how many seconds running jobs get at a stop. `on_event` is told in a few
-    words what happens. `command` is what to run. When one worker has died at once `give_up_after` times in a row, the
-    others are stopped and `run` returns 1; None means never.
+    words what happens, `on_stop` is called when it begins to stop. `command` is what to run. When one worker has died
+    at once `give_up_after` times in a row, the others are stopped and `run` returns 1; None means never.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Supervisor:
         *,
         grace: float = 30.0,
         on_event: Callable[[str], None] = lambda _: None,
+        on_stop: Callable[[], None] = lambda: None,
         command: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
         give_up_after: int | None = None,
@@ -73,6 +74,7 @@ class Supervisor:
         self._rescue = rescue
         self._grace = grace
         self._on_event = on_event
+        self._on_stop = on_stop
         self._command = tuple(command or (sys.executable, "-m", "lateshift.runtime.process", "worker"))
         self._environment = dict(environment or {})
         self._give_up_after = give_up_after
@@ -81,6 +83,11 @@ class Supervisor:
         self._stops = 0
         self._kill_at: float | None = None
         self._exit_code = 0
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop, or has given up."""
+        return self._stops > 0
 
     def run(self) -> int:
         """Run the workers; returns 0 when all have ended for good, 1 when one had to be killed or would not start.
@@ -185,6 +192,7 @@ class Supervisor:
         for child in self._children():
             child.tell("stop" if self._stops == 1 else "now")
         if self._stops == 1:
+            self._on_stop()
             self._kill_at = now + self._grace + KILL_AFTER
             self._on_event(f"stopping: running jobs have {self._grace:g} s to finish")
         elif self._stops == 2:

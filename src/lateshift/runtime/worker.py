@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from lateshift.clock import Clock
 from lateshift.errors import StorageError
-from lateshift.events import Event, Events, JobFinished, LeaseLost, WorkerStarted, WorkerStopped
-from lateshift.job import Claimed, ExecutorKind
+from lateshift.events import Events, WorkerStarted, WorkerStopped
+from lateshift.host.fleet import LEASE
+from lateshift.job import Claimed
 from lateshift.outcome import Outcome, returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
-from lateshift.runtime.execution import OVERLAP_GUARD, Execution, describe
+from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run, as_exception
+from lateshift.runtime.fence import Fence
+from lateshift.runtime.ledger import Ledger
+from lateshift.runtime.settling import may_pass
 from lateshift.runtime.wake import Wake
-from lateshift.storage import reads, workers, writes
+from lateshift.storage import workers
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
 
@@ -36,6 +41,9 @@ STALLED: Final = 0.25
 
 STUCK_GRACE: Final = 5.0
 """Seconds that the other jobs of a process get when one of its threads cannot be stopped."""
+
+HOOK_LIMIT: Final = 5.0
+"""Seconds that the failed() hook of a job gets whose thread cannot be stopped."""
 
 LAST_WORDS: Final = 2.0
 """Seconds that interrupted jobs get to end."""
@@ -63,10 +71,14 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_memory: int | None = None
     idle_exit: float = 30.0
     grace: float = 30.0
+    lease: float = LEASE
 
 
 class Worker:
-    """Claims and runs jobs in this process until it is told to stop or has a reason to."""
+    """Claims and runs jobs in this process until it is told to stop or has a reason to.
+
+    `on_leave` is called when it has stopped claiming, before what still runs has ended.
+    """
 
     def __init__(
         self,
@@ -81,23 +93,18 @@ class Worker:
         self.config = config
         self.crew = crew
         self.duties: list[Duty] = []
+        self.on_leave: Callable[[], None] = lambda: None
         self._db = db
         self._events = events
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._heartbeat = Heartbeat(db, config.worker, crew)
+        self._fence = Fence(config.lease)
+        self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
+        self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
         self._next_duty: dict[int, float] = {}
-        self._unsettled: list[Settlement] = []
         self._told: Literal["", "stop", "now"] = ""
-        self._ended = 0
-        self._rotation = 0
-        self._look = True
-        self._due_at: int | None = None
-        self._due_now = True
-        self._blocked = False
-        self._in_doubt = False
         self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
         self._trouble_until = 0.0
 
@@ -107,15 +114,20 @@ class Worker:
             self._told = what
         self._wake.set()
 
-    def run(self, worker: workers.NewWorker) -> Reason:
-        """Register, turn until there is a reason to end, and end in good order."""
+    def register(self, worker: workers.NewWorker) -> None:
+        """Make the worker known to others."""
+        self._db.while_locked = self._fence.keep
         workers.register_worker(self._db, worker, self._db.now())
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
+
+    def run(self) -> Reason:
+        """Turn until there is a reason to end, and end in good order."""
         self.duties += [self._heartbeat, *([self._memory] if self._memory else [])]
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()
         self._end(reason)
+        self._fence.lift()
         return reason
 
     def turn(self) -> None:
@@ -126,117 +138,17 @@ class Worker:
             self._moved_at = now
         if now >= self._trouble_until:
             try:
-                self._settle_and_claim(self._unsettled + done)
-                self._unsettled = []
+                if self.ledger.exchange(done, claim=not self._told):
+                    self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
-            except Exception as error:
-                if _may_pass(error):
-                    self._unsettled += done
-                    self._trouble(error, now)
-                else:
-                    self._unsettled = self._settle_singly(self._unsettled + done, error)
+            except StorageError as error:
+                self._trouble(error, now)
         else:
-            self._unsettled += done
+            self.ledger.unsettled += done
         self._give_back_stalled(now)
-        if self.crew.busy or self._unsettled:
+        if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
         self._turned_at = now
-
-    def _settle_and_claim(self, done: list[Settlement]) -> None:
-        room = {} if self._told else self._room(len(done))
-        self._look = self._look or (self._blocked and bool(done)) or any(s.outcome.run_at is not None for s in done)
-        refused: list[Settlement] = []
-        claimed: list[Claimed] = []
-        if done and room and self._look:
-            refused, claimed = self._db.transact(lambda: (writes.settle(self._db, done), self._claim(room)))
-        elif done:
-            refused = writes.settle(self._db, done)
-        elif room and self._look:
-            claimed = self._claim(room)
-        self._ended += len(done)
-        self._tell(done, refused)
-        if claimed:
-            self._moved_at = self._clock.monotonic()
-            self.crew.submit(claimed)
-        if self._in_doubt:
-            self._give_back_strays()
-
-    def _claim(self, room: Mapping[ExecutorKind, int]) -> list[Claimed]:
-        return writes.claim(self._db, self.config.worker, self._db.now(), self._due_lanes(room), room)
-
-    def _give_back_strays(self) -> None:
-        """After trouble: what is ours in the database only, by a claim whose answer got lost, goes back."""
-        ours = self.crew.jobs | {(s.job.id, s.job.lease) for s in self._unsettled}
-        held = [job for job, _ in reads.running_jobs(self._db, self.config.worker)]
-        if strays := [job for job in held if (job.id, job.lease) not in ours]:
-            self._release(strays)
-        self._in_doubt = False
-
-    def _settle_singly(self, batch: list[Settlement], cause: Exception) -> list[Settlement]:
-        """Something in a batch could not be stored: write each by itself, the culprit as failed; returns the rest."""
-        if not batch:
-            raise cause
-        left = []
-        for settlement in batch:
-            try:
-                self._settle_and_tell(settlement)
-            except Exception as error:
-                if _may_pass(error):
-                    left.append(settlement)
-                    continue
-                began, now = settlement.outcome.started_at, self._db.now()
-                refused = Outcome("failed", "failed", began, now, error=describe(error))
-                self._settle_and_tell(Settlement(settlement.job, refused))
-        return left
-
-    def _settle_and_tell(self, settlement: Settlement) -> None:
-        refused = writes.settle(self._db, [settlement])
-        self._ended += 1
-        self._tell([settlement], refused)
-
-    def _room(self, done: int) -> dict[ExecutorKind, int]:
-        room = dict(self.crew.room())
-        if self.config.max_jobs is not None:
-            left = self.config.max_jobs - self._ended - done - self.crew.busy
-            room = {kind: min(count, left) for kind, count in room.items() if left > 0}
-        return room
-
-    def _due_lanes(self, room: Mapping[ExecutorKind, int]) -> list[reads.Lane]:
-        """The lanes to claim from, in order; takes note of when to look again if there is none.
-
-        Within a queue the highest priority comes first. Queues take turns, so that a long one starves no other.
-        """
-        now = self._db.now()
-        lanes = reads.lanes(self._db)
-        served = [lane for lane in lanes if not lane.paused and self._serves(lane.queue)]
-        due = [lane for lane in served if lane.run_at <= now]
-        open_ = [lane for lane in due if room.get(lane.executor, 0) > 0]
-        self._due_now = bool(due)
-        self._blocked = len(open_) < len(due)  # looked at again when something ends, not before
-        self._look = bool(open_)
-        self._due_at = min((lane.run_at for lane in served if lane.run_at > now), default=None)
-        names = sorted({lane.queue for lane in open_})
-        self._rotation += 1
-        turn = {name: (place - self._rotation) % len(names) for place, name in enumerate(names)}
-        return sorted(open_, key=lambda lane: (turn[lane.queue], -lane.priority))
-
-    def _serves(self, queue: str) -> bool:
-        return not self.config.queues or queue in self.config.queues
-
-    def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement]) -> None:
-        notes, told = self.crew.notes, list[Event]()
-        while notes:
-            told.append(notes.popleft())
-        thrown_away = {id(settlement) for settlement in refused}
-        worker = self.config.worker
-        for settlement in done:
-            job, outcome = settlement.job, settlement.outcome
-            if id(settlement) in thrown_away:
-                told.append(LeaseLost(self._db.reckon(), job.id, job.name, job.queue, job.attempt, worker))
-            else:
-                at = outcome.finished_at
-                told.append(JobFinished(at, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
-        self._events.emit(told)
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
@@ -247,7 +159,7 @@ class Worker:
         try:
             return duty.tick(self._db.now())
         except Exception as error:
-            if _may_pass(error):
+            if may_pass(error):
                 raise
             traceback.print_exc()  # a duty that fails is no reason to leave the jobs alone
             return DUTY_PAUSE
@@ -259,20 +171,17 @@ class Worker:
                 self._release(jobs)
 
     def _release(self, jobs: Sequence[Claimed]) -> None:
-        self._look = True
         try:
-            writes.release(self._db, jobs, self._db.now())
-        except StorageError as error:  # settled as returned later, which also gives them back
-            now = self._db.now()
-            self._unsettled += [Settlement(job, returned(now, now)) for job in jobs]
+            self.ledger.release(jobs)
+        except StorageError as error:
             self._trouble(error, self._clock.monotonic())
 
-    def _trouble(self, error: Exception, now: float) -> None:
+    def _trouble(self, error: StorageError, now: float) -> None:
         """The database cannot be written: nothing is reported, nothing forgotten; try again soon."""
         with contextlib.suppress(OSError):  # standard error may be a file on the same full disk
             sys.stderr.write(f"lateshift: {self.config.worker}: {error} Trying again.\n")
+        self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
-        self._look = self._in_doubt = True
 
     def _wait(self) -> None:
         """Wait for something to do: an outcome, a change in the database, a due job or duty, a timeout."""
@@ -282,22 +191,22 @@ class Worker:
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
             self._clock.sleep(GATHER - (start - self._turned_at))
-        if self.crew.inbox or (self._look and not self._told and self._room(0)):
+        tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
+        if self.crew.inbox or (self.ledger.look and not self._told and self.ledger.room()):
             return
         until = min(self._next_duty.values(), default=start + 1.0)
-        tick = self.crew.tick(start)
         if tick is not None:
             until = min(until, start + tick)
-        if self._due_at is not None:
-            until = min(until, start + max(0.0, (self._due_at - self._db.now()) / 1_000_000))
+        if self.ledger.due_at is not None:
+            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.now()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
             self._wake.wait(min(self._wake.interval, until - now))
-            if not self._look and self._wake.written():
-                self._look = True
-            if self._look or self._told or self.crew.inbox or self.crew.notes:
+            if not self.ledger.look and self._wake.written():
+                self.ledger.look = True
+            if self.ledger.look or self._told or self.crew.inbox or self.crew.notes:
                 return
-        if self._due_at is not None and self._due_at <= self._db.now():
-            self._look = True
+        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.now():
+            self.ledger.look = True
 
     def _reason(self) -> Reason | None:
         if self._heartbeat.evicted:
@@ -307,9 +216,9 @@ class Worker:
         if self.crew.stuck():
             return "stuck"
         limit = self.config.max_jobs
-        if (limit is not None and self._ended >= limit) or (self._memory and self._memory.exceeded):
+        if (limit is not None and self.ledger.ended >= limit) or (self._memory and self._memory.exceeded):
             return "recycle"
-        if self.crew.busy or self._unsettled or self._due_now or self._look:
+        if self.crew.busy or self.ledger.unsettled or self.ledger.due_now or self.ledger.look:
             return None
         if self.config.burst:
             return "done"
@@ -320,12 +229,17 @@ class Worker:
 
     def _sign_off(self) -> bool:
         self._idle_since = self._clock.monotonic()
-        return workers.remove_idle_runner(self._db, self.config.worker, self.config.queues)
+        try:
+            return workers.remove_idle_runner(self._db, self.config.worker, self.config.queues)
+        except StorageError as error:  # somebody holds a long transaction, perhaps with a job in it
+            self._trouble(error, self._clock.monotonic())
+            return False
 
     def _end(self, reason: Reason) -> None:
         """Give back what has not begun, let the rest finish within the grace, return what is left, and sign off."""
         if reason == "evicted":  # others have our jobs: whatever we still do is thrown away
             return
+        self._stop_claiming()
         if jobs := self.crew.withdraw():
             self._release(jobs)
         self._told = self._told or "stop"
@@ -344,9 +258,16 @@ class Worker:
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()
 
+    def _stop_claiming(self) -> None:
+        """Say so, before the last look at what waits: see `host.fleet`."""
+        with contextlib.suppress(StorageError):
+            workers.stop_claiming(self._db, self.config.worker)
+        self.crew.stop_claiming()
+        self.on_leave()
+
     def _finish_running(self, seconds: float, *, until_now: bool) -> None:
         deadline = self._clock.monotonic() + seconds
-        while self.crew.busy or self._unsettled:
+        while self.crew.busy or self.ledger.unsettled:
             now = self._clock.monotonic()
             if now >= deadline or (until_now and self._told == "now"):
                 return
@@ -356,24 +277,28 @@ class Worker:
             self.turn()
             self.crew.tick(self._clock.monotonic())
 
+    def _call_failed(self, run: Run, outcome: Outcome) -> Outcome:
+        """Call the failed() hook of a job whose thread cannot be stopped: in another thread, as it may hang too."""
+        if outcome.kind != "failed" or outcome.error is None or run.hook is None:
+            return outcome
+        self._fence.keep()
+        error = as_exception(outcome.error)
+        hook = threading.Thread(target=self._execution.call_failed, args=(run, error), daemon=True)
+        hook.start()
+        hook.join(HOOK_LIMIT)
+        return msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
+
     def _return_running(self) -> None:
         """What runs still goes back. Its code ends with this process, so it may be claimed only after that."""
         left = []
         for run in self.crew.running():
-            now = self._db.now()
+            now = self._db.reckon()
             outcome: Outcome = returned(run.started_at, now, OVERLAP_GUARD)
             if run.interruption == "timeout":
-                outcome = self._execution.interrupted(run)
+                outcome = self._call_failed(run, self._execution.interrupted(run))
                 if outcome.run_at is not None:
                     after = max(outcome.run_at, now + round(OVERLAP_GUARD * 1_000_000))
                     outcome = msgspec.structs.replace(outcome, run_at=after)
             left.append(Settlement(run.job, outcome))
-        if left or self._unsettled:
-            done = self._unsettled + left
-            refused = writes.settle(self._db, done)
-            self._tell(done, refused)
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the database as a whole is in trouble, so that the same may succeed later; else it is about one value."""
-    return isinstance(error, StorageError) and type(error) is not StorageError
+        if left or self.ledger.unsettled:
+            self.ledger.settle(left)

@@ -40,7 +40,8 @@ class Database(ABC):
     """Where the jobs are. Threads may share it; after a fork the child connects anew.
 
     `place` names it in messages, without its password; `file` is its path where it is one. `pooled` tells, once
-    connected, that there is a pooler between us and the server. Every method may raise StorageError.
+    connected, that there is a pooler between us and the server. `while_locked` is called again and again while an
+    operation waits for others, or for the server to come back. Every method may raise StorageError.
     """
 
     file: str | None = None
@@ -49,6 +50,7 @@ class Database(ABC):
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect
         self.place = place
+        self.while_locked: Callable[[], None] = lambda: None
         self._rendered: dict[str, str] = {}
         _databases.add(self)
 

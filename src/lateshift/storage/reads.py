@@ -35,8 +35,7 @@ with recursive head(place) as (
 )
 select j.queue, j.executor, j.priority, j.run_at,
        exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
-from head join lateshift_jobs j on j.{row} = head.place
-order by 1, 2, 3 desc"""
+from head join lateshift_jobs j on j.{row} = head.place"""
 
 _JOB = """
 select id, name, queue, priority, status, parameters, attempts, max_retries, run_at, enqueued_at, started_at,
@@ -89,10 +88,9 @@ class QueueRow:
 
 def lanes(db: Database) -> list[Lane]:
     """Every lane that has waiting jobs, by queue, executor and falling priority."""
-    return [
-        Lane(queue, kind, priority, run_at, bool(paused))
-        for queue, kind, priority, run_at, paused in db.query_lanes(_LANES)
-    ]
+    found = db.query_lanes(_LANES)
+    lanes = [Lane(queue, kind, priority, run_at, bool(paused)) for queue, kind, priority, run_at, paused in found]
+    return sorted(lanes, key=lambda lane: (lane.queue, lane.executor, -lane.priority))
 
 
 def anything_waiting(db: Database, queues: Collection[str]) -> bool:

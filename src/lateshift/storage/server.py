@@ -236,6 +236,7 @@ class ServerDatabase(Database):
             time.sleep(random.uniform(0, 0.002) * conflicts)
         elif trouble == "gone" and time.monotonic() < deadline:
             self.close()  # the others were cut by the same event
+            self.while_locked()
             time.sleep(0.01)
         else:
             raise self.explain(trouble, error) from error
@@ -293,6 +294,7 @@ class ServerDatabase(Database):
                 trouble = self.judge(error)
                 if trouble != "gone" or left < pause:
                     raise self.explain(trouble, error) from error
+                self.while_locked()
                 time.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(1.0, pause * 2)
                 continue

@@ -228,6 +228,7 @@ class SqliteDatabase(Database):
                         "Find the process that holds a transaction open (often a database browser), or raise "
                         "LATESHIFT_BUSY_TIMEOUT."
                     ) from error
+                self.while_locked()
                 import random  # 1 ms, for who meets a lock
 
                 time.sleep(pause * random.uniform(0.5, 1.5))

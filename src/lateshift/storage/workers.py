@@ -14,6 +14,9 @@ from lateshift.storage.database import Database, transactional
 COUNTED: Final = ("completed", "failed", "retried", "cancelled", "run_time", "wait_time")
 """What is summed up for each minute, queue and worker."""
 
+NO_QUEUE: Final = " (none any more)"
+"""What the row of a worker that has stopped claiming says it serves: no queue can have a name that begins so."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewWorker:
@@ -64,21 +67,18 @@ def remove_idle_runner(db: Database, worker: str, queues: Collection[str]) -> bo
 
 
 @transactional
-def take_turn_to_spawn(db: Database, now: int, pause: int) -> bool:
-    """Whether this process may start a runner: True once in `pause` microseconds, whoever asks."""
-    return bool(
-        db.execute(
-            "update lateshift_meta set value = :now where name = 'runner_spawned_at'"
-            " and (value < :now - :pause or value > :now + :pause)",
-            {"now": now, "pause": pause},
-        )
+def stop_claiming(db: Database, worker: str) -> None:
+    """Say that a worker, which lives on, takes no more jobs of any queue."""
+    db.execute(
+        "update lateshift_workers set queues = :queues where id = :worker",
+        {"queues": msgspec.json.encode([NO_QUEUE]).decode(), "worker": worker},
     )
 
 
 @transactional
-def give_turn_back(db: Database) -> None:
-    """Let the next enqueue try to start a runner at once, because this one could not."""
-    db.execute("update lateshift_meta set value = 0 where name = 'runner_spawned_at'")
+def look(db: Database, queues: Collection[str]) -> list[reads.Lane]:
+    """The lanes of these queues (of all, when empty), as they are after every transaction that has begun before."""
+    return [lane for lane in reads.lanes(db) if not queues or lane.queue in queues]
 
 
 @transactional

@@ -1,14 +1,17 @@
 """Jobs that are coroutines: hundreds at once on one event loop, in one thread.
 
-Stopping is cancellation. A coroutine that blocks the loop, or that swallows its cancellation, is `stuck`.
+Stopping is cancellation. A coroutine that blocks the loop, or that swallows its cancellation, is `stuck`. Nothing that
+a job does ends the loop: it is run again. In a child that a job forked off, it ends with its next turn.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import threading
 import time
-import traceback
+import weakref
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,10 +34,12 @@ class LoopExecutor:
         self._finished = finished
         self._active: dict[Claimed, _Active] = {}
         self._closed = False
+        self._copied = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="lateshift-loop", daemon=True)
-        self._thread.start()
         self._pinged_at: float | None = None
+        _executors.add(self)
+        self._thread.start()
 
     @property
     def unstarted(self) -> int:
@@ -54,25 +59,22 @@ class LoopExecutor:
         self._loop.call_soon_threadsafe(self._interrupt_one, job_id, lease)
 
     def tick(self, now: float) -> float | None:
-        """Ask the loop for a sign of life while it has work; timeouts are the loop's own timers."""
+        """Ask the loop for a sign of life while it has work; timeouts are its own timers, and fire only if it lives."""
         if not self._active:
             self._pinged_at = None
             return None
         if self._pinged_at is None:
             self._pinged_at = now
             self._loop.call_soon_threadsafe(self._answer)
+        elif now - self._pinged_at > STUCK_AFTER:
+            for active in list(self._active.values()):
+                active.give_up(now)
         return 1.0
 
     def stuck(self) -> list[Run]:
-        """Runs that did not end after they were cancelled; all of them, when the loop itself does not answer."""
+        """Runs that did not end after they were cancelled, or could not be because the loop does not answer."""
         now = time.monotonic()
-        active = list(self._active.values())
-        if self._pinged_at is None or now - self._pinged_at <= STUCK_AFTER:
-            return [a.run for a in active if a.interrupted_at is not None and now - a.interrupted_at > STUCK_AFTER]
-        overdue = [a.run for a in active if a.overdue(now)]
-        for run in overdue:  # the timers are the loop's own, and never fired
-            run.interruption = run.interruption or "timeout"
-        return overdue
+        return [active.run for active in list(self._active.values()) if active.stuck(now)]
 
     def interrupt(self) -> None:
         """Cancel everything."""
@@ -87,13 +89,23 @@ class LoopExecutor:
         self._closed = True
         self._loop.call_soon_threadsafe(self._loop.stop)
 
+    def leave(self) -> None:
+        """This process was forked off the worker's: end it when the loop takes its turn, before it runs jobs twice."""
+        self._copied = True
+        self._loop.stop()
+
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         while not self._closed:
+            how = "stop()"
             try:
                 self._loop.run_forever()
-            except BaseException:  # a task that raised SystemExit takes the loop with it, and others stop it
-                traceback.print_exc()
+            except (SystemExit, KeyboardInterrupt) as error:  # of a task that a job has made: asyncio lets it through
+                how = repr(error)
+            if self._copied:
+                os._exit(0)
+            if not self._closed:
+                logging.getLogger("lateshift").warning("A job ended the worker's event loop by %s; it goes on.", how)
         self._loop.close()
 
     def _answer(self) -> None:
@@ -106,20 +118,20 @@ class LoopExecutor:
             active.task = self._loop.create_task(self._run(active))
 
     async def _run(self, active: _Active) -> None:
-        run = active.run
+        run, active.begun = active.run, True
         outcome: Outcome | None = None
+        cause: BaseException | None = None
         try:
-            if self._started(run):
+            if run.interruption is None and self._started(run):
                 outcome = await self._execution.execute_async(run, lambda _: self._arm(active))
-            else:
+            elif run.interruption is None:
                 outcome = returned(run.started_at, run.started_at)
-        except asyncio.CancelledError:  # cancelled a second time, while it was concluding
-            pass
-        finally:
-            if active.timer is not None:
-                active.timer.cancel()
-            del self._active[run.job]
-            self._finished(run.job, outcome or self._execution.interrupted(run))
+        except BaseException as error:  # a fault of ours, or cancelled a second time while it was concluding
+            cause = error
+        if active.timer is not None:
+            active.timer.cancel()
+        del self._active[run.job]
+        self._finished(run.job, outcome or self._execution.interrupted(run, cause))
 
     def _arm(self, active: _Active) -> None:
         if active.run.timeout is not None:
@@ -128,9 +140,10 @@ class LoopExecutor:
 
     def _interrupt(self, active: _Active, why: Interruption) -> None:
         if active.task is not None and active.interrupted_at is None:
-            active.run.interruption = why
+            active.run.interruption = active.run.interruption or why
             active.interrupted_at = time.monotonic()
-            active.task.cancel()
+            if active.begun:  # else it sees for itself; asyncio would not even begin what is cancelled before
+                active.task.cancel()
 
     def _interrupt_one(self, job_id: str, lease: int) -> None:
         for active in self._active.values():
@@ -152,6 +165,26 @@ class _Active:
         self.timer: asyncio.TimerHandle | None = None
         self.deadline: float | None = None
         self.interrupted_at: float | None = None
+        self.begun = False
+        self.given_up = False
 
-    def overdue(self, now: float) -> bool:
-        return self.deadline is not None and now > self.deadline + STUCK_AFTER
+    def give_up(self, now: float) -> None:
+        """The loop does not answer: its timer will not end what is over time, only the end of the process will."""
+        if self.deadline is not None and now > self.deadline + STUCK_AFTER:
+            self.run.interruption = self.run.interruption or "timeout"
+            self.given_up = True
+
+    def stuck(self, now: float) -> bool:
+        return self.given_up or (self.interrupted_at is not None and now - self.interrupted_at > STUCK_AFTER)
+
+
+_executors: Final[weakref.WeakSet[LoopExecutor]] = weakref.WeakSet()
+
+
+def _leave_all() -> None:
+    for executor in list(_executors):
+        executor.leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all)

@@ -22,12 +22,17 @@ import msgspec
 from lateshift.context import Report
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome, lost, returned
+from lateshift.runtime.child import Errand
 from lateshift.runtime.execution import Execution, Interruption, Run
 from lateshift.runtime.executors import Finished, Started
+from lateshift.runtime.tree import ProcessTree, end_group
 from lateshift.settings import Settings, to_environment
 
 KILL_AFTER: Final = 2.0
 """Seconds between asking a child's process tree to end and killing it."""
+
+HOOK_LIMIT: Final = 30.0
+"""Seconds that a failed() hook gets whose job was ended with its process."""
 
 
 class ProcessExecutor:
@@ -101,8 +106,26 @@ class ProcessExecutor:
             outcome = lost(run.job, run.started_at, run.started_at, JobError("OSError", f"no process: {error}"))
         finally:
             child.reap()
+        if outcome is None:
+            outcome = self._without_answer(child)
+            if outcome.kind == "failed" and child.has_hook:
+                self._call_hook(run, outcome)
+                outcome = msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
         self._children.pop(run.job, None)
-        self._finished(run.job, outcome or self._without_answer(child))
+        self._finished(run.job, outcome)
+
+    def _call_hook(self, run: Run, outcome: Outcome) -> None:
+        """Have the job's failed() hook called in a fresh process, as the job's own could not any more."""
+        mourner = self._children[run.job] = _Child(run, HOOK_LIMIT)
+        try:
+            mourner.start(self._environment(), outcome.error)
+            mourner.follow(self._report)
+        except OSError as error:
+            run.context.log_lines.append(f"The failed() hook was not called: no process: {error}")
+        finally:
+            mourner.reap()
+        if mourner.interrupted:
+            run.context.log_lines.append("The failed() hook took too long, or its worker had to stop, and was ended.")
 
     def _without_answer(self, child: _Child) -> Outcome:
         """The child ended without an outcome: we stopped it, or it died."""
@@ -122,15 +145,22 @@ class ProcessExecutor:
 
 
 class _Child:
-    """One child process and the job in it."""
+    """One child process and the job in it, or the job's failed() hook, for which `limit` seconds are given."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, limit: float | None = None) -> None:
         self.run = run
         self.process: subprocess.Popen[bytes] | None = None
+        self.has_hook = False
+        self._tree: ProcessTree | None = None
+        self._ending = threading.Lock()
         self._interrupted_at: float | None = None
-        self._deadline: float | None = None
+        self._deadline = None if limit is None else time.monotonic() + limit
 
-    def start(self, environment: dict[str, str]) -> None:
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupted_at is not None
+
+    def start(self, environment: dict[str, str], failure: JobError | None = None) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lateshift.runtime.child"],
             stdin=subprocess.PIPE,
@@ -143,7 +173,7 @@ class _Child:
             self._kill(hard=True)
         stdin = self.process.stdin
         if stdin is not None:
-            stdin.write(msgspec.json.encode(self.run.job) + b"\n")
+            stdin.write(msgspec.json.encode(Errand(self.run.job, failure)) + b"\n")
             stdin.flush()
 
     def follow(self, report: Report) -> Outcome | None:
@@ -155,8 +185,9 @@ class _Child:
             except msgspec.DecodeError:
                 continue
             if "timeout" in message:
-                self.run.timeout = message["timeout"]
-                self._deadline = time.monotonic() + message["timeout"]
+                self.has_hook = message["hook"]
+                self.run.timeout = timeout = message["timeout"]
+                self._deadline = None if timeout is None else time.monotonic() + timeout
             elif "progress" in message:
                 report(self.run.job, message["progress"], message["message"])
             elif "log" in message:
@@ -187,7 +218,9 @@ class _Child:
         """See to it that nothing of the child is left, its own children included."""
         if self.process is None:
             return
-        self._kill(hard=True)
+        if self.interrupted or sys.platform == "win32":
+            self._kill(hard=True)
+        end_group(self.process.pid)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 try:
@@ -197,26 +230,10 @@ class _Child:
         self.process.wait()
 
     def _kill(self, *, hard: bool) -> None:
-        if self.process is not None:
-            kill_tree(self.process, hard=hard)
-
-
-def kill_tree(process: subprocess.Popen[bytes], *, hard: bool) -> None:
-    """End a child, which leads a session of its own, with everything that it started."""
-    if sys.platform == "win32":
-        import psutil
-
-        try:
-            for member in psutil.Process(process.pid).children(recursive=True):
-                member.kill()
-        except psutil.Error:
-            pass
-        process.kill()
-        return
-    try:
-        os.killpg(process.pid, signal.SIGKILL if hard else signal.SIGTERM)
-    except ProcessLookupError:
-        return
+        with self._ending:
+            if self.process is not None and self.process.returncode is None:
+                self._tree = self._tree or ProcessTree(self.process.pid)
+                self._tree.end(hard=hard)
 
 
 def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:

@@ -133,21 +133,22 @@ class ThreadExecutor:
     def _run(self, slot: _Slot, job: Claimed) -> None:
         run = self._execution.begin(job)
         outcome: Outcome | None = None
+        cause: BaseException | None = None
         try:
             slot.begin(run)
             if self._started(run):
                 outcome = self._execution.execute(run, slot.arm)
             else:
                 outcome = returned(run.started_at, run.started_at)
-        except JobTimeout:  # raised between two of our own lines: the attempt counts as interrupted
-            pass
+        except BaseException as error:  # JobTimeout, raised between two of our own lines: it counts as interrupted
+            cause = error
         while True:
             try:
                 slot.end()
                 break
             except JobTimeout:  # it came while we were closing the door; close it again
                 continue
-        outcome = outcome or self._execution.interrupted(run)
+        outcome = outcome or self._execution.interrupted(run, cause)
         self._mean += 0.1 * ((outcome.finished_at - outcome.started_at) / 1_000_000 - self._mean)
         slot.answered += 1
         self._finished(job, outcome)

@@ -1,0 +1,45 @@
+"""Whose turn it is to start a runner: a file on this host, which needs no database that others have locked.
+
+The turn lasts until the runner has announced itself, or has found another one in its place and ends. Should neither
+happen, because it was killed on the way, it lasts for `PAUSE`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from lateshift.host.presence import try_lock
+
+PAUSE: Final = 2.0
+"""Seconds that a runner has to appear: Python's start on a slow machine. After that others may start one as well."""
+
+_FILE: Final = "runner.turn"
+
+
+def take_turn(folder: Path) -> bool:
+    """Whether this process may start a runner; if not, another one is about to. Raises OSError, as on a full disk."""
+    lock = try_lock(folder / _FILE)
+    if lock is None:
+        return False
+    try:
+        now, taken_at = time.time(), 0.0
+        with suppress(ValueError):
+            taken_at = float(os.read(lock, 32) or 0)
+        if abs(now - taken_at) < PAUSE:
+            return False
+        os.ftruncate(lock, 0)
+        os.lseek(lock, 0, os.SEEK_SET)
+        os.write(lock, str(now).encode())
+        return True
+    finally:
+        os.close(lock)
+
+
+def end_turn(folder: Path) -> None:
+    """Let the next one who finds no worker start a runner at once."""
+    with suppress(OSError):  # nobody has ever taken a turn here; or, on Windows, somebody looks at it just now
+        os.truncate(folder / _FILE, 0)

@@ -1,0 +1,41 @@
+"""What ends a worker process that stands still, before others may take its jobs for abandoned.
+
+Code in C that keeps the GIL (a huge `sum`, a regular expression that runs away) stops every thread of Python with it,
+the heartbeat included. Others then take the process for dead and run its jobs anew, while the old attempt goes on. So
+the time is kept by a thread that needs no GIL, the watchdog of `faulthandler`: unless it is put off again, it writes to
+standard error where every thread stands, and ends the process.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import time
+from typing import Final
+
+MARGIN: Final = 1.0
+"""Seconds before the end of the lease at which the process ends."""
+
+AGAIN: Final = 1.0
+"""Seconds between two renewals where nothing is written: each one starts a thread."""
+
+
+class Fence:
+    """For a lease of so many seconds: renewed with each heartbeat, or the process ends before the lease does."""
+
+    def __init__(self, lease: float) -> None:
+        self.lease = lease
+        self._renewed_at = 0.0
+
+    def renew(self) -> None:
+        """Put the end off, as a heartbeat is about to be written."""
+        self._renewed_at = time.monotonic()
+        faulthandler.dump_traceback_later(self.lease - MARGIN, exit=True)
+
+    def keep(self) -> None:
+        """Put the end off while the database cannot be written: nobody can take the jobs then either."""
+        if time.monotonic() - self._renewed_at >= AGAIN:
+            self.renew()
+
+    def lift(self) -> None:
+        """The worker has ended: nothing is left to be fenced."""
+        faulthandler.cancel_dump_traceback_later()

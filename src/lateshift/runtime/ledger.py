@@ -1,0 +1,154 @@
+"""A worker's dealings with the database: outcomes go in, claimed jobs come out, in one transaction if there are both.
+
+What could not be written is kept and comes first the next time. What the database cannot take, whoever's fault that is,
+becomes the failure of that job alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lateshift.errors import StorageError
+from lateshift.events import Event, Events, JobFinished, LeaseLost
+from lateshift.job import Claimed, ExecutorKind
+from lateshift.outcome import returned
+from lateshift.runtime.crew import Crew
+from lateshift.runtime.settling import may_pass, settle_one
+from lateshift.storage import reads, writes
+from lateshift.storage.database import Database
+from lateshift.storage.writes import Settlement
+
+
+class Ledger:
+    """Settles and claims for one worker, which serves `queues` (all, when empty) and ends after `max_jobs`.
+
+    `look` is whether there may be something to claim, `due_at` when there will be, `due_now` whether there is, if only
+    there were room. `unsettled` are outcomes that the database does not have yet; `ended` counts those it has.
+    """
+
+    def __init__(
+        self, worker: str, queues: Sequence[str], max_jobs: int | None, db: Database, events: Events, crew: Crew
+    ) -> None:
+        self.look = True
+        self.due_at: int | None = None
+        self.due_now = True
+        self.unsettled: list[Settlement] = []
+        self.ended = 0
+        self.in_doubt = False
+        self._worker, self._queues, self._max_jobs = worker, queues, max_jobs
+        self._db, self._events, self._crew = db, events, crew
+        self._blocked = False
+        self._rotation = 0
+
+    def exchange(self, done: list[Settlement], *, claim: bool = True) -> bool:
+        """Write what has come in and hand on what there is room for; whether anything was claimed.
+
+        Raises StorageError when the database is in trouble; nothing is forgotten then.
+        """
+        batch = self.unsettled = [*self.unsettled, *done]
+        claimed: list[Claimed] = []
+        try:
+            claimed = self._write_and_claim(batch, self.room(len(batch)) if claim else {})
+            self.unsettled = []
+        except Exception as error:
+            if may_pass(error):
+                self.look = self.in_doubt = True
+                raise
+            self._settle_singly(error)
+        if claimed:
+            self._crew.submit(claimed)
+        if self.in_doubt:
+            self._give_back_strays()
+        return bool(claimed)
+
+    def settle(self, left: Sequence[Settlement]) -> None:
+        """Write the last outcomes of a worker that ends."""
+        self.exchange(list(left), claim=False)
+
+    def release(self, jobs: Sequence[Claimed]) -> None:
+        """Give back what has not begun. Raises StorageError; they are then settled as returned, which does the same."""
+        self.look = True
+        try:
+            writes.release(self._db, jobs, self._db.reckon())
+        except StorageError:
+            now = self._db.reckon()
+            self.unsettled += [Settlement(job, returned(now, now)) for job in jobs]
+            raise
+
+    def room(self, done: int = 0) -> dict[ExecutorKind, int]:
+        """How many jobs of each kind may be claimed, when `done` more have ended."""
+        room = dict(self._crew.room())
+        if self._max_jobs is not None:
+            left = self._max_jobs - self.ended - done - self._crew.busy
+            room = {kind: min(count, left) for kind, count in room.items() if left > 0}
+        return room
+
+    def _write_and_claim(self, done: list[Settlement], room: Mapping[ExecutorKind, int]) -> list[Claimed]:
+        self.look = self.look or (self._blocked and bool(done)) or any(s.outcome.run_at is not None for s in done)
+        refused: list[Settlement] = []
+        claimed: list[Claimed] = []
+        if done and room and self.look:
+            refused, claimed = self._db.transact(lambda: (writes.settle(self._db, done), self._claim(room)))
+        elif done:
+            refused = writes.settle(self._db, done)
+        elif room and self.look:
+            claimed = self._claim(room)
+        self.ended += len(done)
+        self._tell(done, refused)
+        return claimed
+
+    def _claim(self, room: Mapping[ExecutorKind, int]) -> list[Claimed]:
+        return writes.claim(self._db, self._worker, self._db.now(), self._due_lanes(room), room)
+
+    def _due_lanes(self, room: Mapping[ExecutorKind, int]) -> list[reads.Lane]:
+        """The lanes to claim from, in order; takes note of when to look again if there is none.
+
+        Within a queue the highest priority comes first. Queues take turns, so that a long one starves no other.
+        """
+        now = self._db.now()
+        lanes = reads.lanes(self._db)
+        served = [lane for lane in lanes if not lane.paused and (not self._queues or lane.queue in self._queues)]
+        due = [lane for lane in served if lane.run_at <= now]
+        open_ = [lane for lane in due if room.get(lane.executor, 0) > 0]
+        self.due_now = bool(due)
+        self._blocked = len(open_) < len(due)  # looked at again when something ends, not before
+        self.look = bool(open_)
+        self.due_at = min((lane.run_at for lane in served if lane.run_at > now), default=None)
+        names = sorted({lane.queue for lane in open_})
+        self._rotation += 1
+        turn = {name: (place - self._rotation) % len(names) for place, name in enumerate(names)}
+        return sorted(open_, key=lambda lane: (turn[lane.queue], -lane.priority))
+
+    def _settle_singly(self, cause: Exception) -> None:
+        """Write one outcome after the other: one that the database cannot hold must not keep its neighbours back."""
+        if not self.unsettled:
+            raise cause
+        self.look = True
+        while self.unsettled:
+            written, refused = settle_one(self._db, self.unsettled[0])
+            del self.unsettled[0]
+            self.ended += 1
+            self._tell([written], [written] if refused else [])
+
+    def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement]) -> None:
+        notes, told = self._crew.notes, list[Event]()
+        while notes:
+            told.append(notes.popleft())
+        thrown_away = {id(settlement) for settlement in refused}
+        worker = self._worker
+        for settlement in done:
+            job, outcome = settlement.job, settlement.outcome
+            if id(settlement) in thrown_away:
+                told.append(LeaseLost(self._db.reckon(), job.id, job.name, job.queue, job.attempt, worker))
+            else:
+                at = outcome.finished_at
+                told.append(JobFinished(at, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
+        self._events.emit(told)
+
+    def _give_back_strays(self) -> None:
+        """After trouble: what is ours in the database only, by a claim whose answer got lost, goes back."""
+        ours = self._crew.jobs | {(s.job.id, s.job.lease) for s in self.unsettled}
+        held = [job for job, _ in reads.running_jobs(self._db, self._worker)]
+        if strays := [job for job in held if (job.id, job.lease) not in ours]:
+            self.release(strays)
+        self.in_doubt = False

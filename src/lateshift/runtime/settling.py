@@ -1,0 +1,34 @@
+"""One outcome written by itself: what the worker does with a batch that the database cannot hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lateshift.errors import StorageError
+from lateshift.outcome import failed
+from lateshift.runtime.execution import describe
+from lateshift.storage import writes
+from lateshift.storage.database import Database
+from lateshift.storage.writes import Settlement
+
+
+def settle_one(db: Database, settlement: Settlement) -> tuple[Settlement, bool]:
+    """Write one outcome; returns what was written, and whether it was refused as the job had been taken away.
+
+    An outcome that the database cannot hold (a number beyond 64 bits, for example) would come back for ever: the job
+    fails instead, with what the driver says.
+    """
+    try:
+        return settlement, bool(writes.settle(db, [settlement]))
+    except Exception as trouble:
+        if may_pass(trouble):
+            raise
+        outcome, error = settlement.outcome, describe(trouble)
+        error = replace(error, message=f"the outcome ({outcome.kind}) cannot be stored: {error.message}")
+        instead = Settlement(settlement.job, failed(outcome.started_at, outcome.finished_at, error))
+        return instead, bool(writes.settle(db, [instead]))
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the database as a whole is in trouble, so that the same may succeed later; else it is about one value."""
+    return isinstance(error, StorageError) and type(error) is not StorageError

@@ -1,0 +1,62 @@
+"""A worker process that stands still ends itself before others may take its jobs; one that only waits does not."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+import time
+
+import pytest
+from project import finished, until
+
+LEASE = 3.0
+"""Seconds, in place of fifteen: the process ends after two of them without a heartbeat."""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the C library by its name")
+def test_a_job_that_keeps_the_gil_ends_its_process(project):
+    """No thread of Python can run, the heartbeat stops, and the process with it: no two attempts overlap."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.keep_the_gil", parameters={"unless": "go"})
+    worker = project.worker(lease=LEASE)
+    until(project.journal)
+    began = time.monotonic()
+    assert worker.ended() == 1
+    assert time.monotonic() - began < LEASE
+    (project.folder / "go").touch()
+    project.worker()
+    job = finished(app, job_id)
+    assert (job.status, job.crashes, job.attempts) == ("completed", 1, 1)
+
+
+def test_waiting_for_a_job_or_for_the_database_is_no_standing_still(project):
+    """A long job beside it, a database that is locked for longer than the lease, and a long stop do it no harm."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.sleep_in_c", parameters={"seconds": 2 * LEASE})
+    worker = project.worker(lease=LEASE, grace=30.0)
+    until(project.journal)
+    lock = sqlite3.connect(app.database.path, isolation_level=None)
+    lock.execute("begin immediate")
+    time.sleep(LEASE + 0.5)
+    lock.execute("commit")
+    lock.close()
+    worker.say("stop")
+    assert worker.ended() == 0
+    assert (app.get_job(job_id).status, app.get_job(job_id).crashes) == ("completed", 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_process_that_was_stopped_for_too_long_ends_when_it_goes_on(project):
+    """Others may have its jobs: after SIGCONT it does nothing more about them."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    worker = project.worker(lease=LEASE)
+    until(project.journal)
+    worker.process.send_signal(signal.SIGSTOP)
+    time.sleep(LEASE)
+    worker.process.send_signal(signal.SIGCONT)
+    assert worker.ended() == 1
+    (project.folder / "go").touch()
+    project.worker()
+    assert finished(app, job_id).crashes == 1

@@ -1,0 +1,87 @@
+"""What a job starts: it gets nothing of the worker's pipes, and goes when the job is ended."""
+
+from __future__ import annotations
+
+import sys
+
+import psutil
+import pytest
+from project import finished, until
+
+from lateshift.runtime import tree
+from lateshift.storage import reads
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sessions and fork; Windows has tests of its own")
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_standard_input_is_empty_for_a_job_and_what_it_starts(project):
+    """`cat` and `input()` meet its end at once, and none of them swallows the supervisor's words."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.read_standard_input", max_retries=0)
+    worker = project.worker()
+    assert finished(app, job_id).result == ["", "the end"]
+    reading = app.run_background_job("app.jobs.read_standard_input", max_retries=0, delay=0.2)
+    assert finished(app, reading).status == "completed"
+    worker.say("stop")
+    assert worker.ended() == 0
+
+
+@pytest.mark.parametrize("name", ["square_in_processes", "square_in_processes_isolated"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_in_a_job(project, name, method):
+    """A pool of processes starts, works and ends, in a worker's thread as in a child process, however it is started."""
+    app = project.app()
+    job_id = app.run_background_job(f"app.jobs.{name}", parameters={"method": method}, max_retries=0)
+    worker = project.worker()
+    assert finished(app, job_id, 30).result == [0, 1, 4, 9, 16]
+    worker.say("stop")
+    assert worker.ended() == 0
+
+
+def test_what_an_isolated_job_has_forked_does_not_hide_its_death(project):
+    """The forked process inherits the way back to the worker, which must not wait for words from it."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.isolated_killed_with_forks")
+    project.worker()
+    assert finished(app, job_id).status == "failed"
+    until(lambda: all(gone(int(line.split()[1])) for line in project.journal()))
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel", "stop"])
+def test_an_isolated_job_is_ended_with_all_that_it_started(project, how):
+    """Children in sessions of their own, and the children of those, go as well."""
+    app = project.app()
+    timeout = 1.5 if how == "timeout" else None
+    job_id = app.run_background_job(
+        "app.jobs.isolated_with_runaways", parameters={"name": "never"}, timeout=timeout, max_retries=0
+    )
+    worker = project.worker(grace=0.1)
+    until(lambda: len(project.journal()) == 2)
+    if how == "cancel":
+        app.cancel_job(job_id)
+    elif how == "stop":
+        worker.say("stop")
+    until(lambda: all(gone(int(line.split()[1])) for line in project.journal()))
+    until(lambda: reads.status(app.database, job_id) != "running")
+
+
+def test_a_tree_is_ended_though_it_grows_meanwhile(tmp_path):
+    """Who starts processes without end is stopped before it is asked what it has started."""
+    code = (
+        "import subprocess, sys, time\n"
+        "while True:\n"
+        "    subprocess.Popen(['sleep', '987'], start_new_session=True)\n"
+        "    print(flush=True)\n"
+    )
+    with psutil.Popen([sys.executable, "-c", code], stdout=-1, start_new_session=True) as process:
+        for _ in range(5):
+            process.stdout.readline()
+        before = {child.pid for child in psutil.Process().children(recursive=True)}
+        tree.ProcessTree(process.pid).end(hard=True)
+        process.wait()
+    assert len(before) >= 5
+    until(lambda: not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "987"]])

@@ -1,0 +1,55 @@
+"""The executor of coroutines answers for each that it has taken."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+from lateshift.job import Claimed
+from lateshift.runtime.execution import Execution
+from lateshift.runtime.executors.loop import LoopExecutor
+from lateshift.settings import load_settings
+
+began, go = threading.Event(), threading.Event()
+
+
+async def block() -> None:
+    began.set()
+    go.wait(20)
+
+
+async def at_once() -> None:
+    raise AssertionError("it was cancelled before it began")
+
+
+def claimed(function):
+    name = function.__name__
+    return Claimed(name, 1, f"{__name__}.{name}", "default", "loop", 1, "{}", 1, 0, 3, 0, 0)
+
+
+@pytest.fixture
+def answers():
+    """What the executor answered, in order: (id, status)."""
+    return queue.Queue()
+
+
+@pytest.fixture
+def executor(tmp_path, answers):
+    """An executor whose runs may always begin."""
+    execution = Execution(load_settings(allowed=[__name__], storage_dir=tmp_path), lambda: 0, lambda *_: None)
+    executor = LoopExecutor(10, execution, lambda run: True, lambda job, end: answers.put((job.id, end.status)))
+    yield executor
+    executor.close()
+
+
+def test_a_coroutine_that_is_cancelled_before_its_first_step_is_answered(executor, answers):
+    """The loop is held up while a job is submitted and cancelled: it never begins, and ends as cancelled."""
+    executor.submit([claimed(block)])
+    assert began.wait(20)
+    executor.submit([claimed(at_once)])
+    executor.cancel("at_once", 1)
+    go.set()
+    assert {answers.get(timeout=20) for _ in range(2)} == {("block", "completed"), ("at_once", "cancelled")}
+    assert executor.running() == []

@@ -1,0 +1,96 @@
+"""When a worker counts as dead: its lock tells at once, its heartbeat after three missed ones that were watched."""
+
+from __future__ import annotations
+
+import pytest
+
+from lateshift.enqueuing import new_id
+from lateshift.events import Events
+from lateshift.host.fleet import host_name
+from lateshift.host.presence import Presence
+from lateshift.job import NewJob
+from lateshift.runtime.duties import Rescue
+from lateshift.settings import load_settings
+from lateshift.storage import open_database, reads, workers, writes
+from lateshift.storage.workers import NewWorker
+from lateshift.testing import FrozenClock
+
+SECOND = 1_000_000
+
+
+class Scene:
+    """A worker `other` that holds a job, and the duty of a worker `mine`, tick by tick."""
+
+    def __init__(self, folder) -> None:
+        self.folder, self.clock = folder, FrozenClock()
+        self.db = open_database(load_settings(database_url=f"sqlite:///{folder}/lateshift.db"), self.clock)
+        self.duty = Rescue(self.db, Events(), "mine")
+
+    def worker(self, host: str) -> str:
+        now = self.clock.now()
+        workers.register_worker(self.db, NewWorker("other", "worker", host, 1, str(self.folder), (), "1"), now)
+        job = NewJob(new_id(now), "app.jobs.add", "default", "thread", 1, "{}", 3, now, now)
+        writes.enqueue(self.db, [job])
+        writes.claim(self.db, "other", now, reads.lanes(self.db), {"thread": 1})
+        return job.id
+
+    def beat(self) -> None:
+        workers.heartbeat(self.db, "other", self.clock.now())
+
+    def rescued_after(self, seconds: int) -> int | None:
+        """The second in which the worker is found dead, looking once in each."""
+        for second in range(seconds):
+            self.duty.tick(self.clock.now())
+            if not reads.workers(self.db):
+                return second
+            self.clock.move(1)
+        return None
+
+
+@pytest.fixture
+def scene(tmp_path):
+    scene = Scene(tmp_path)
+    yield scene
+    scene.db.close()
+
+
+def test_three_missed_heartbeats_of_another_host(scene):
+    """A worker elsewhere that has gone silent is taken for dead when its lease is over, and its job waits again."""
+    job_id = scene.worker("elsewhere")
+    assert scene.rescued_after(30) == 16
+    assert reads.status(scene.db, job_id) == "pending_retry"
+
+
+def test_a_living_worker_is_left_alone(scene):
+    """As long as heartbeats come, at whatever time within the lease, nothing is taken."""
+    scene.worker("elsewhere")
+    for _ in range(5):
+        assert scene.rescued_after(14) is None
+        scene.beat()
+
+
+def test_after_an_outage_the_living_may_speak_first(scene):
+    """When every heartbeat is old because the database was away, a worker that writes one within seconds lives on."""
+    scene.worker("elsewhere")
+    scene.duty.tick(scene.clock.now())
+    scene.clock.move(60)
+    assert scene.rescued_after(5) is None
+    scene.beat()
+    assert scene.rescued_after(14) is None
+
+
+def test_a_new_worker_does_not_judge_by_what_it_has_not_seen(scene):
+    """One that has only just begun watches an old heartbeat for six seconds before it acts."""
+    scene.worker("elsewhere")
+    scene.clock.move(60)
+    assert scene.rescued_after(30) == 6
+
+
+def test_a_lock_that_was_dropped_tells_at_once(scene):
+    """On this host a killed worker's lock is free: no heartbeat has to be waited for."""
+    presence = Presence(scene.folder, "other")
+    presence.acquire()
+    scene.worker(host_name())
+    assert scene.rescued_after(3) is None
+    presence.let_go()
+    assert scene.rescued_after(3) == 0
