@@ -292,13 +292,13 @@ def test_claiming_goes_through_the_waiting_index(database):
 
 
 def test_lanes_go_through_the_waiting_index(database):
-    """Each step to the next lane is a seek in the waiting index; only the few lanes themselves are sorted."""
+    """Each step to the next lane is a seek in the waiting index, without a sort."""
     found = plan(database, reads._LANES, {}).replace("COVERING ", "")
     for seek in ("queue=? AND executor=? AND priority<?", "queue=? AND executor>?", "queue>?"):
         assert f"SEARCH n USING INDEX lateshift_jobs_waiting ({seek})" in found
     assert "SCAN lateshift_jobs USING INDEX lateshift_jobs_waiting" in found, "the first lane: one row of the index"
     assert found.count("SCAN lateshift_jobs") == 1
-    assert found.count("B-TREE") == 1, "the lanes that were found are put in order"
+    assert "B-TREE" not in found
 
 
 def work_for(database, act: Callable[[], object]) -> int:
