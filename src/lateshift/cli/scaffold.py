@@ -30,7 +30,8 @@ class ProcessOrder:
 ENV: Final = """\
 # Settings of Lateshift; the environment wins over this file. `lateshift doctor` shows what is in force.
 
-# Where the jobs are stored: a file that is made at the first use. The path is relative to this folder.
+# Where the jobs are stored: a file that is made at the first use. The path is relative to this folder. Or a server,
+# postgresql://user:password@host/name or mysql://user:password@host/name, where `lateshift migrate` makes the tables.
 LATESHIFT_DATABASE_URL=sqlite:///storage/lateshift.db
 
 # Packages and modules whose callables may run as jobs.

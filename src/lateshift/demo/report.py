@@ -110,7 +110,8 @@ class Report:
             yield "", f"and {len(failed) - LISTED:,} more"
         yield "", ""
         settings = self._run.app.settings
-        yield "Database", _near(self._run.app.database.place)
+        database = self._run.app.database
+        yield "Database", database.place if database.file is None else _near(database.file)
         logs = sorted(
             (settings.storage_dir / "logs").glob(f"background-jobs*-{datetime.now().astimezone():%Y-%m-%d}.log")
         )

@@ -45,7 +45,7 @@ def lanes(db: Database, known: Collection[str]) -> list[Row]:
         found = [row for row in rows if row[1] is not None]
         other = [row[0] for row in rows if row[1] is None] if queues else _other(db, queues)
         if not other:
-            return sorted(found, key=lambda row: (row[0], row[1], -row[2]))
+            return found
         while other:
             queues.update(other)
             other = _other(db, queues)
