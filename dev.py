@@ -37,7 +37,7 @@ LOCKS = {
     "installer": ["--group", "installer"],
     "mysqlclient": ["--group", "mysqlclient"],
     "dev": ["pyproject.toml", "--group", "build", "--group", "tests", "--group", "lint"],
-    "bench": ["--group", "bench"],
+    "bench": ["--group", "bench", "-c", "requirements/dev.lock"],  # into the same environment, so the same versions
 }
 
 # What is not in a wheel: a program, or where none shows it a file, and the packages of Debian that bring it.

@@ -1,4 +1,4 @@
-"""Enqueuing: one job after the other, beside Huey; and in bulk."""
+"""Enqueuing: one job after the other, beside the peers; and in bulk."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import jobs
-from figures import Figure, Section
-from peers import HueyPlace
+import rates
+from figures import Figure, Section, Side, compare
+from peers import HUEY, HueyPlace
+from pg_peers import PGQUEUER, PROCRASTINATE
 from place import HERE, Place
 
 from lateshift import Call
@@ -24,54 +23,41 @@ from lateshift.storage.workers import NewWorker, register_worker
 
 TITLE = "Enqueuing"
 TEXT = """\
-One call after the other in one process, each on the disk when it returns, while a living worker is registered (so that
-each call also looks whether it has to start a runner). In bulk: `enqueue_many` of calls that are already made."""
+One call after the other in one process, on a connection that stays open, each on the disk when it returns, while a
+living worker is registered (so that each call also looks whether it has to start a runner). In bulk: `enqueue_many` of
+calls that are already made."""
 
-WARM_UP = 1_500
-"""Calls that do not count: after them the write-ahead log has its size on both sides, as in an old database."""
+IN_BULK = {"sqlite": 50_000, "postgres": 40_000, "mariadb": None}
 
 
-def run(rounds: int, *, quick: bool) -> Section:
-    """Measure both, and Huey in the same rounds."""
+def run(kind: str, rounds: int, *, quick: bool) -> Section:
+    """Measure both, and the peers in the same rounds."""
     single, bulk = (500, 10_000) if quick else (3_000, 50_000)
-    sides: dict[str, Callable[[], float]] = {
-        "lateshift": lambda: _fresh("one_by_one", single),
-        "huey": lambda: _huey("sqlite", single),
-        "unsafe": lambda: _huey("sqlite-unsafe", single),
-        "bulk": lambda: _fresh("in_bulk", bulk),
-    }
-    measured: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, measure in sides.items():
-            measured[name].append(measure())
-    return Section(TITLE, TEXT, tuple(_figures(measured, bulk)))
+    ours = Side("Lateshift, one by one", lambda: _fresh("one_by_one", kind, single))
+    figures = compare([ours, *_peers(kind, single)], rounds)
+    together = tuple(_fresh("in_bulk", kind, bulk) for _ in range(rounds))
+    value, bound = statistics.median(together), IN_BULK[kind]
+    name = f"Lateshift, {bulk:,} in bulk"
+    figures.append(Figure(name=name, value=value, unit="jobs/s", at_least=bound, rounds=together))
+    return Section(TITLE, TEXT, tuple(figures))
 
 
-def rate(call: Callable[[int], Any], count: int) -> float:
-    """Calls a second, after a few that do not count."""
-    for n in range(WARM_UP):
-        call(n)
-    began = time.perf_counter()
-    for n in range(count):
-        call(n)
-    return count / (time.perf_counter() - began)
-
-
-def one_by_one(count: int) -> float:
+def one_by_one(where: str, count: int) -> float:
     """Jobs a second through `run_background_job`."""
-    with Place(spawn="auto") as place:
+    with Place(where, spawn="auto") as place:
         worker = NewWorker("bench", "worker", host_name(), os.getpid(), str(place.folder), (), "0")
         presence = Presence(place.folder, worker.id)
         presence.acquire()
         register_worker(place.app.database, worker, place.app.database.now() + 60_000_000)
-        measured = rate(lambda n: place.app.run_background_job(jobs.noop, parameters={"n": n}), count)
+        call = rates.one_by_one(lambda n: place.app.run_background_job(jobs.noop, parameters={"n": n}))
+        measured = rates.rate(call, count)
         presence.release()
     return measured
 
 
-def in_bulk(count: int) -> float:
+def in_bulk(where: str, count: int) -> float:
     """Jobs a second through `enqueue_many`."""
-    with Place() as place:
+    with Place(where) as place:
         place.fill(100)
         calls = [Call(jobs.noop, parameters={"n": n}) for n in range(count)]
         began = time.perf_counter()
@@ -79,40 +65,26 @@ def in_bulk(count: int) -> float:
         return count / (time.perf_counter() - began)
 
 
-def _fresh(function: str, count: int) -> float:
-    """Call a function of this module in a process of its own, as Huey's side has one."""
-    code = f"import enqueue\nprint(enqueue.{function}({count}))"
+def _fresh(function: str, kind: str, count: int) -> float:
+    """Call a function of this module in a process of its own, as the peers have one."""
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
-    out = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    with Place(kind) as place:
+        where = kind if kind == "sqlite" else place.url  # the server is ours to start, not that process's
+        code = f"import enqueue\nprint(enqueue.{function}({where!r}, {count}))"
+        out = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
     return float(out.stdout)
 
 
+def _peers(kind: str, count: int) -> list[Side]:
+    if kind == "sqlite":
+        stores = (("sqlite", 1.0), ("sqlite-unsafe", None))
+        return [Side(HUEY[store], partial(_huey, store, count), bound) for store, bound in stores]
+    if kind == "postgres":
+        peers = ((PGQUEUER, 1.0), (PROCRASTINATE, None))
+        return [Side(peer.name, partial(peer.enqueue_rate, count), bound) for peer, bound in peers]
+    return []
+
+
 def _huey(kind: str, count: int) -> float:
-    with tempfile.TemporaryDirectory(prefix="lateshift-bench-") as folder:
-        return HueyPlace(kind, Path(folder)).enqueue_rate(count)
-
-
-def _figures(measured: dict[str, list[float]], bulk: int) -> list[Figure]:
-    middle = {name: statistics.median(rates) for name, rates in measured.items()}
-    names = {
-        "lateshift": "Lateshift, one by one",
-        "huey": "Huey 3, SQLite, one by one",
-        "unsafe": "Huey 3, SQLite, no fsync, one by one",
-    }
-    return [
-        *(
-            Figure(name=label, value=middle[key], unit="jobs/s", rounds=tuple(measured[key]))
-            for key, label in names.items()
-        ),
-        Figure(
-            name="Lateshift beside Huey 3, SQLite", value=middle["lateshift"] / middle["huey"], unit="times", at_least=1
-        ),
-        Figure(name="Lateshift beside Huey 3, no fsync", value=middle["lateshift"] / middle["unsafe"], unit="times"),
-        Figure(
-            name=f"Lateshift, {bulk:,} in bulk",
-            value=middle["bulk"],
-            unit="jobs/s",
-            at_least=50_000,
-            rounds=tuple(measured["bulk"]),
-        ),
-    ]
+    with HueyPlace(kind) as place:
+        return place.enqueue_rate(count)

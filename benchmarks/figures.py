@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import sqlite3
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +20,14 @@ INTRODUCTION = """\
 Written by `python3 dev.py bench`. Every figure is the median of its rounds; in each round the sides are measured one
 after the other, so that a noisy machine is noisy for all. Compare ratios, not absolute figures.
 
-Lateshift runs as users get it: `full` durability (a commit is on the disk before it counts), log files at INFO,
-statistics, heartbeats, presence, allow-list and parameter checks. Huey runs without logs (`-q`), which is its faster
-way. "Huey 3, SQLite" is `SqliteHuey()` as installed, which also waits for the disk; "no fsync" is
-`SqliteHuey(fsync=False)`, which loses jobs when the machine goes down. It forgets the job that a killed worker was
-running, on either store; Lateshift does not. "Raw" is a loop that only claims and completes rows of our table, in
-batches: no job is run.
+Lateshift runs as users get it: log files at INFO, statistics, heartbeats, presence, allow-list and parameter checks,
+and on every database a commit is on the disk before it counts: SQLite with `full` durability, the servers as they are
+installed, each with 1 GB for its pages. "Raw" is a loop that only claims and completes rows of our table, in batches of
+400 over the same driver: no job is run.
+
+Huey runs without logs (`-q`), which is its faster way. "Huey 3, SQLite" is `SqliteHuey()` as installed, which also
+waits for the disk; "no fsync" is `SqliteHuey(fsync=False)`, which loses jobs when the machine goes down. It forgets the
+job that a killed worker was running, on either store; Lateshift does not.
 """
 
 
@@ -72,14 +73,51 @@ class Section:
     figures: tuple[Figure, ...]
 
 
+@dataclass(frozen=True)
+class Side:
+    """One of those that are measured in turn; the first of them is to be `bound` times as fast as this one."""
+
+    label: str
+    measure: Callable[[], float]
+    bound: float | None = None
+
+
+def compare(sides: Sequence[Side], rounds: int) -> list[Figure]:
+    """Measure every side once in each round: their rates, and how many times as fast the first is as each other.
+
+    A ratio is the median of the rounds' ratios, so that what slows a whole round down does not show in it.
+    """
+    measured: dict[str, list[float]] = {side.label: [] for side in sides}
+    for _ in range(rounds):
+        for side in sides:
+            measured[side.label].append(side.measure())
+    rates = [
+        Figure(name=label, value=statistics.median(values), unit="jobs/s", rounds=tuple(values))
+        for label, values in measured.items()
+    ]
+    return rates + [_ratio(sides[0].label, side, measured) for side in sides[1:]]
+
+
+def _ratio(first: str, side: Side, measured: dict[str, list[float]]) -> Figure:
+    ratios = tuple(mine / theirs for mine, theirs in zip(measured[first], measured[side.label], strict=True))
+    name = f"{first} beside {side.label}"
+    return Figure(name=name, value=statistics.median(ratios), unit="times", at_least=side.bound, rounds=ratios)
+
+
 def shown(value: float) -> str:
     """A number with three significant digits, large ones with thousands."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def page(sections: Iterable[Section]) -> str:
-    """The whole of RESULTS.md."""
-    parts = [INTRODUCTION, _circumstances()]
+def page(chapters: Mapping[str, tuple[Mapping[str, str], Iterable[Section]]], before: str) -> str:
+    """The whole of RESULTS.md: new chapters in the place of the old ones of the same name, the others as they were."""
+    old = {title: f"# {part}" for part in before.split("\n# ")[1:] for title in [part.partition("\n")[0]]}
+    new = {title: _chapter(title, told, sections) for title, (told, sections) in chapters.items()}
+    return "\n".join([INTRODUCTION, *(f"{text.rstrip()}\n" for text in (old | new).values())])
+
+
+def _chapter(title: str, told: Mapping[str, str], sections: Iterable[Section]) -> str:
+    parts = [f"# {title}\n", "\n".join(f"- {name}: {value}" for name, value in told.items()) + "\n"]
     for section in sections:
         rows = [["figure", "median", "rounds", "target", "met"], ["---"] * 5, *(f.cells() for f in section.figures)]
         table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -87,19 +125,15 @@ def page(sections: Iterable[Section]) -> str:
     return "\n".join(parts)
 
 
-def circumstances() -> dict[str, str]:
+def circumstances(database: str, packages: Iterable[str]) -> dict[str, str]:
     """When, with which versions and on what kind of machine; nothing that names the machine or its folders."""
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("lateshift", "huey", "redis", "msgspec")]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("lateshift", "msgspec", *packages)]
     return {
         "Date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "Versions": f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {', '.join(versions)}",
+        "Versions": f"{database}, Python {platform.python_version()}, {', '.join(versions)}",
         "Machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores ({_processor()}), {_memory()}",
         "Disk": f"{_flush_time() * 1e6:.0f} µs to write 4 KiB over itself and wait for the disk (fsync)",
     }
-
-
-def _circumstances() -> str:
-    return "\n".join(f"- {name}: {value}" for name, value in circumstances().items()) + "\n"
 
 
 def _processor() -> str:

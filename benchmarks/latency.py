@@ -13,21 +13,27 @@ from place import Place, wait_until
 TITLE = "From enqueuing to starting, idle worker"
 TEXT = "From the moment of the call (before the commit) to the start of the job, as its row tells; one worker process."
 
+PAUSES = {"sqlite": (0.02, 0.06), "postgres": (0.15, 0.35), "mariadb": (0.15, 0.35)}
+"""Seconds between two jobs: on a server a worker has been idle for 0.13 s when it looks least often."""
 
-def run(rounds: int, *, quick: bool) -> Section:
+BOUNDS = {"sqlite": (3, 15), "postgres": (4, 15), "mariadb": (None, 100)}
+"""Milliseconds of the median and of the 99th percentile."""
+
+
+def run(kind: str, rounds: int, *, quick: bool) -> Section:
     """Enqueue single jobs at irregular times to a worker that has nothing else to do."""
     count = 60 if quick else 150
     waits: list[list[float]] = []
-    with Place() as place, place.workers(1):
+    with Place(kind) as place, place.workers(1):
         _measure(place, 20)
         waits.extend(_measure(place, count) for _ in range(rounds))
     medians = tuple(statistics.median(part) for part in waits)
     together = [wait for part in waits for wait in part]
+    middle, highest = BOUNDS[kind]
+    median = statistics.median(together)
     figures = (
-        Figure(
-            name=f"median of {len(together)}", value=statistics.median(together), unit="ms", at_most=3, rounds=medians
-        ),
-        Figure(name="99th percentile", value=percentile(together, 99), unit="ms", at_most=15),
+        Figure(name=f"median of {len(together)}", value=median, unit="ms", at_most=middle, rounds=medians),
+        Figure(name="99th percentile", value=percentile(together, 99), unit="ms", at_most=highest),
     )
     return Section(TITLE, TEXT, figures)
 
@@ -42,7 +48,7 @@ def _measure(place: Place, count: int) -> list[float]:
     ids = []
     for n in range(count):
         ids.append(place.app.run_background_job(jobs.noop, parameters={"n": n}))
-        time.sleep(random.uniform(0.02, 0.06))
+        time.sleep(random.uniform(*PAUSES[place.kind]))
     wait_until(lambda: place.app.get_job(ids[-1]).finished)
-    sql = "select started_at - enqueued_at from lateshift_jobs where id = ?"
-    return [place.ask(sql, job_id) / 1000 for job_id in ids]
+    sql = "select started_at - enqueued_at from lateshift_jobs where id = :id"
+    return [place.ask(sql, id=job_id) / 1000 for job_id in ids]

@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import redis
 from place import HERE, started, wait_until
 
 WORKERS = 2
+
+HUEY = {"sqlite": "Huey 3, SQLite", "sqlite-unsafe": "Huey 3, SQLite, no fsync", "redis": "Huey 3, Redis"}
+"""Its stores, as they are called in the tables; without fsync it loses jobs when the machine goes down."""
 
 
 @contextmanager
@@ -36,12 +39,19 @@ def redis_server() -> Iterator[int | None]:
 
 
 class HueyPlace:
-    """A Huey queue in a folder or a Redis server; `kind` is sqlite, sqlite-unsafe (no fsync) or redis."""
+    """A Huey queue in a folder of its own or a Redis server; `kind` is one of HUEY."""
 
-    def __init__(self, kind: str, folder: Path, port: int | None = None) -> None:
+    def __init__(self, kind: str, port: int | None = None) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="lateshift-bench-", ignore_cleanup_errors=True)
+        self.folder = Path(self._temporary.name)
         self.kind = kind
-        self.folder = folder
-        self.where = str(port) if kind == "redis" else str(folder / "huey.db")
+        self.where = str(port) if kind == "redis" else str(self.folder / "huey.db")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._temporary.cleanup()
 
     def environment(self, kind: str | None = None) -> dict[str, str]:
         """What a process needs in order to be of this queue."""
@@ -65,7 +75,7 @@ class HueyPlace:
 
     def enqueue_rate(self, count: int) -> float:
         """Jobs enqueued a second, one call after the other, in a fresh process."""
-        code = f"import enqueue, huey_jobs\nprint(enqueue.rate(huey_jobs.noop, {count}))"
+        code = f"import rates, huey_jobs\nprint(rates.rate(rates.one_by_one(huey_jobs.noop), {count}))"
         out = subprocess.run(
             [sys.executable, "-c", code], env=self.environment(), cwd=self.folder, check=True, capture_output=True
         )

@@ -1,11 +1,10 @@
-"""A folder with a Lateshift database of its own, and the processes that work on it."""
+"""A Lateshift installation with a folder and a database of its own, and the processes that work on it."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -17,22 +16,31 @@ from types import TracebackType
 from typing import Any, Self
 
 import jobs
+from servers import server
 
 from lateshift import Call, Lateshift
+from lateshift.storage import open_database
 from lateshift.storage.migrations import migrate
 
 HERE = Path(__file__).resolve().parent
+ALLOWED = ("jobs", "crowd_jobs")
 PATIENCE = 300.0
 """Seconds after which whatever is waited for counts as broken."""
 
-POLL = 0.004
-"""Seconds between two looks at a database that others work on: each costs them some 30 µs of a core."""
+POLL = {"sqlite": 0.004, "postgres": 0.01, "mariadb": 0.01}
+"""Seconds between two looks at a database that others work on: each costs them 30 to 300 µs of a core."""
 
-_UNFINISHED = (
-    "select exists (select 1 from lateshift_jobs where status in ('pending', 'pending_retry') and run_at <= ?)"
-)
+_UNFINISHED = """
+select exists (select 1 from lateshift_jobs where {waiting} and queue = 'default' and executor = 'thread'
+               and priority = 1 and run_at <= :now)"""
 _RUNNING = "select exists (select 1 from lateshift_jobs where status = 'running')"
-_COMPLETED = "select exists (select 1 from lateshift_jobs where status = 'completed' and finished_at > ?)"
+_COMPLETED = "select exists (select 1 from lateshift_jobs where status = 'completed' and finished_at > :since)"
+
+_REST = {
+    "sqlite": ("pragma wal_checkpoint(truncate)",),
+    "postgres": ("vacuum analyze", "checkpoint"),
+    "mariadb": ("analyze table lateshift_jobs",),
+}
 
 
 class Broken(Exception):
@@ -40,26 +48,37 @@ class Broken(Exception):
 
 
 class Place:
-    """A temporary folder that is a Lateshift installation; leave the `with` and it is gone."""
+    """A temporary folder that is a Lateshift installation; leave the `with` and it is gone.
 
-    def __init__(self, **settings: Any) -> None:
+    `where` says where its jobs are: in an SQLite file of the folder ("sqlite"), in a new database on our server of that
+    kind ("postgres", "mariadb"), or in the database of a URL, which then stays.
+    """
+
+    def __init__(self, where: str = "sqlite", **settings: Any) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="lateshift-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._temporary.name)
-        self.database = self.folder / "lateshift.db"
+        self.own = "://" not in where
+        self.kind = where if self.own else _KINDS[where.partition("://")[0]]
+        self.url = where
+        if self.own:
+            on_server = self.kind != "sqlite"
+            self.url = server(where).new_database() if on_server else f"sqlite:///{self.folder / 'lateshift.db'}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("LATESHIFT_")},
             "PYTHONPATH": str(HERE),
-            "LATESHIFT_DATABASE_URL": f"sqlite:///{self.database}",
+            "LATESHIFT_DATABASE_URL": self.url,
             "LATESHIFT_STORAGE_DIR": str(self.folder),
-            "LATESHIFT_ALLOWED": "jobs",
+            "LATESHIFT_ALLOWED": ",".join(ALLOWED),
         }
         self.app = Lateshift(
-            database_url=f"sqlite:///{self.database}",
+            database_url=self.url,
             storage_dir=self.folder,
-            allowed=("jobs",),
+            allowed=ALLOWED,
             **{"spawn": "never", **settings},
         )
-        self._watching: sqlite3.Connection | None = None
+        self.look = open_database(self.app.settings, as_is=True)
+        if self.kind != "sqlite":
+            migrate(self.look)
 
     def __enter__(self) -> Self:
         return self
@@ -68,18 +87,24 @@ class Place:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.app.close()
-        if self._watching is not None:
-            self._watching.close()
+        self.look.close()
+        if self.own and self.kind != "sqlite":
+            server(self.kind).drop_database(self.url)
         self._temporary.cleanup()
 
     def fill(self, count: int) -> None:
         """Enqueue that many no-op jobs."""
         self.app.enqueue_many(Call(jobs.noop, parameters={"n": n}) for n in range(count))
 
+    def rest(self) -> None:
+        """Let what filling has left to do be done now, and not while something is measured."""
+        for statement in _REST[self.kind]:
+            self.look.execute(statement)
+
     @contextmanager
     def workers(self, processes: int) -> Iterator[subprocess.Popen[bytes]]:
         """`lateshift work` with that many worker processes, all registered; stopped in good order at the end."""
-        migrate(self.app.database)
+        migrate(self.look)
         command = [sys.executable, "-m", "lateshift", "work", "--processes", str(processes)]
         with started(command, self.environment, self.folder) as supervisor:
             wait_until(lambda: self.ask("select count(*) from lateshift_workers") == processes, supervisor)
@@ -87,38 +112,37 @@ class Place:
 
     def worker_pids(self) -> list[int]:
         """The process ids of the registered workers."""
-        return [pid for (pid,) in self._watch().execute("select pid from lateshift_workers")]
+        return [pid for (pid,) in self.look.query("select pid from lateshift_workers")]
 
-    def ask(self, sql: str, *parameters: Any) -> Any:
+    def ask(self, sql: str, **parameters: Any) -> Any:
         """The first column of the first row."""
-        row = self._watch().execute(sql, parameters).fetchone()
-        return None if row is None else row[0]
+        rows = self.look.query(sql, parameters)
+        return rows[0][0] if rows else None
 
-    def drain(self, count: int) -> float:
+    def drain(self, count: int, workers: int = 2) -> float:
         """Let warm worker processes loose on `count` jobs that are due; jobs a second from first claim to last commit.
 
-        The queue is paused until both processes are up, so that the start of Python is not part of the figure.
+        The queue is paused until all processes are up, so that the start of Python is not part of the figure.
         """
         self.app.pause_queue("default")
-        with self.workers(2) as supervisor:
+        with self.workers(workers) as supervisor:
             time.sleep(0.3)
-            before = self.app.database.now()
+            before, pause = self.look.now(), POLL[self.kind]
             self.app.resume_queue("default")
-            wait_until(lambda: self.ask(_RUNNING) or self.ask(_COMPLETED, before), supervisor)
+            wait_until(lambda: self.ask(_RUNNING) or self.ask(_COMPLETED, since=before), supervisor, pause)
             began = time.perf_counter()
-            wait_until(lambda: not self.ask(_UNFINISHED, before) and not self.ask(_RUNNING), supervisor)
+            wait_until(lambda: not self.ask(_UNFINISHED, now=before), supervisor, pause)
+            wait_until(lambda: not self.ask(_RUNNING), supervisor, pause)
             rate = count / (time.perf_counter() - began)
         completed = self.ask(
-            "select count(*) from lateshift_jobs where status = 'completed' and finished_at > ?", before
+            "select count(*) from lateshift_jobs where status = 'completed' and finished_at > :since", since=before
         )
         if completed != count:
             raise Broken(f"{completed} jobs completed where {count} were enqueued")
         return rate
 
-    def _watch(self) -> sqlite3.Connection:
-        if self._watching is None:
-            self._watching = sqlite3.connect(self.database, isolation_level=None, timeout=10)
-        return self._watching
+
+_KINDS = {"sqlite": "sqlite", "postgresql": "postgres", "mysql": "mariadb"}
 
 
 @contextmanager
@@ -145,12 +169,14 @@ def started(command: list[str], environment: dict[str, str], folder: Path) -> It
             process.wait()
 
 
-def wait_until(condition: Callable[[], Any], process: subprocess.Popen[bytes] | None = None) -> None:
-    """Look every few milliseconds; fails when `process` ends before, or when it takes minutes."""
+def wait_until(
+    condition: Callable[[], Any], process: subprocess.Popen[bytes] | None = None, pause: float = 0.004
+) -> None:
+    """Look every `pause` seconds; fails when `process` ends before, or when it takes minutes."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if process is not None and process.poll() is not None:
             raise Broken(f"it ended with {process.returncode} before its work was done")
         if time.monotonic() > deadline:
             raise Broken(f"nothing happened for {PATIENCE:g} s")
-        time.sleep(POLL)
+        time.sleep(pause)
