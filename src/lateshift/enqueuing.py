@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from lateshift import retry
+from lateshift import codec, retry
 from lateshift.allowlist import AllowList
-from lateshift.errors import InvalidJob
+from lateshift.errors import InvalidJob, InvalidParameters
 from lateshift.job import CallOptions, NewJob
 from lateshift.options import check_delay, check_priority, check_queue, check_retries, check_run_at, check_timeout
 from lateshift.settings import Settings
@@ -79,6 +79,35 @@ class Preparation:
             now,
             _overrides(call),
         )
+
+    def again(self, old: NewJob, now: int, parameters: Mapping[str, Any] | None = None) -> NewJob:
+        """The row for one more job like an old one, due at once, with other parameters if given.
+
+        They are checked against the signature of today. Raises InvalidJob or a subclass.
+        """
+        target = self._targets.get((old.name, "")) or resolve(old.name, self._allow)
+        self._targets[(old.name, "")] = target
+        text = old.parameters if parameters is None else self._as_text(target, parameters)
+        target.signature.bind(text)
+        return msgspec.structs.replace(
+            old, id=new_id(now), executor=target.executor, parameters=text, run_at=now, enqueued_at=now
+        )
+
+    def _as_text(self, target: Target, parameters: Mapping[str, Any]) -> str:
+        """Parameters as somebody has edited them as JSON: a date is text there, which `check` may not take for one."""
+        try:
+            return target.signature.check(parameters, self._settings.max_parameters)
+        except InvalidParameters:
+            text = codec.to_json(dict(parameters)).decode()
+            if len(text) > self._settings.max_parameters:
+                raise
+            try:
+                target.signature.bind(text)
+            except InvalidParameters:
+                text = ""
+            if not text:
+                raise
+            return text
 
     def target(self, job: object, method: str) -> Target:
         """What a job and its method resolve to, checked against the allow-list."""

@@ -7,6 +7,7 @@
     │   ├── CallableNotAllowed    it exists, but the allow-list does not permit it
     │   ├── InvalidParameters     missing, unknown, of a wrong type, not JSON, or too large
     │   └── InvalidOption         priority, delay, run_at, queue, retries, timeout or another value out of range
+    ├── InvalidSearch             a search is not written as it has to be
     ├── JobNotFound               no job has this id
     ├── JobStateError             the job's present status does not allow the action
     ├── WaitTimeout               the job did not finish in the time you gave it
@@ -19,6 +20,7 @@
         ├── StorageCorrupt        the database file is damaged
         ├── SchemaTooNew          written by a newer Lateshift than this one
         ├── AlreadyStored         a job with this id is there already
+        ├── QueryTooSlow          a read of the dashboard took longer than it may
         └── SchemaTooOld          a database server on which `lateshift migrate` has to be run first
 
 The message says what happened, names the value and ends with what to do next; the facts are attributes as well.
@@ -60,6 +62,15 @@ class InvalidParameters(InvalidJob):
 
 class InvalidOption(InvalidJob):
     """Priority, delay, run_at, queue, retries, timeout, or another value given to a function, is out of range."""
+
+
+class InvalidSearch(LateshiftError):
+    """A search cannot be read; `start` and `end` tell which part of its text is at fault."""
+
+    def __init__(self, message: str, start: int, end: int) -> None:
+        super().__init__(message)
+        self.start = start
+        self.end = end
 
 
 class JobNotFound(LateshiftError):
@@ -132,6 +143,10 @@ class SchemaTooNew(StorageError):
 
 class SchemaTooOld(StorageError):
     """The database server has no tables of Lateshift, or those of an older one: run `lateshift migrate`."""
+
+
+class QueryTooSlow(StorageError):
+    """A read took longer than its time limit and was given up; nothing was changed."""
 
 
 class AlreadyStored(StorageError):

@@ -33,6 +33,8 @@ class Settings:
     """Where the jobs are stored."""
     allowed: tuple[str, ...] = ("app.jobs", "app.services")
     """Packages, modules or classes whose callables may run."""
+    release: str | None = None
+    """What the dashboard calls this version of your program, such as its tag; charts mark when a new one starts."""
     max_retries: int = 3
     """How often a failed job is tried again, unless the job says otherwise."""
     retry_delay: float = 5.0
@@ -93,6 +95,7 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "root": kinds.path,
     "database_url": kinds.url,
     "allowed": kinds.packages,
+    "release": kinds.or_none(kinds.label),
     "max_retries": kinds.whole(0, 10_000),
     "retry_delay": kinds.number(0, 315_360_000),
     "timeout": kinds.or_none(kinds.number(0.001, 315_360_000)),

@@ -90,6 +90,13 @@ def packages(value: Any) -> tuple[str, ...]:
     return names
 
 
+def label(value: Any) -> str:
+    """A short text on one line."""
+    if not isinstance(value, str) or len(value.strip()) > 100 or not value.strip().isprintable():
+        raise ValueError("expected up to 100 characters on one line")
+    return value.strip()
+
+
 def identifier(value: Any) -> str:
     """A name that every database takes without quotes."""
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value.strip()):

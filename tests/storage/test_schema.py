@@ -14,14 +14,17 @@ from server_process import find
 from storage_steps import Place, Steps, everything
 
 from lateshift.errors import SchemaTooNew, SchemaTooOld, StorageError
-from lateshift.storage import migrations, reads, workers, writes
+from lateshift.storage import migrations, reads, tallies, workers, writes
 from lateshift.storage.migrations import migrate, pending, script, version
 from lateshift.storage.mysql import mysql_dialect
 from lateshift.storage.postgres import postgres_dialect
 from lateshift.storage.schema import LATEST, MIGRATIONS, Migration
 from lateshift.storage.sqlite import sqlite_dialect
 
-TABLES = ("jobs", "attempts", "logs", "workers", "queues", "statistics", "meta")
+TABLES = (
+    *("jobs", "attempts", "logs", "workers", "queues", "meta"),
+    *("tallies", "history", "groups", "failures", "requests", "trash", "audit", "marks"),
+)
 
 NEXT = Migration(
     LATEST + 1, "one more column each", tuple(f"alter table lateshift_{name} add extra {{int}}" for name in TABLES)
@@ -218,8 +221,8 @@ def test_workers_of_the_version_before_go_on(place):
     assert old.complete(running)
     writes.release(old.db, [unstarted], old.now)
     assert workers.heartbeat(other.db, "worker-1", other.now)
-    counted = dict.fromkeys((*workers.COUNTED, "minute"), 1)
-    workers.add_statistics(other.db, [{**counted, "queue": "default", "worker": "worker-1"}])
+    tallies.add(other.db, "worker-1", 1, [((1, "default", "app.jobs.send"), tallies.Sums(completed=1))])
+    assert tallies.fold(other.db) == 1
     assert {waiting, unstarted.id} <= set(old.claim_ids())
     assert writes.pause_queue(old.db, "mail", old.now)
 

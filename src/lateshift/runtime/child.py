@@ -20,6 +20,7 @@ import msgspec
 from lateshift.host.logs import capture_logging
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
+from lateshift.runtime import stacks
 from lateshift.runtime.execution import Execution, Run, as_exception
 from lateshift.runtime.parent import close_in_forks, take_standard_input
 from lateshift.settings import load_settings
@@ -72,7 +73,7 @@ def main() -> None:
     settings = load_settings()
     pipe = take_standard_input()
     errand = msgspec.json.decode(pipe.readline(), type=Errand)
-    threading.Thread(target=_end_with_worker, args=(pipe,), daemon=True).start()
+    threading.Thread(target=_end_with_worker, args=(pipe, channel), daemon=True).start()
     capture_logging(settings)
     execution = Execution(settings, lambda: time.time_ns() // 1000, channel.progress)
     run = execution.begin(errand.job)
@@ -94,9 +95,10 @@ def _die_with_worker() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _end_with_worker(pipe: BinaryIO) -> None:
-    """Wait for the worker's end of the pipe to close, then end this process and whatever it started."""
-    pipe.read()
+def _end_with_worker(pipe: BinaryIO, channel: Channel) -> None:
+    """Tell where the job is when asked; when the worker's end of the pipe closes, end all that is in this process."""
+    while pipe.readline():
+        channel.send(stack=stacks.of_thread(threading.main_thread().ident))
     if sys.platform != "win32":
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

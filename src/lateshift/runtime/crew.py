@@ -128,6 +128,11 @@ class Crew:
         """What runs now."""
         return [run for executor in self._executors.values() for run in executor.running()]
 
+    def stack(self, job_id: str) -> str | None:
+        """Where a running job is at the moment; empty when it does not run here, None when it takes a moment more."""
+        told = [executor.stack(job_id) for executor in self._executors.values()]
+        return next((stack for stack in told if stack != ""), "")
+
     def stuck(self) -> list[Run]:
         """What nothing but the end of this process will stop."""
         return [run for executor in self._executors.values() for run in executor.stuck()]

@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -21,6 +21,7 @@ from lateshift.outcome import lost
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.fence import Fence
 from lateshift.storage import reads, workers, writes
+from lateshift.storage.audit import mark_death
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
 
@@ -41,17 +42,24 @@ class Heartbeat:
         self._db, self._worker, self._crew, self._fence = db, worker, crew, fence
         self._lease = LEASE if fence is None else fence.lease
         self.evicted = False
+        self._measured = (time.monotonic(), time.process_time())
 
     def tick(self, now: int) -> float:
         """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
         began = time.monotonic()
         if self._fence is not None:
             self._fence.renew()
-        if workers.heartbeat(self._db, self._worker, now):
+        if workers.heartbeat(self._db, self._worker, now, resident_memory(), self._cpu(began)):
             self._crew.lease_until = began + self._lease
         else:
             self.evicted = True
         return max(0.0, self._lease / 3 - (time.monotonic() - began))  # what it says is as old as its writing took
+
+    def _cpu(self, at: float) -> float | None:
+        """The share of a core that this process took since the last heartbeat."""
+        (before, used_before), used = self._measured, time.process_time()
+        self._measured = (at, used)
+        return (used - used_before) / (at - before) if at - before > 0.1 else None
 
 
 class Rescue:
@@ -139,7 +147,7 @@ class Reports:
 
 
 class Prune:
-    """Deletes finished jobs after LATESHIFT_KEEP_DAYS, old counts, and old log files; a little at a time."""
+    """Deletes finished jobs after LATESHIFT_KEEP_DAYS and old log files; a little at a time."""
 
     def __init__(self, db: Database, keep_days: float, delete_logs: Callable[[], Any]) -> None:
         self._db, self._keep, self._delete_logs = db, round(keep_days * 86_400_000_000), delete_logs
@@ -148,55 +156,8 @@ class Prune:
         """Delete one batch; comes back soon while there is more."""
         if writes.prune(self._db, now - self._keep, limit=500) == 500:
             return 0.2
-        workers.prune_statistics(self._db, (now - self._keep) // 60_000_000)
         self._delete_logs()
         return 60.0
-
-
-class Statistics:
-    """Counts what this worker finished, by minute and queue, and writes the sums every ten seconds."""
-
-    INTERVAL: Final = 10.0
-
-    def __init__(self, db: Database, events: Events, worker: str) -> None:
-        self._db, self._worker = db, worker
-        self._rows: dict[tuple[int, str], dict[str, Any]] = {}
-        events.subscribe(self._count)
-
-    def tick(self, _: int) -> float:
-        """Write the sums."""
-        if self._rows:
-            taken, self._rows = self._rows, {}
-            workers.add_statistics(self._db, list(taken.values()))
-        return self.INTERVAL
-
-    def _count(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if isinstance(event, JobFinished):
-                outcome = event.outcome
-                began, ended = outcome.started_at, outcome.finished_at
-                key = (ended // 60_000_000, event.queue)
-                row = self._rows.get(key) or self._new(key)
-                row[_COLUMNS[outcome.kind]] += 1
-                row["run_time"] += ended - began
-                if began > event.due_at:
-                    row["wait_time"] += began - event.due_at
-
-    def _new(self, key: tuple[int, str]) -> dict[str, Any]:
-        zero = dict.fromkeys(("completed", "failed", "retried", "cancelled", "other", "run_time", "wait_time"), 0)
-        row = self._rows[key] = {"minute": key[0], "queue": key[1], "worker": self._worker, **zero}
-        return row
-
-
-_COLUMNS: Final = {
-    "completed": "completed",
-    "failed": "failed",
-    "retry": "retried",
-    "lost": "retried",
-    "cancelled": "cancelled",
-    "snoozed": "other",
-    "returned": "other",
-}
 
 
 class Memory:
@@ -241,6 +202,8 @@ def _take_back(db: Database, worker: str, begun: frozenset[str] | None) -> tuple
             told.append(JobFinished(now, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
     told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
     if workers.remove_worker(db, worker):
+        failed = sum(isinstance(event, JobFinished) for event in told)
+        mark_death(db, now, worker, f"{len(held)} jobs taken back, {failed} of them failed for good")
         told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))
     return told, len(held)
 

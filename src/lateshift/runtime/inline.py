@@ -26,8 +26,9 @@ from lateshift.host.presence import Presence, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports, Statistics
+from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
+from lateshift.runtime.history import Statistics
 from lateshift.runtime.settling import settle_one
 from lateshift.runtime.wake import PlainWake
 from lateshift.storage import reads, workers, writes

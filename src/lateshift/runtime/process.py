@@ -27,9 +27,11 @@ from lateshift.host.presence import Presence, presence_folder, try_lock
 from lateshift.host.spawn import describe_process
 from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Statistics, rescue
+from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, rescue
 from lateshift.runtime.execution import Execution
+from lateshift.runtime.history import Compaction, Statistics
 from lateshift.runtime.parent import Parent
+from lateshift.runtime.requests import Requests
 from lateshift.runtime.supervisor import RECYCLE, Supervisor
 from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
@@ -53,19 +55,33 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     worker = _make_worker(config, app, db, presence, wake)
     worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
     parent.listen(worker.tell)
-    version = sys.modules["lateshift"].__version__
-    worker.register(
-        NewWorker(config.worker, config.kind, host_name(), os.getpid(), str(folder), config.queues, version)
-    )
+    worker.register(_describe(config, app.settings, worker.crew))
     if config.kind == "runner":
         end_turn(folder)
     reason = worker.run()
     presence.release()
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
-    if reason == "stopped" and not (parent.said_stop or parent.lost):  # a signal to this process alone, perhaps a job's
+    if reason == "stopped" and not (
+        parent.said_stop or parent.lost or worker.dismissed
+    ):  # a signal to this process alone, perhaps a job's
         reason = "idle" if config.kind == "runner" else "recycle"
     return "recycle" if _left_behind(db, config, reason) else reason
+
+
+def _describe(config: WorkerConfig, settings: Settings, crew: Crew) -> NewWorker:
+    version = sys.modules["lateshift"].__version__
+    return NewWorker(
+        id=config.worker,
+        kind=config.kind,
+        host=host_name(),
+        pid=os.getpid(),
+        folder=config.folder,
+        queues=config.queues,
+        version=version,
+        revision=settings.release or version,
+        slots=crew.slots,
+    )
 
 
 def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: Presence, wake: Wake) -> Worker:
@@ -81,6 +97,8 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
         Rescue(db, app.events, config.worker),
         Prune(db, settings.keep_days, lambda: delete_old(settings.storage_dir / "logs", settings.log_days)),
         Statistics(db, app.events, config.worker),
+        Compaction(db),
+        Requests(db, config.worker, crew, worker.dismiss),
     ]
     return worker
 

@@ -104,7 +104,8 @@ class Worker:
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
         self._next_duty: dict[int, float] = {}
-        self._told: Literal["", "stop", "now"] = ""
+        self.dismissed = False
+        self._told: Literal["", "drain", "stop", "now"] = ""
         self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
         self._trouble_until = 0.0
 
@@ -113,6 +114,18 @@ class Worker:
         if self._told != "now":
             self._told = what
         self._wake.set()
+
+    def dismiss(self, how: Literal["drain", "stop"]) -> None:
+        """Stop for good, as somebody asks on the dashboard: nobody replaces this worker.
+
+        "stop" gives what runs the grace, "drain" all the time that it needs.
+        """
+        self.dismissed = True
+        if how == "stop":
+            self.tell("stop")
+        elif not self._told:
+            self._told = "drain"
+            self._stop_claiming()
 
     def register(self, worker: workers.NewWorker) -> None:
         """Make the worker known to others."""
@@ -200,10 +213,11 @@ class Worker:
         if self.ledger.due_at is not None:
             until = min(until, start + max(0.0, (self.ledger.due_at - self._db.now()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
-            self._wake.wait(min(self._wake.interval, until - now))
+            self._wake.wait(until - now if self._told else min(self._wake.interval, until - now))
             if not self.ledger.look and self._wake.written():
                 self.ledger.look = True
-            if self.ledger.look or self._told or self.crew.inbox or self.crew.notes:
+            look = self.ledger.look and not self._told
+            if look or self._told in ("stop", "now") or self.crew.inbox or self.crew.notes:
                 return
         if self.ledger.due_at is not None and self.ledger.due_at <= self._db.now():
             self.ledger.look = True
@@ -211,6 +225,8 @@ class Worker:
     def _reason(self) -> Reason | None:
         if self._heartbeat.evicted:
             return "evicted"
+        if self._told == "drain":
+            return None if self.crew.busy or self.ledger.unsettled else "stopped"
         if self._told:
             return "stopped"
         if self.crew.stuck():

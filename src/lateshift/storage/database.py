@@ -86,6 +86,14 @@ class Database(ABC):
         """Run one statement with `{among ids}` for some rows; returns how many rows matched."""
         return self.execute(sql, {"ids": list(ids)}) if ids else 0
 
+    def query_each(self, sql: str, ids: Sequence[object]) -> list[Row]:
+        """Run one statement with `{among ids}` and return its rows, in any order."""
+        return self.query(sql, {"ids": list(ids)}) if ids else []
+
+    @abstractmethod
+    def within(self, seconds: float, read: Callable[[], T]) -> T:
+        """Do `read`, in which each statement may take so long at most. Raises QueryTooSlow."""
+
     @abstractmethod
     def transact(self, work: Callable[[], T]) -> T:
         """Do `work` in one transaction: what it writes is on disk when this returns, or has not happened.

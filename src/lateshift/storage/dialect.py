@@ -14,6 +14,8 @@ not agree it holds a word in braces, which `render` replaces by the database's o
     {new(x)}               there, the value that was to be inserted
     {schema}               the name of the schema, where there is one
     {in_path}              whether the dotted name holds :name as a whole part
+    {position(}            the function that tells where in a text another is, from 1, or 0
+    {seq_once}             whether two rows must not have the same `seq`
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
-_NAME: Final = re.compile(
-    r"\blateshift_(?:(?P<table>jobs|attempts|logs|workers|queues|statistics|meta)|(?P<index>[a-z]+_[a-z]+))\b"
+TABLES: Final = (
+    *("jobs", "attempts", "logs", "workers", "queues", "statistics", "meta"),
+    *("tallies", "history", "groups", "failures", "requests", "trash", "audit", "marks"),
 )
+_NAME: Final = re.compile(rf"\blateshift_(?:(?P<table>{'|'.join(TABLES)})|(?P<index>[a-z]+_[a-z]+))\b")
 _ON_CONFLICT: Final = re.compile(r"\{on_conflict\((.*?)\)\}")
 _NEW: Final = re.compile(r"\{new\((.*?)\)\}")
 

@@ -7,6 +7,7 @@ committed`: under InnoDB's default a claim would lock the gaps between rows too,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ _TROUBLES: Final[dict[int, Trouble]] = {
     # Access denied, unknown database, host blocked, no privilege, password to be changed, TLS required, account locked.
     **dict.fromkeys((1044, 1045, 1049, 1129, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 3159), "denied"),
     4151: "denied",
+    **dict.fromkeys((1969, 3024), "slow"),
     1062: "duplicate",
     1146: "no tables",
 }
@@ -66,6 +68,7 @@ _TYPES: Final = {
     "queue": "varchar(100)",
     "worker": "varchar(300)",
     "name": "varchar(1000)",
+    "path": "varchar(255)",
     "text": "longtext",
     "int": "int",
     "time": "bigint",
@@ -92,6 +95,8 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "{skip_locked}": " for update skip locked",
             "{among ids}": "in :ids",
             "{in_path}": "instr(concat('.', name, '.'), concat('.', :name, '.')) > 0",
+            "{position(}": "instr(",
+            "{seq_once}": "1 = 1",
         },
         on_conflict="on duplicate key update",
         new="values({column})",
@@ -103,6 +108,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "waiting_key": "(waits, queue, executor, priority desc, run_at, seq)",
             "running_key": "(status, worker)",
             "finished_key": "(status, finished_at)",
+            "fingerprint_key": "(fingerprint, job_id)",
         },
         batches={"complete": _COMPLETE},
         whereabouts=_WHEREABOUTS,
@@ -120,6 +126,7 @@ class MysqlDatabase(ServerDatabase):
         self._driver = _mysqldb() if "mysqldb" in url.partition("://")[0] else _pymysql()
         self.errors = self._driver.Error
         self._queues: set[str] = set()
+        self._mariadb = False
         super().__init__(mysql_dialect(prefix), url, **options)
 
     def connect(self, timeout: float) -> Link:
@@ -135,6 +142,7 @@ class MysqlDatabase(ServerDatabase):
         try:
             version = str(link.query("select version()", {})[0][0])
             refuse_old(version, self.place)
+            self._mariadb = _is_mariadb(version)
             for statement in _SESSION:
                 link.execute(statement, {})
         except BaseException:
@@ -148,6 +156,25 @@ class MysqlDatabase(ServerDatabase):
         if number == 0 and isinstance(error, self._driver.InterfaceError | self._driver.OperationalError):
             return "gone"
         return _TROUBLES.get(number, "other")
+
+    @property
+    def limit_sql(self) -> str:
+        """The statement that limits what a statement may take, for the session."""
+        if self._mariadb:
+            return "set session max_statement_time = {seconds}"
+        return "set session max_execution_time = {milliseconds}"
+
+    def within(self, seconds: float, read: Callable[[], T]) -> T:
+        """Do `read`, in one transaction, in which each statement may take so long at most. Raises QueryTooSlow."""
+
+        def and_back() -> T:
+            try:
+                return read()
+            finally:
+                with contextlib.suppress(self.errors):
+                    self.execute(self.limit_sql.format(seconds="default", milliseconds="default"))
+
+        return super().within(seconds, and_back)
 
     def query_lanes(self, sql: str) -> list[Row]:  # noqa: ARG002 - it has a way of its own
         """The lanes, looked up for the queues that had waiting jobs when this was called last."""

@@ -55,6 +55,7 @@ _TROUBLES: Final[dict[str, Trouble]] = {
     "3F000": "no tables",
     "3D000": "denied",
     "42501": "denied",
+    "57014": "slow",  # cancelled by its statement_timeout
     "25006": "gone",  # read-only: this is a standby, and the next connection may be to the primary
 }
 
@@ -119,12 +120,14 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
             "{first(}": "= any (array(",
             "{)}": "))",
             "{in_path}": "strpos('.' || name || '.', '.' || :name || '.') > 0",
+            "{position(}": "strpos(",
+            "{seq_once}": "1 = 0",
         },
         on_conflict="on conflict ({keys}) do update set",
         new="excluded.{column}",
         types={
             **dict.fromkeys(("name", "text"), "text"),
-            **dict.fromkeys(("id", "queue", "word", "worker"), 'text collate "C"'),
+            **dict.fromkeys(("id", "path", "queue", "word", "worker"), 'text collate "C"'),
             **dict.fromkeys(("end", "waits"), ""),
             **dict.fromkeys(("jobs_end", "keyed_end"), _HOT),
             "int": "int",
@@ -136,6 +139,7 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
             "waiting_key": f"(queue, executor, priority desc, run_at, seq) where {_WAITING}",
             "running_key": "(worker) where status = 'running'",
             "finished_key": "(status, finished_at) where finished_at is not null",
+            "fingerprint_key": "(fingerprint, job_id) where fingerprint is not null",
         },
         batches={"enqueue": _ENQUEUE, "complete": _COMPLETE},
         pack=_as_arrays,
@@ -163,6 +167,7 @@ class PostgresDatabase(ServerDatabase):
 
     errors = psycopg.Error
     begin = "begin isolation level read committed"
+    limit_sql = "set local statement_timeout = {milliseconds}"
     clock_sql = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
 
     def __init__(self, url: str, *, schema: str = "lateshift", prepare: str = "auto", **options: Any) -> None:

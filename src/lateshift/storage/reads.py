@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -120,6 +120,11 @@ def get(db: Database, job_id: str, *, history: bool = False) -> Job | None:
         return None
     job = _job(rows[0])
     return replace(job, history=_history(db, job, rows[0][-1])) if history else job
+
+
+def by_ids(db: Database, ids: Sequence[str]) -> list[Job]:
+    """Those of these jobs that are there, in any order, without their histories."""
+    return [_job(row) for row in db.query_each(f"{_JOB} where id {{among ids}}", ids)]
 
 
 def list_jobs(
@@ -242,17 +247,6 @@ def logs(db: Database, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
     """The kept log lines of each attempt of a job, oldest first: (attempt, lines)."""
     rows = db.query('select number, "lines" from lateshift_logs where job_id = :id order by lease', {"id": job_id})
     return [(number, tuple(lines.split("\n"))) for number, lines in rows]
-
-
-def statistics(db: Database, since_minute: int) -> list[dict[str, Any]]:
-    """Counts by minute and queue since a minute (minutes since 1970), summed over workers; times in microseconds."""
-    rows = db.query(
-        "select minute, queue, sum(completed), sum(failed), sum(retried), sum(cancelled), sum(run_time), sum(wait_time)"
-        " from lateshift_statistics where minute >= :since group by minute, queue order by minute, queue",
-        {"since": since_minute},
-    )
-    names = ("minute", "queue", "completed", "failed", "retried", "cancelled", "run_time", "wait_time")
-    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _count_lane(db: Database, queue: str, comparison: str, now: int) -> int:

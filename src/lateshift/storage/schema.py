@@ -110,6 +110,143 @@ create table lateshift_statistics (
 
 META = "create table lateshift_meta (name {word} not null primary key, value {time} not null){end}"
 
+TALLIES = """
+create table lateshift_tallies (
+    worker {worker} not null,
+    part {int} not null,
+    minute {int} not null,
+    queue {queue} not null,
+    name {path} not null,
+    completed {int} not null,
+    failed {int} not null,
+    retried {int} not null,
+    cancelled {int} not null,
+    wait_time {time} not null,
+    run_time {time} not null,
+    waits {text} not null,
+    runs {text} not null,
+    primary key (worker, part, minute, queue, name)
+){keyed_end}"""
+"""What each worker has counted, a row for each time it wrote: never changed, and soon folded into the history."""
+
+HISTORY = """
+create table lateshift_history (
+    span {int} not null,
+    start {int} not null,
+    queue {queue} not null,
+    name {path} not null,
+    completed {int} not null,
+    failed {int} not null,
+    retried {int} not null,
+    cancelled {int} not null,
+    wait_time {time} not null,
+    run_time {time} not null,
+    waits {text} not null,
+    runs {text} not null,
+    primary key (span, start, queue, name)
+){keyed_end}"""
+"""The same for all workers, for each minute, ten minutes, hour and day; `span` and `start` are in minutes. Rows with
+an empty name are the sums of a queue."""
+
+GROUPS = """
+create table lateshift_groups (
+    fingerprint {word} not null primary key,
+    type {text} not null,
+    place {text} not null,
+    message {text} not null,
+    first_at {time} not null,
+    resolved_at {time},
+    resolved_by {text}
+){end}"""
+
+FAILURES = """
+create table lateshift_failures (
+    hour {int} not null,
+    fingerprint {word} not null,
+    name {path} not null,
+    worker {worker} not null,
+    failed {int} not null,
+    retried {int} not null,
+    first_at {time} not null,
+    last_at {time} not null,
+    job_id {id} not null,
+    primary key (hour, fingerprint, name, worker)
+){keyed_end}"""
+"""How often each error came, by hour and callable; each worker adds to rows of its own, which are folded later."""
+
+REQUESTS = """
+create table lateshift_requests (
+    worker {worker} not null,
+    id {id} not null,
+    kind {word} not null,
+    job_id {id},
+    lease {int},
+    asked_at {time} not null,
+    answered_at {time},
+    answer {text},
+    primary key (worker, id)
+){keyed_end}"""
+"""What the dashboard asks of a worker: to stop, to drain, to show the stack of a job."""
+
+TRASH = """
+create table lateshift_trash (
+    batch {id} not null,
+    job_id {id} not null,
+    deleted_at {time} not null,
+    content {text} not null,
+    primary key (batch, job_id)
+){keyed_end}"""
+"""Deleted jobs as they were, for as long as the deletion can be undone."""
+
+AUDIT = """
+create table lateshift_audit (
+    id {id} not null primary key,
+    at {time} not null,
+    actor {text} not null,
+    action {word} not null,
+    target {text} not null,
+    number {int} not null,
+    details {text} not null
+){end}"""
+
+MARKS = """
+create table lateshift_marks (
+    id {word} not null primary key,
+    at {time} not null,
+    kind {word} not null,
+    label {text} not null,
+    details {text} not null
+){end}"""
+"""What a chart shows beside its curves: a new version that started, a worker that died. `id` begins with the time."""
+
+TAKEN_OVER = """
+insert into lateshift_history (span, start, queue, name, completed, failed, retried, cancelled, wait_time, run_time,
+                               waits, runs)
+select {span}, minute - minute % {span}, queue, '', sum(completed), sum(failed), sum(retried), sum(cancelled),
+       sum(wait_time), sum(run_time), '', ''
+from lateshift_statistics group by minute - minute % {span}, queue"""
+"""What the first schema had counted; its table stays, as workers of that version may still write to it."""
+
+DASHBOARD: Final = (
+    TALLIES,
+    HISTORY,
+    GROUPS,
+    FAILURES,
+    REQUESTS,
+    TRASH,
+    AUDIT,
+    MARKS,
+    "create index lateshift_trash_age on lateshift_trash (deleted_at)",
+    "alter table lateshift_attempts add column fingerprint {word}",
+    "create index lateshift_attempts_fingerprint on lateshift_attempts {fingerprint_key}",
+    "alter table lateshift_workers add column revision {text}",
+    "alter table lateshift_workers add column slots {text}",
+    "alter table lateshift_workers add column memory {time}",
+    "alter table lateshift_workers add column cpu {real}",
+    "insert into lateshift_meta (name, value) values ('folded_at', 0)",
+    *(TAKEN_OVER.replace("{span}", span) for span in ("1", "10", "60", "1440")),
+)
+
 MIGRATIONS: Final = (
     Migration(
         1,
@@ -128,6 +265,7 @@ MIGRATIONS: Final = (
             "insert into lateshift_meta (name, value) values ('runner_spawned_at', 0)",
         ),
     ),
+    Migration(2, "history, error groups, requests to workers, undo, audit log", DASHBOARD),
 )
 
 LATEST: Final = MIGRATIONS[-1].number

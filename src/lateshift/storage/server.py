@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeVar
 
 from lateshift.clock import Clock
-from lateshift.errors import AlreadyStored, SchemaTooOld, StorageError, StorageUnavailable
+from lateshift.errors import AlreadyStored, QueryTooSlow, SchemaTooOld, StorageError, StorageUnavailable
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
@@ -25,8 +25,8 @@ from lateshift.storage.dialect import Dialect
 
 T = TypeVar("T")
 
-Trouble = Literal["conflict", "gone", "denied", "duplicate", "no tables", "other"]
-"""What an error asks for: the transaction again; another connection; rights; nothing, it is there; `migrate`."""
+Trouble = Literal["conflict", "gone", "denied", "duplicate", "no tables", "slow", "other"]
+"""What an error asks for: the transaction again; another connection; rights; nothing, it is there; `migrate`; less."""
 
 CONFLICTS: Final = 20
 """How often a transaction is begun anew that the database has broken up, before it is reported."""
@@ -107,6 +107,11 @@ class ServerDatabase(Database):
 
     @property
     @abstractmethod
+    def limit_sql(self) -> str:
+        """The statement that limits, for the transaction, what a statement may take: {seconds}, {milliseconds}."""
+
+    @property
+    @abstractmethod
     def clock_sql(self) -> str:
         """The statement that asks the server for microseconds since 1970 in UTC."""
 
@@ -145,6 +150,15 @@ class ServerDatabase(Database):
         if self._held.link is not None:
             return work()
         return self._attempt(lambda link: self._transact_on(link, work))
+
+    def within(self, seconds: float, read: Callable[[], T]) -> T:
+        """Do `read`, in one transaction, in which each statement may take so long at most. Raises QueryTooSlow."""
+
+        def limited() -> T:
+            self.execute(self.limit_sql.format(seconds=seconds, milliseconds=round(seconds * 1000)))
+            return read()
+
+        return self.transact(limited)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -260,6 +274,10 @@ class ServerDatabase(Database):
         if trouble == "no tables":
             return SchemaTooOld(
                 f"The database {self.place} lacks tables of Lateshift ({said}). Run `lateshift migrate`."
+            )
+        if trouble == "slow":
+            return QueryTooSlow(
+                "Reading took longer than it may and was given up. Ask for less, or for a shorter time."
             )
         return StorageError(f"The database {self.place} refused a statement: {said}. Please report this.")
 

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from lateshift.clock import Clock
-from lateshift.errors import AlreadyStored, InvalidOption, StorageCorrupt, StorageError, StorageUnavailable
+from lateshift.errors import (
+    AlreadyStored,
+    InvalidOption,
+    QueryTooSlow,
+    StorageCorrupt,
+    StorageError,
+    StorageUnavailable,
+)
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
 from lateshift.storage.dialect import Dialect
@@ -38,6 +45,7 @@ _UNAVAILABLE: Final = {
     14: "could not be opened",
     23: "may not be accessed",
 }
+_INTERRUPTED: Final = 9
 _CORRUPT: Final = frozenset({11, 26})
 _UNIQUE: Final = frozenset({1555, 2067})
 
@@ -64,11 +72,13 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             "{first(}": "in (",
             "{)}": ")",
             "{in_path}": "instr('.' || name || '.', '.' || :name || '.') > 0",
+            "{position(}": "instr(",
+            "{seq_once}": "1 = 1",
         },
         on_conflict="on conflict ({keys}) do update set",
         new="excluded.{column}",
         types={
-            **dict.fromkeys(("id", "name", "queue", "word", "worker", "text"), "text"),
+            **dict.fromkeys(("id", "name", "path", "queue", "word", "worker", "text"), "text"),
             **dict.fromkeys(("int", "time"), "integer"),
             **dict.fromkeys(("end", "jobs_end", "waits"), ""),
             "seq": "integer primary key",
@@ -80,6 +90,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             # Not `where status in (three values)`: SQLite builds a temporary table for such a list at every update of a
             # row, which took settling from 4.0 to 7.0 µs a job.
             "finished_key": "(status, finished_at) where finished_at is not null",
+            "fingerprint_key": "(fingerprint, job_id) where fingerprint is not null",
         },
         whereabouts="pragma database_list",
     )
@@ -109,6 +120,7 @@ class SqliteDatabase(Database):
         self._seen_version = -1
         self._as_is = as_is
         self._checked = False
+        self._limit = _Limit()
 
     def now(self) -> int:
         """Microseconds since 1970 in UTC, by the database's clock: on SQLite that is this host's."""
@@ -118,6 +130,8 @@ class SqliteDatabase(Database):
         """Run one statement and return its rows."""
         sql = self.render(sql)
         with self._lock:
+            if self._limit.seconds is not None:
+                return self._patiently(lambda connection: self._query_in_time(connection, sql, parameters))
             return self._patiently(lambda connection: connection.execute(sql, parameters).fetchall())
 
     def execute(self, sql: str, parameters: Parameters = NONE) -> int:
@@ -135,6 +149,18 @@ class SqliteDatabase(Database):
     def execute_each(self, sql: str, ids: Sequence[object]) -> int:
         """Run one statement for each of some rows, as SQLite takes no lists."""
         return self.execute_many(sql, [{"ids": id_} for id_ in ids])
+
+    def query_each(self, sql: str, ids: Sequence[object]) -> list[Row]:
+        """Run one statement for each of some rows."""
+        return [row for id_ in ids for row in self.query(sql, {"ids": id_})]
+
+    def within(self, seconds: float, read: Callable[[], T]) -> T:
+        """Do `read`, in which each statement may take so long at most. Raises QueryTooSlow."""
+        before, self._limit.seconds = self._limit.seconds, seconds
+        try:
+            return read()
+        finally:
+            self._limit.seconds = before
 
     def transact(self, work: Callable[[], T]) -> T:
         """Do `work` in one write transaction, or in the one that this thread has begun."""
@@ -232,6 +258,14 @@ class SqliteDatabase(Database):
         finally:
             hasty.close()
 
+    def _query_in_time(self, connection: sqlite3.Connection, sql: str, parameters: Parameters) -> list[Row]:
+        deadline = time.monotonic() + (self._limit.seconds or 0.0)
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        finally:
+            connection.set_progress_handler(None, 0)
+
     def _roll_back(self) -> None:
         connection = self._connection
         if connection is not None and connection.in_transaction:
@@ -323,6 +357,10 @@ class SqliteDatabase(Database):
         code = _code(error)
         if getattr(error, "sqlite_errorcode", 0) in _UNIQUE:
             return AlreadyStored(f"A row of this key is stored already: {error}")
+        if code == _INTERRUPTED:
+            return QueryTooSlow(
+                "Reading took longer than it may and was given up. Ask for less, or for a shorter time."
+            )
         if code in _CORRUPT:
             return StorageCorrupt(
                 f"The database {self.path} is damaged ({error}). Stop the workers, restore it from a backup, or move "
@@ -334,6 +372,12 @@ class SqliteDatabase(Database):
                 "space; `lateshift doctor` tells more."
             )
         return StorageError(f"The database {self.path} refused a statement: {error}. Please report this.")
+
+
+class _Limit(threading.local):
+    """How long a statement of this thread may take."""
+
+    seconds: float | None = None
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -1,18 +1,16 @@
-"""The rows about those who run jobs: workers and their heartbeats, the one runner, and the counts they write."""
+"""The rows about those who run jobs: workers and their heartbeats, and the one runner."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 import msgspec
 
 from lateshift.storage import reads
+from lateshift.storage.audit import mark_deploy
 from lateshift.storage.database import Database, transactional
-
-COUNTED: Final = ("completed", "failed", "retried", "cancelled", "run_time", "wait_time")
-"""What is summed up for each minute, queue and worker."""
 
 NO_QUEUE: Final = " (none any more)"
 """What the row of a worker that has stopped claiming says it serves: no queue can have a name that begins so."""
@@ -20,7 +18,10 @@ NO_QUEUE: Final = " (none any more)"
 
 @dataclass(frozen=True, slots=True)
 class NewWorker:
-    """A worker as it registers itself. `folder` is where its presence lock lies on `host`."""
+    """A worker as it registers itself. `folder` is where its presence lock lies on `host`.
+
+    `revision` is what charts call this version of the program; `slots` how many jobs of each kind it runs at once.
+    """
 
     id: str
     kind: Literal["worker", "runner"]
@@ -29,25 +30,33 @@ class NewWorker:
     folder: str
     queues: tuple[str, ...]
     version: str
+    revision: str = ""
+    slots: Mapping[Any, int] = field(default_factory=dict)
 
 
 @transactional
 def register_worker(db: Database, worker: NewWorker, now: int) -> None:
     """Announce a worker; its first heartbeat is `now`."""
     db.execute(
-        "insert into lateshift_workers (id, kind, host, pid, folder, queues, version, started_at, heartbeat_at)"
-        " values (:id, :kind, :host, :pid, :folder, :queues, :version, :now, :now)"
+        "insert into lateshift_workers (id, kind, host, pid, folder, queues, version, started_at, heartbeat_at,"
+        " revision, slots) values (:id, :kind, :host, :pid, :folder, :queues, :version, :now, :now, :revision, :slots)"
         " {on_conflict(id)} heartbeat_at = {new(heartbeat_at)}",  # there only if the answer to the commit got lost
-        {**asdict(worker), "queues": msgspec.json.encode(worker.queues).decode(), "now": now},
+        {**asdict(worker), "queues": _json(worker.queues), "slots": _json(worker.slots), "now": now},
     )
+    mark_deploy(db, now, worker.id, worker.revision or worker.version)
 
 
 @transactional
-def heartbeat(db: Database, worker: str, now: int) -> bool:
-    """Renew the worker's lease; False when others have declared it dead meanwhile."""
+def heartbeat(db: Database, worker: str, now: int, memory: int | None = None, cpu: float | None = None) -> bool:
+    """Renew the worker's lease; False when others have declared it dead meanwhile.
+
+    `memory` is its resident bytes, `cpu` the share of one core that it has used since the last heartbeat.
+    """
     return bool(
         db.execute(
-            "update lateshift_workers set heartbeat_at = :now where id = :worker", {"now": now, "worker": worker}
+            "update lateshift_workers set heartbeat_at = :now, memory = coalesce(:memory, memory),"
+            " cpu = coalesce(:cpu, cpu) where id = :worker",
+            {"now": now, "worker": worker, "memory": memory, "cpu": cpu},
         )
     )
 
@@ -71,7 +80,7 @@ def stop_claiming(db: Database, worker: str) -> None:
     """Say that a worker, which lives on, takes no more jobs of any queue."""
     db.execute(
         "update lateshift_workers set queues = :queues where id = :worker",
-        {"queues": msgspec.json.encode([NO_QUEUE]).decode(), "worker": worker},
+        {"queues": _json([NO_QUEUE]), "worker": worker},
     )
 
 
@@ -81,19 +90,5 @@ def look(db: Database, queues: Collection[str]) -> list[reads.Lane]:
     return [lane for lane in reads.lanes(db) if not queues or lane.queue in queues]
 
 
-@transactional
-def add_statistics(db: Database, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add to the per-minute counts; each worker has rows of its own, so none is fought over."""
-    db.execute_many(
-        f"insert into lateshift_statistics (minute, queue, worker, {', '.join(COUNTED)})"
-        " values (:minute, :queue, :worker, :completed, :failed, :retried, :cancelled, :run_time, :wait_time)"
-        " {on_conflict(minute, queue, worker)} "
-        + ", ".join(f"{name} = lateshift_statistics.{name} + {{new({name})}}" for name in COUNTED),
-        [{name: value for name, value in row.items() if name != "other"} for row in rows],
-    )
-
-
-@transactional
-def prune_statistics(db: Database, before_minute: int) -> None:
-    """Forget the counts of minutes before this one."""
-    db.execute("delete from lateshift_statistics where minute < :before", {"before": before_minute})
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

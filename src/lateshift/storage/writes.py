@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.errors import AlreadyStored
+from lateshift.fingerprint import fingerprint
 from lateshift.job import Claimed, ExecutorKind, NewJob
 from lateshift.outcome import Outcome
 from lateshift.storage import reads
@@ -68,8 +69,9 @@ where id = :id and lease = :lease and status = 'running'"""
 
 _RECORD_ATTEMPT = """
 insert into lateshift_attempts (job_id, lease, number, outcome, worker, started_at, finished_at,
-                                error_type, error_message, error_traceback)
-select id, lease, attempts, :kind, worker, :started_at, :finished_at, :error_type, :error_message, :error_traceback
+                                error_type, error_message, error_traceback, fingerprint)
+select id, lease, attempts, :kind, worker, :started_at, :finished_at, :error_type, :error_message, :error_traceback,
+       :fingerprint
 from lateshift_jobs where id = :id and lease = :lease and status = 'running'{lock}"""
 
 _RECORD_LOGS = """
@@ -87,6 +89,10 @@ where id = :id and lease = :lease and status = 'running' and cancel_requested = 
 _RELEASE_CANCELLED = """
 update lateshift_jobs set status = 'cancelled', attempts = attempts - 1, finished_at = :now
 where id = :id and lease = :lease and status = 'running' and cancel_requested = 1"""
+
+
+FAILURES: Final = ("failed", "retry", "lost")
+"""The kinds of outcomes that are counted in error groups."""
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -321,6 +327,7 @@ def _parameters(settlement: Settlement) -> Parameters:
         "error_type": error and error.type,
         "error_message": error and error.message,
         "error_traceback": error and error.traceback,
+        "fingerprint": fingerprint(error).key if error and outcome.kind in FAILURES else None,
     }
 
 

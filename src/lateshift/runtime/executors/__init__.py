@@ -47,5 +47,8 @@ class Executor(Protocol):
     def running(self) -> list[Run]:
         """What runs now."""
 
+    def stack(self, job_id: str) -> str | None:
+        """Where a job that runs is at the moment; empty when it does not, None when that takes a moment: ask again."""
+
     def close(self) -> None:
         """End its threads and processes, as far as they are idle."""

@@ -17,6 +17,7 @@ from typing import Final
 
 from lateshift.job import Claimed
 from lateshift.outcome import Outcome, returned
+from lateshift.runtime import stacks
 from lateshift.runtime.execution import Execution, Interruption, Run
 from lateshift.runtime.executors import Finished, Started
 
@@ -83,6 +84,16 @@ class LoopExecutor:
     def running(self) -> list[Run]:
         """What runs now."""
         return [active.run for active in list(self._active.values())]
+
+    def stack(self, job_id: str) -> str | None:
+        """Where a job that runs is at the moment: what it waits for, or where it holds the loop up."""
+        for active in list(self._active.values()):
+            if active.run.job.id == job_id and active.task is not None:
+                coroutine = active.task.get_coro()
+                if getattr(coroutine, "cr_running", False):
+                    return stacks.of_thread(self._thread.ident)
+                return stacks.of_coroutine(coroutine)
+        return ""
 
     def close(self) -> None:
         """End the loop."""

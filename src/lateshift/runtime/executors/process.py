@@ -90,6 +90,11 @@ class ProcessExecutor:
         """What runs now."""
         return [child.run for child in list(self._children.values())]
 
+    def stack(self, job_id: str) -> str | None:
+        """Where a job that runs is at the moment, as its process tells; None until it has."""
+        found = [child for child in list(self._children.values()) if child.run.job.id == job_id]
+        return found[0].ask_stack() if found else ""
+
     def close(self) -> None:
         """Nothing to close: children end with their jobs."""
 
@@ -153,6 +158,7 @@ class _Child:
         self.has_hook = False
         self._tree: ProcessTree | None = None
         self._ending = threading.Lock()
+        self._stack: str | None = None
         self._interrupted_at: float | None = None
         self._deadline = None if limit is None else time.monotonic() + limit
 
@@ -190,10 +196,26 @@ class _Child:
                 self._deadline = None if timeout is None else time.monotonic() + timeout
             elif "progress" in message:
                 report(self.run.job, message["progress"], message["message"])
+            elif "stack" in message:
+                self._stack = message["stack"]
             elif "log" in message:
                 self.run.context.log_lines.append(message["log"])
             elif "outcome" in message:
                 return msgspec.convert(message["outcome"], Outcome)
+        return None
+
+    def ask_stack(self) -> str | None:
+        """The stack, once the child has told it; asks for it when that has not been done."""
+        if self._stack:
+            stack, self._stack = self._stack, None
+            return stack
+        if self._stack is None and self.process is not None and self.process.stdin is not None:
+            self._stack = ""  # asked
+            try:
+                self.process.stdin.write(b"stack\n")
+                self.process.stdin.flush()
+            except (OSError, ValueError):  # it is about to end
+                return None
         return None
 
     def look(self, now: float) -> float | None:

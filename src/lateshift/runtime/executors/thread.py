@@ -17,6 +17,7 @@ from typing import Final
 
 from lateshift.job import Claimed
 from lateshift.outcome import JobTimeout, Outcome, returned
+from lateshift.runtime import stacks
 from lateshift.runtime.execution import Execution, Interruption, Run
 from lateshift.runtime.executors import Finished, Started
 
@@ -91,6 +92,11 @@ class ThreadExecutor:
     def running(self) -> list[Run]:
         """What runs now."""
         return [run for slot in self._threads if (run := slot.run) is not None]
+
+    def stack(self, job_id: str) -> str | None:
+        """Where a job that runs is at the moment."""
+        found = [slot for slot in self._threads if (run := slot.run) is not None and run.job.id == job_id]
+        return stacks.of_thread(found[0].thread_id) if found else ""
 
     def close(self) -> None:
         """Let the threads end."""

@@ -1,0 +1,151 @@
+"""Counting for the dashboard: what this worker finished and what failed, and the housekeeping of what was counted.
+
+A worker counts in memory and writes every ten seconds, rows that are its own; so it waits for nobody, and a job costs
+it a few additions.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from lateshift import histogram
+from lateshift.events import Event, Events, JobFinished
+from lateshift.fingerprint import fingerprint
+from lateshift.storage import audit, failures, requests, tallies, trash
+from lateshift.storage.database import Database
+from lateshift.storage.failures import FailureCount
+from lateshift.storage.tallies import NAME_LENGTH, Key, Sums
+from lateshift.storage.writes import FAILURES
+
+MOST_GROUPS: Final = 500
+"""Error groups that a worker counts at once: a message that is never the same twice must not fill the memory."""
+
+
+_UNCOUNTED: Final = frozenset({"snoozed", "returned"})
+"""Outcomes of attempts that count for nothing: the job is where it was."""
+
+
+class _Counts:
+    """One callable in one queue in one minute; the lists count by the bit length of microseconds."""
+
+    __slots__ = ("kinds", "run_time", "runs", "wait_time", "waits")
+
+    def __init__(self) -> None:
+        self.kinds = dict.fromkeys(("completed", "failed", "retry", "lost", "cancelled"), 0)
+        self.wait_time = self.run_time = 0
+        self.waits, self.runs = [0] * histogram.LENGTHS, [0] * histogram.LENGTHS
+
+    def sums(self) -> Sums:
+        kinds = self.kinds
+        return Sums(
+            completed=kinds["completed"],
+            failed=kinds["failed"],
+            retried=kinds["retry"] + kinds["lost"],
+            cancelled=kinds["cancelled"],
+            wait_time=self.wait_time,
+            run_time=self.run_time,
+            waits=histogram.by_length(self.waits),
+            runs=histogram.by_length(self.runs),
+        )
+
+
+class Statistics:
+    """Counts what this worker finished, by minute, queue and callable, and what failed by error group."""
+
+    INTERVAL: Final = 10.0
+
+    def __init__(self, db: Database, events: Events, worker: str) -> None:
+        self._db, self._worker = db, worker
+        self._part = 0
+        self._rows: dict[Key, _Counts] = {}
+        self._failures: dict[tuple[str, str, int], FailureCount] = {}
+        events.subscribe(self._count)
+
+    def tick(self, _: int) -> float:
+        """Write what has been counted since the last time."""
+        if self._rows:
+            taken, self._rows = self._rows, {}
+            self._part += 1
+            rows = [((minute, queue, name[:NAME_LENGTH]), row.sums()) for (minute, queue, name), row in taken.items()]
+            tallies.add(self._db, self._worker, self._part, rows)
+        if self._failures:
+            failed, self._failures = self._failures, {}
+            failures.add(self._db, self._worker, list(failed.values()))
+        return self.INTERVAL
+
+    def _count(self, events: Sequence[Event]) -> None:
+        rows = self._rows
+        for event in events:
+            if type(event) is JobFinished:
+                outcome = event.outcome
+                if outcome.kind in _UNCOUNTED:
+                    continue
+                began, ended = outcome.started_at, outcome.finished_at
+                key = (ended // 60_000_000, event.queue, event.name)
+                row = rows.get(key)
+                if row is None:
+                    row = rows[key] = _Counts()
+                row.kinds[outcome.kind] += 1
+                took, waited = ended - began, began - event.due_at
+                row.run_time += took
+                row.runs[took.bit_length()] += 1
+                if waited > 0:
+                    row.wait_time += waited
+                    row.waits[waited.bit_length()] += 1
+                else:
+                    row.waits[0] += 1
+                if outcome.error is not None:
+                    self._count_failure(event)
+
+    def _count_failure(self, event: JobFinished) -> None:
+        outcome = event.outcome
+        if outcome.error is None or outcome.kind not in FAILURES:
+            return
+        mark, at = fingerprint(outcome.error), outcome.finished_at
+        key = (mark.key, event.name, at // failures.HOUR)
+        known = self._failures.get(key)
+        if known is None and len(self._failures) >= MOST_GROUPS:
+            return
+        failed = int(outcome.kind == "failed")
+        self._failures[key] = FailureCount(
+            fingerprint=mark,
+            name=event.name,
+            message=known.message if known else outcome.error.message,
+            failed=failed + (known.failed if known else 0),
+            retried=1 - failed + (known.retried if known else 0),
+            first_at=min(known.first_at, at) if known else at,
+            last_at=max(known.last_at, at) if known else at,
+            job_id=event.job_id,
+        )
+
+
+class Compaction:
+    """Folds what workers counted into the history, and deletes what is too old; one worker at a time does it."""
+
+    INTERVAL: Final = 30.0
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def tick(self, now: int) -> float:
+        """Fold one batch and prune one, if nobody has in the last half minute; comes back soon while there is more."""
+        more = self._db.transact(lambda: self._fold(now))
+        return 0.5 if more else self.INTERVAL * random.uniform(0.5, 1.0)
+
+    def _fold(self, now: int) -> bool:
+        if not tallies.take_turn(self._db, now, round(self.INTERVAL * 500_000)):
+            return False
+        more = [
+            tallies.fold(self._db) == tallies.BATCH,
+            failures.fold_failures(self._db, now) == failures.BATCH,
+            tallies.prune_history(self._db, now),
+        ]
+        failures.prune_failures(self._db, now)
+        audit.prune_audit(self._db, now)
+        requests.prune_requests(self._db, now)
+        trash.empty(self._db, now)
+        if any(more):
+            tallies.give_turn_back(self._db)
+        return any(more)

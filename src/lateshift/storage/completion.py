@@ -1,0 +1,88 @@
+"""What the search box offers while one types: fields, and the values that there are; a few short reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from lateshift.job import STATUSES
+from lateshift.query import FIELDS, GROUPS, Place, place_at
+from lateshift.storage import failures, history, reads
+from lateshift.storage.database import Database
+
+RECENT: Final = 7 * 86_400_000_000
+MOST: Final = 10
+
+_MEANINGS: Final = {
+    "id": "an id, or its beginning",
+    "queue": "a queue",
+    "status": "a state",
+    "name": "a callable, or a part of its name",
+    "worker": "a worker, or a part of its name",
+    "error": "a part of an error's type or message",
+    "fingerprint": "an error group",
+    "priority": "1 to 10, also >5",
+    "attempts": "how many, also >2",
+    "after": "enqueued since: 2h, 7d, 2026-01-31",
+    "before": "enqueued until: 2h, 7d, 2026-01-31",
+    "parameters": "parameters.order_id:42",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One offer: `text` replaces the search from `start` to `end`; `hint` says what it is."""
+
+    text: str
+    hint: str
+    start: int
+    end: int
+
+
+def complete(db: Database, text: str, caret: int, limit: int = MOST) -> list[Completion]:
+    """What could stand at the caret of a search, the best first. Never fails for what is typed."""
+    place = place_at(text, caret)
+    if place.field is None:
+        return [
+            _offer(place, f"{name}{'.' if name == 'parameters' else ':'}", _MEANINGS[name]) for name in _names(place)
+        ][:limit]
+    values = _VALUES[place.field](db) if place.field in _VALUES else []
+    typed = place.typed.lower()
+    begin = [value for value in values if value.lower().startswith(typed)]
+    inside = [value for value in values if typed in value.lower() and value not in begin]
+    return [_offer(place, _quoted(value), "") for value in [*begin, *inside][:limit] if value.lower() != typed]
+
+
+def _names(place: Place) -> list[str]:
+    return [name for name in FIELDS if name.startswith(place.typed.lower())]
+
+
+def _offer(place: Place, text: str, hint: str) -> Completion:
+    return Completion(text, hint, place.start, place.end)
+
+
+def _quoted(value: str) -> str:
+    return value if not any(character in ' ",\\' for character in value) else '"' + value.replace('"', '\\"') + '"'
+
+
+def _queues(db: Database) -> list[str]:
+    named = {row.name for row in reads.queues(db, db.now())} if len(reads.lanes(db)) < 200 else set()
+    ran = {queue for row in history.callables(db, db.now() - RECENT) for queue in row.queues}
+    return sorted(named | ran)
+
+
+def _errors(db: Database) -> list[str]:
+    found = failures.groups(db, db.now() - RECENT)
+    return list(dict.fromkeys(group.type.rpartition(".")[2] for group in found))
+
+
+_VALUES: Final[dict[str, Callable[[Database], list[str]]]] = {
+    "status": lambda _: [*STATUSES, *GROUPS],
+    "queue": _queues,
+    "name": lambda db: history.names(db, db.now() - RECENT),
+    "worker": lambda db: [worker.id for worker in reads.workers(db)][:200],
+    "error": _errors,
+    "fingerprint": lambda db: [group.fingerprint for group in failures.groups(db, db.now() - RECENT)],
+    "priority": lambda _: [str(number) for number in range(10, 0, -1)],
+}

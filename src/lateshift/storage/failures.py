@@ -1,0 +1,233 @@
+"""Failures in groups: what fails in the same way is one line, with how often, since when, and where.
+
+Workers count in rows of their own (`add`), which are folded into one for each hour, group and callable after a while.
+A group that was resolved is open again when it has been seen after that moment: nothing has to be written for it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from lateshift.fingerprint import Fingerprint
+from lateshift.storage.database import Database, Row, transactional
+from lateshift.storage.tallies import NAME_LENGTH
+
+HOUR: Final = 3_600_000_000
+KEPT_DAYS: Final = 30
+MOST_GROUPS: Final = 500
+TREND: Final = 24
+SAMPLE_LENGTH: Final = 2_000
+
+BATCH: Final = 500
+"""Rows that are folded in one transaction."""
+
+GroupState = Literal["open", "resolved", "returned"]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureCount:
+    """What one worker has counted of a group and a callable since it wrote last; times in microseconds."""
+
+    fingerprint: Fingerprint
+    name: str
+    message: str
+    failed: int
+    retried: int
+    first_at: int
+    last_at: int
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Failures of one kind, over the period asked for; times in microseconds.
+
+    `type` is the exception's dotted type, `place` file and function, `message` the first one seen, `job_id` a job that
+    failed so lately. `failed` jobs have failed for good, `retried` attempts were followed by another. `trend` counts
+    both in 24 equal parts of the period. `state` is "returned" when it was resolved and has been seen again;
+    `first_at` is when it was seen for the first time ever. Its jobs are those of the search `fingerprint:KEY`.
+    """
+
+    fingerprint: str
+    type: str
+    place: str
+    message: str
+    names: tuple[str, ...]
+    failed: int
+    retried: int
+    first_at: int
+    last_at: int
+    job_id: str
+    trend: tuple[int, ...]
+    state: GroupState
+    resolved_at: int | None
+    resolved_by: str | None
+
+    @property
+    def count(self) -> int:
+        """How many attempts failed so."""
+        return self.failed + self.retried
+
+
+@transactional
+def add(db: Database, worker: str, counts: Sequence[FailureCount]) -> None:
+    """Add what a worker has counted, and note the groups that are new."""
+    db.execute_many(
+        "insert into lateshift_groups (fingerprint, type, place, message, first_at)"
+        " values (:fingerprint, :type, :place, :message, :first_at)"
+        " {on_conflict(fingerprint)} type = {new(type)}",
+        [_group(count) for count in sorted(counts, key=lambda count: count.fingerprint.key)],
+    )
+    _add_rows(db, [_row(worker, count) for count in counts])
+
+
+def groups(db: Database, since: int, until: int | None = None, *, fingerprint: str | None = None) -> list[ErrorGroup]:
+    """The groups that were seen in a period (microseconds, to the hour), the one seen last first; at most 500.
+
+    With `fingerprint` only that one.
+    """
+    end = db.now() if until is None else until
+    values = {"first": since // HOUR, "last": end // HOUR, "fingerprint": fingerprint, "length": 0}
+    values["length"] = length = max(1, end // HOUR - since // HOUR + 1)
+    only = "" if fingerprint is None else " and fingerprint = :fingerprint"
+    rows = db.query(
+        "select fingerprint, name, hour, sum(failed), sum(retried), max(last_at), max(job_id)"
+        f" from lateshift_failures where hour >= :first and hour <= :last{only} group by fingerprint, name, hour",
+        values,
+    )
+    by_group: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_group[row[0]].append(row)
+    latest = sorted(by_group, key=lambda key: max(row[5] for row in by_group[key]), reverse=True)[:MOST_GROUPS]
+    described = {row[0]: row for row in _described(db, latest)}
+    first = since // HOUR
+    return [_as_group(described[key], by_group[key], first, length) for key in latest if key in described]
+
+
+@transactional
+def resolve(db: Database, fingerprint: str, actor: str, now: int) -> bool:
+    """Call a group resolved, until it is seen again; whether there is such a group."""
+    return bool(
+        db.execute(
+            "update lateshift_groups set resolved_at = :now, resolved_by = :actor where fingerprint = :fingerprint",
+            {"now": now, "actor": actor, "fingerprint": fingerprint},
+        )
+    )
+
+
+@transactional
+def reopen(db: Database, fingerprint: str) -> bool:
+    """Take `resolve` back; whether there is such a group."""
+    sql = "update lateshift_groups set resolved_at = null, resolved_by = null where fingerprint = :fingerprint"
+    return bool(db.execute(sql, {"fingerprint": fingerprint}))
+
+
+@transactional
+def fold_failures(db: Database, now: int) -> int:
+    """Make one row of those that workers wrote in hours gone by; returns how many. For who has the turn to fold."""
+    keys = ("hour", "fingerprint", "name", "worker")
+    rows = db.query(
+        f"select {', '.join(keys)}, failed, retried, first_at, last_at, job_id from lateshift_failures"
+        " where hour < :hour and hour > :hour - 48 and worker <> ''"
+        " order by hour, fingerprint, name, worker limit :limit{skip_locked}",
+        {"hour": now // HOUR - 1, "limit": BATCH},
+    )
+    names = (*keys, "failed", "retried", "first_at", "last_at", "job_id")
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    _add_rows(db, [{**row, "worker": ""} for row in found])
+    db.execute_many(
+        "delete from lateshift_failures where hour = :hour and fingerprint = :fingerprint and name = :name"
+        " and worker = :worker",
+        [{key: row[key] for key in keys} for row in found],
+    )
+    return len(rows)
+
+
+@transactional
+def prune_failures(db: Database, now: int) -> None:
+    """Forget what was counted more than 30 days ago, and groups that were seen no more since."""
+    before = now // HOUR - KEPT_DAYS * 24
+    oldest = db.query("select min(hour) from lateshift_failures")[0][0]
+    if oldest is None or oldest >= before:
+        return
+    db.execute("delete from lateshift_failures where hour < :before", {"before": min(before, oldest + 6)})
+    db.execute(
+        "delete from lateshift_groups where first_at < :before and fingerprint not in"
+        " (select fingerprint from lateshift_failures)",
+        {"before": before * HOUR},
+    )
+
+
+def _add_rows(db: Database, rows: Sequence[dict[str, Any]]) -> None:
+    ours = "lateshift_failures"
+    db.execute_many(
+        f"insert into {ours} (hour, fingerprint, name, worker, failed, retried, first_at, last_at, job_id)"
+        " values (:hour, :fingerprint, :name, :worker, :failed, :retried, :first_at, :last_at, :job_id)"
+        " {on_conflict(hour, fingerprint, name, worker)}"
+        f" failed = {ours}.failed + {{new(failed)}}, retried = {ours}.retried + {{new(retried)}},"
+        f" job_id = case when {{new(last_at)}} >= {ours}.last_at then {{new(job_id)}} else {ours}.job_id end,"
+        f" first_at = case when {{new(first_at)}} < {ours}.first_at then {{new(first_at)}} else {ours}.first_at end,"
+        f" last_at = case when {{new(last_at)}} > {ours}.last_at then {{new(last_at)}} else {ours}.last_at end",
+        sorted(rows, key=lambda row: (row["hour"], row["fingerprint"], row["name"], row["worker"])),
+    )
+
+
+def _group(count: FailureCount) -> dict[str, Any]:
+    mark = count.fingerprint
+    return {
+        "fingerprint": mark.key,
+        "type": mark.type,
+        "place": mark.place,
+        "message": count.message[:SAMPLE_LENGTH],
+        "first_at": count.first_at,
+    }
+
+
+def _row(worker: str, count: FailureCount) -> dict[str, Any]:
+    return {
+        "hour": count.last_at // HOUR,
+        "fingerprint": count.fingerprint.key,
+        "name": count.name[:NAME_LENGTH],
+        "worker": worker,
+        "failed": count.failed,
+        "retried": count.retried,
+        "first_at": count.first_at,
+        "last_at": count.last_at,
+        "job_id": count.job_id,
+    }
+
+
+def _described(db: Database, fingerprints: Sequence[str]) -> list[Row]:
+    return db.query_each(
+        "select fingerprint, type, place, message, first_at, resolved_at, resolved_by"
+        " from lateshift_groups where fingerprint {among ids}",
+        fingerprints,
+    )
+
+
+def _as_group(described: Row, rows: Sequence[Row], first: int, length: int) -> ErrorGroup:
+    key, type_, place, message, first_at, resolved_at, resolved_by = described
+    trend = [0] * TREND
+    for _, _, hour, failed, retried, _, _ in rows:
+        trend[min(TREND - 1, (hour - first) * TREND // length)] += int(failed + retried)
+    last = max(rows, key=lambda row: row[5])
+    state: GroupState = "open" if resolved_at is None else "returned" if last[5] > resolved_at else "resolved"
+    return ErrorGroup(
+        fingerprint=key,
+        type=type_,
+        place=place,
+        message=message,
+        names=tuple(sorted({row[1] for row in rows})),
+        failed=int(sum(row[3] for row in rows)),
+        retried=int(sum(row[4] for row in rows)),
+        first_at=first_at,
+        last_at=last[5],
+        job_id=last[6],
+        trend=tuple(trend),
+        state=state,
+        resolved_at=resolved_at,
+        resolved_by=resolved_by,
+    )

@@ -1,0 +1,117 @@
+"""Deleting with a way back: for ten minutes the jobs are kept as they were, attempts and logs included."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from lateshift.storage.database import Database, transactional
+
+KEPT: Final = 600_000_000
+"""Microseconds in which a deletion can be undone."""
+
+_BATCH: Final = 200
+_LARGE: Final = 2_000
+
+_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "lateshift_jobs": (
+        *("id", "name", "queue", "executor", "priority", "status", "run_at", "lease", "attempts", "crashes"),
+        *("max_retries", "worker", "enqueued_at", "started_at", "finished_at", "cancel_requested", "progress"),
+        *("progress_message", "error_type", "error_message", "error_traceback", "result", "options", "parameters"),
+        "seq",
+    ),
+    "lateshift_attempts": (
+        *("job_id", "lease", "number", "outcome", "worker", "started_at", "finished_at"),
+        *("error_type", "error_message", "error_traceback", "fingerprint"),
+    ),
+    "lateshift_logs": ("job_id", "lease", "number", '"lines"'),
+}
+_OWNER: Final = {"lateshift_jobs": "id", "lateshift_attempts": "job_id", "lateshift_logs": "job_id"}
+
+Content = dict[str, list[dict[str, Any]]]
+"""Rows by table, each by column."""
+
+
+@transactional
+def throw_away(db: Database, batch: str, ids: Sequence[str], statuses: Sequence[str], now: int) -> int:
+    """Delete those of these jobs that have one of these statuses, so that `restore` can bring them back; how many."""
+    found = db.query_each("select id, status from lateshift_jobs where id {among ids}{lock}", sorted(ids))
+    chosen = sorted(id_ for id_, status in found if status in statuses)
+    if not chosen:
+        return 0
+    contents: dict[str, Content] = defaultdict(dict)
+    for table, columns in _COLUMNS.items():
+        owner = _OWNER[table]
+        sql = f"select {', '.join(columns)} from {table} where {owner} {{among ids}}"
+        for row in db.query_each(sql, chosen):
+            values = dict(zip(columns, row, strict=True))
+            contents[values[owner]].setdefault(table, []).append(values)
+    db.execute_many(
+        "insert into lateshift_trash (batch, job_id, deleted_at, content) values (:batch, :job_id, :now, :content)"
+        " {on_conflict(batch, job_id)} content = {new(content)}",
+        [{"batch": batch, "job_id": id_, "now": now, "content": _encoded(contents[id_])} for id_ in chosen],
+    )
+    for table, owner in _OWNER.items():
+        db.execute_each(f"delete from {table} where {owner} {{among ids}}", chosen)
+    return len(chosen)
+
+
+@transactional
+def restore(db: Database, batch: str) -> int:
+    """Bring back up to 200 jobs of a deletion; returns how many, 0 when none is left. Call it until then."""
+    rows = db.query(
+        "select job_id, content from lateshift_trash where batch = :batch order by job_id limit :limit{lock}",
+        {"batch": batch, "limit": _BATCH},
+    )
+    if not rows:
+        return 0
+    ids = [row[0] for row in rows]
+    there = {row[0] for row in db.query_each("select id from lateshift_jobs where id {among ids}", ids)}
+    for id_, content in rows:
+        if id_ not in there:
+            _put_back(db, msgspec.json.decode(content, type=Content))
+    for id_ in ids:
+        db.execute("delete from lateshift_trash where batch = :batch and job_id = :id", {"batch": batch, "id": id_})
+    db.announce()
+    return len(ids)
+
+
+def can_restore(db: Database, batch: str) -> bool:
+    """Whether there is still something that `restore` would bring back."""
+    return bool(db.query("select 1 from lateshift_trash where batch = :batch limit 1", {"batch": batch}))
+
+
+@transactional
+def empty(db: Database, now: int) -> None:
+    """Give up, for good, a batch of what was deleted ten minutes ago."""
+    rows = db.query(
+        "select batch, job_id from lateshift_trash where deleted_at < :before order by deleted_at limit :limit",
+        {"before": now - KEPT, "limit": _LARGE},
+    )
+    db.execute_many(
+        "delete from lateshift_trash where batch = :batch and job_id = :job_id",
+        [{"batch": batch, "job_id": job_id} for batch, job_id in rows],
+    )
+
+
+def _encoded(content: Content) -> str:
+    return msgspec.json.encode(content).decode()
+
+
+def _put_back(db: Database, content: Content) -> None:
+    for table, rows in content.items():
+        for row in rows:
+            if table == "lateshift_jobs" and _seq_taken(db, row["seq"]):
+                del row["seq"]
+            names = [name.strip('"') for name in row]
+            values = ", ".join(f":{name}" for name in names)
+            parameters = dict(zip(names, row.values(), strict=True))
+            db.execute(f"insert into {table} ({', '.join(row)}) values ({values})", parameters)
+
+
+def _seq_taken(db: Database, seq: int) -> bool:
+    """Whether another job has got the row number meanwhile, where two must not have the same."""
+    return bool(db.query("select 1 from lateshift_jobs where seq = :seq and {seq_once}", {"seq": seq}))
