@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from lateshift.errors import InvalidSearch
@@ -35,7 +36,7 @@ _NEGATED_TOO: Final = ("queue", "status", "name", "worker", "error", "priority",
 _FIELD: Final = re.compile(r"([A-Za-z_]+)((?:\.[^\s:\"]*)?):")
 _COMPARISON: Final = re.compile(r"(>=|<=|>|<|=)?(.*)", re.DOTALL)
 _AGO: Final = re.compile(r"(\d{1,6})(s|m|h|d|w)")
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T_]\d\d:\d\d(?::\d\d)?)?")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?)?")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -204,12 +205,19 @@ def _check_value(field: str, value: str, start: int, end: int) -> None:
         raise InvalidSearch(f"There is no status {value!r}: known are {', '.join((*STATUSES, *GROUPS))}.", start, end)
     if field in ("id", "fingerprint") and not re.fullmatch(r"[0-9A-Za-z-]{1,36}", value, re.ASCII):
         raise InvalidSearch(f"{field}: takes letters, digits and dashes of an id; this is {value!r}.", start, end)
-    if field in MOMENTS and not (_AGO.fullmatch(value) or _MOMENT.fullmatch(value)):
+    if field in MOMENTS and not (_AGO.fullmatch(value) or _is_moment(value)):
         raise InvalidSearch(
             f"{field}: takes an age (30m, 2h, 7d) or a moment in UTC (2026-01-31T08:30); this is {value!r}.",
             start,
             end,
         )
+
+
+def _is_moment(value: str) -> bool:
+    try:
+        return bool(_MOMENT.fullmatch(value) and datetime.fromisoformat(value))
+    except ValueError:  # the 31st of June
+        return False
 
 
 def seconds_ago(value: str) -> int | None:

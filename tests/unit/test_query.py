@@ -57,6 +57,7 @@ def test_terms(text, term):
         ('name:"open', 5, 10, "never closed"),
         ("-id:0190", 0, 8, "cannot be negated"),
         ("after:yesterday", 6, 15, "30m, 2h, 7d"),
+        ("after:2026-06-31", 6, 16, "30m, 2h, 7d"),
         ("id:ü", 3, 4, "of an id"),
         ("a\x00b", 1, 2, "cannot be printed"),
     ],
@@ -116,7 +117,9 @@ def terms(draw) -> Term:
         comparison = draw(st.sampled_from(["=", ">", ">=", "<", "<="]))
         return Term(draw(st.sampled_from(["priority", "attempts"])), (draw(numbers),), comparison, negated)
     if kind == "status":
-        return Term("status", tuple(draw(st.lists(st.sampled_from(STATUSES), min_size=1, unique=True))), negated=negated)
+        return Term(
+            "status", tuple(draw(st.lists(st.sampled_from(STATUSES), min_size=1, unique=True))), negated=negated
+        )
     if kind == "parameter":
         path = draw(st.lists(st.from_regex(r"[a-z_0-9]{1,8}", fullmatch=True), min_size=1, max_size=3))
         return Term("parameters", (draw(st.one_of(st.just(""), words)),), negated=negated, path=tuple(path))

@@ -96,7 +96,7 @@ class _Maker:
         columns = {"text": _TEXT, "error": ("error_type", "error_message"), "name": ("name",), "worker": ("worker",)}
         found = [self._holds(column, value) for column in columns[term.field]]
         if term.field == "text" and value.isascii():
-            found.append(f"id = {self._parameter(value.lower())}")
+            found.append(f"{self._column('id')} = {self._parameter(value.lower())}")
         return " or ".join(found)
 
     def _holds(self, column: str, value: str) -> str:
@@ -106,8 +106,7 @@ class _Maker:
         looked_for = [msgspec.json.encode(term.path[-1]).decode()] if not term.path[-1].isdigit() else []
         if value.isascii() and value.isalnum():  # else JSON may have written it in another way
             looked_for.append(value)
-        column = self._column("parameters")
-        found = [f"{{position(}}{column}, {self._parameter(text)}) > 0" for text in looked_for if text.isascii()]
+        found = [self._holds("parameters", text) for text in looked_for if text.isascii()]
         return f"({' and '.join(found) or '1 = 1'})"
 
     def _column(self, name: str) -> str:
@@ -125,10 +124,7 @@ def _moment(value: str, now: int) -> int:
     ago = seconds_ago(value)
     if ago is not None:
         return now - ago * 1_000_000
-    try:
-        return to_microseconds(datetime.fromisoformat(value.replace("_", "T")).replace(tzinfo=UTC))
-    except ValueError:  # the 31st of June: as good as never
-        return now
+    return to_microseconds(datetime.fromisoformat(value).replace(tzinfo=UTC))
 
 
 def _parameter_check(term: Term) -> Check:
