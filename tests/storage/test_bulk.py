@@ -1,0 +1,175 @@
+"""Bulk actions: on ids and on searches, in steps, only on the jobs they apply to; and deletion can be undone."""
+
+from __future__ import annotations
+
+import pytest
+from storage_steps import everything
+
+from lateshift.errors import InvalidOption
+from lateshift.job import FINISHED, STATUSES, WAITING
+from lateshift.query import parse
+from lateshift.storage import bulk, reads, trash, writes
+from lateshift.storage.bulk import BulkAction
+
+
+def one_of_each(steps) -> dict[str, str]:
+    """A job in each state, by the state."""
+    return {status: steps.in_status(status) for status in STATUSES}
+
+
+AFTER = {
+    "retry": {"failed": "pending_retry", "cancelled": "pending_retry", "pending_retry": "pending_retry"},
+    "cancel": {"pending": "cancelled", "pending_retry": "cancelled", "running": "running"},
+    "delete": {"completed": None, "failed": None, "cancelled": None},
+    "purge": {"pending": None, "pending_retry": None},
+    "priority": {"pending": "pending", "pending_retry": "pending_retry"},
+    "run_now": {"pending_retry": "pending_retry"},
+}
+
+
+@pytest.mark.parametrize("action", bulk.STATUSES)
+@pytest.mark.parametrize("by", ["ids", "search"])
+def test_an_action_takes_what_it_applies_to(steps, action, by):
+    """Jobs in other states stay as they are, however they were chosen."""
+    jobs = one_of_each(steps)
+    target = list(jobs.values()) if by == "ids" else parse("queue:default")
+    options = {"priority": 7} if action == "priority" else {}
+    done = BulkAction(steps.db, action, target, **options).run()
+    assert {status: steps.status(job_id) for status, job_id in jobs.items()} == {
+        status: AFTER[action].get(status, status) for status in STATUSES
+    }
+    assert (done.changed, done.finished) == (len(AFTER[action]), True)
+    assert done.total.number == (6 if by == "ids" else len(bulk.STATUSES[action]))
+    assert (done.undo is not None) == (action in bulk.TAKEN_BACK)
+
+
+def test_what_the_actions_write(steps, clock):
+    """Retried jobs have all their attempts, running ones are asked to stop, priorities and due times are new."""
+    jobs = one_of_each(steps)
+    later = steps.enqueue(delay=3600)
+    clock.move(1)
+    BulkAction(steps.db, "retry", [jobs["failed"]]).run()
+    assert (steps.get(jobs["failed"]).attempts, steps.get(jobs["failed"]).run_at) == (0, clock.at)
+    BulkAction(steps.db, "cancel", [jobs["running"]]).run()
+    assert steps.get(jobs["running"]).cancel_requested
+    BulkAction(steps.db, "priority", [later], priority=9).run()
+    assert (steps.get(later).priority, steps.get(later).run_at > clock.at) == (9, True)
+    assert BulkAction(steps.db, "priority", [later], priority=9).run().changed == 0
+    BulkAction(steps.db, "run_now", [later, jobs["pending"]]).run()
+    assert steps.get(later).run_at == clock.at
+    assert steps.claim_ids()[0] == later
+
+
+def test_many_jobs_take_several_steps(steps):
+    """Each step is of 500 at most; what was done stays done when nobody goes on."""
+    steps.enqueue_many(1_200, queue="mail")
+    steps.enqueue_many(3)
+    action, seen = BulkAction(steps.db, "cancel", parse("queue:mail")), [0]
+    assert str(action.progress.total) == "1,200"
+    while not action.step().finished:
+        assert 0 <= action.progress.seen - seen[-1] <= 500
+        seen.append(action.progress.seen)
+    assert (action.progress.seen, action.progress.changed) == (1_200, 1_200)
+    assert len(seen) > 3
+    assert steps.db.query("select count(*) from lateshift_jobs where status = 'pending'") == [(3,)]
+
+
+def test_what_comes_later_is_left_alone(steps, clock):
+    """A search that runs in the background ends, although new jobs match it all the while."""
+    finished = [steps.finished("failed") for _ in range(3)]
+    action = BulkAction(steps.db, "delete", parse("status:failed"))
+    clock.move(1)
+    late = steps.finished("failed")
+    action.run()
+    assert [steps.status(job_id) for job_id in finished] == [None] * 3
+    assert steps.status(late) == "failed"
+
+
+def test_retrying_all_that_failed_visits_each_once(steps):
+    """What the action itself makes wait is not met again."""
+    for _ in range(3):
+        steps.finished("failed")
+        steps.in_status("pending_retry")
+    done = BulkAction(steps.db, "retry", parse("queue:default")).run()
+    assert (done.seen, done.changed) == (6, 6)
+
+
+@pytest.mark.parametrize("action", ["delete", "purge"])
+def test_a_deletion_can_be_undone(steps, place, action):
+    """Everything is as it was, attempts, logs and age included."""
+    job = steps.running()
+    steps.settle(job, steps.retry_in(0))
+    (job,) = steps.claim()
+    steps.complete(job, result='{"a":1}', logs=["a line", "another"])
+    for status in (*FINISHED, *WAITING):
+        steps.in_status(status)
+    before = everything(steps.db)
+    done = BulkAction(steps.db, action, parse("queue:default")).run()
+    assert (done.changed, done.undo is None) == (4 if action == "delete" else 2, False)
+    assert everything(steps.db) != before
+    assert trash.can_restore(place.open(), done.undo)
+    assert bulk.undo(place.open(), done.undo) == done.changed
+    assert everything(steps.db) == before
+    assert bulk.undo(steps.db, done.undo) == 0
+
+
+def test_a_job_comes_back_though_its_number_is_taken(steps):
+    """SQLite gives the number of the newest row to the next one, if that row was deleted."""
+    job_id = steps.finished("completed")
+    done = BulkAction(steps.db, "delete", [job_id]).run()
+    other = steps.enqueue()
+    assert bulk.undo(steps.db, done.undo) == 1
+    assert (steps.status(job_id), steps.status(other)) == ("completed", "pending")
+    assert {job.id for job in reads.list_jobs(steps.db)} == {job_id, other}
+
+
+def test_after_ten_minutes_it_is_too_late(steps, clock):
+    """The trash is emptied; until then it is not."""
+    job_id = steps.finished("failed")
+    done = BulkAction(steps.db, "delete", [job_id]).run()
+    clock.move(599)
+    trash.empty(steps.db, steps.now)
+    assert trash.can_restore(steps.db, done.undo)
+    clock.move(2)
+    trash.empty(steps.db, steps.now)
+    assert not trash.can_restore(steps.db, done.undo)
+    assert bulk.undo(steps.db, done.undo) == 0
+
+
+def test_restoring_what_is_there_changes_nothing(steps):
+    """Two that undo at once bring each job back once."""
+    job_id = steps.finished("failed")
+    batch = BulkAction(steps.db, "delete", [job_id]).run().undo
+    content = steps.db.query("select content, deleted_at from lateshift_trash")
+    assert bulk.undo(steps.db, batch) == 1
+    steps.db.execute(
+        "insert into lateshift_trash (batch, job_id, deleted_at, content) values (:batch, :id, :at, :content)",
+        {"batch": batch, "id": job_id, "at": content[0][1], "content": content[0][0]},
+    )
+    assert bulk.undo(steps.db, batch) == 1
+    assert len(reads.list_jobs(steps.db)) == 1
+
+
+def test_refusals(steps):
+    """An action that there is not, and a priority that cannot be."""
+    with pytest.raises(InvalidOption, match="known are retry"):
+        BulkAction(steps.db, "explode", [])
+    with pytest.raises(InvalidOption, match="from 1 to 10"):
+        BulkAction(steps.db, "priority", [], priority=11)
+
+
+def test_nobody_claims_what_is_being_purged(steps, place):
+    """A job that a worker has taken in between is passed over."""
+    ids = steps.enqueue_many(3)
+    action = BulkAction(place.open(), "purge", parse("status:pending"))
+    taken = writes.claim_one(steps.db, "worker-1", steps.now, ids[1])
+    assert action.run().changed == 2
+    assert steps.complete(taken)
+
+
+def test_the_row_of_a_job_can_be_had_again(steps):
+    """What it was enqueued with, to enqueue another one like it."""
+    job = steps.new(queue="mail", priority=4, parameters='{"a":1}')
+    writes.enqueue(steps.db, [job])
+    assert bulk.original(steps.db, job.id) == job
+    assert bulk.original(steps.db, "nobody") is None
