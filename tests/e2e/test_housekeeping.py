@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
-
 from project import finished, until
 
-from lateshift.storage import reads
+from lateshift.storage import failures, history
 
 
-def minute() -> int:
-    return int(time.time()) // 60
+def counted(app, **chosen) -> history.Point:
+    """What was counted in the last hour."""
+    now = app.database.now()
+    return history.series(app.database, now - 3_600_000_000, now + 60_000_000, 60, **chosen).total
 
 
 def test_a_worker_deletes_what_has_become_too_old(project):
-    """Finished jobs with their attempts, old counts and old log files go; what waits and today's log stay."""
+    """Finished jobs with their attempts and old log files go; what waits and today's log stay."""
     app = project.app()
     done = app.run_background_job("app.jobs.add", parameters={"a": 1})
     failed = app.run_background_job("app.jobs.fail", max_retries=0)
@@ -26,19 +26,16 @@ def test_a_worker_deletes_what_has_become_too_old(project):
     for path in [*old, logs / "of-somebody-else-2020-01-01.log"]:
         path.write_text("old\n")
     before = {path.name for path in logs.iterdir()} - {path.name for path in old}
-    time.sleep(60 - time.time() % 60 if time.time() % 60 > 58 else 0.0)
-    app.database.execute("update lateshift_statistics set minute = minute - 2")
     project.worker(env={"LATESHIFT_KEEP_DAYS": "0"})
     until(lambda: not any(path.exists() for path in old))
     assert [job.id for job in app.list_jobs()] == [waiting]
     assert {path.name for path in logs.iterdir()} == before
     assert app.database.query("select * from lateshift_attempts") == []
-    assert reads.statistics(app.database, 0) == []
 
 
 def test_a_worker_counts_what_it_finishes(project):
-    """By minute and queue, with the time they ran and waited; written at the latest when it stops."""
-    app, began = project.app(), minute()
+    """By queue and callable, with the time they ran and waited; written at the latest when it stops."""
+    app = project.app()
     ids = [app.run_background_job("app.jobs.add", parameters={"a": n}, queue="sums") for n in range(3)]
     ids.append(app.run_background_job("app.jobs.FailTwice"))
     worker = project.worker()
@@ -46,18 +43,15 @@ def test_a_worker_counts_what_it_finishes(project):
         assert finished(app, job_id).status == "completed"
     worker.say("stop")
     assert worker.ended() == 0
-    rows = reads.statistics(app.database, began)
-    counts = {
-        queue: {
-            name: sum(row[name] for row in rows if row["queue"] == queue)
-            for name in ("completed", "retried", "failed", "cancelled")
-        }
-        for queue in ("sums", "default")
-    }
-    assert counts["sums"] == {"completed": 3, "retried": 0, "failed": 0, "cancelled": 0}
-    assert counts["default"] == {"completed": 1, "retried": 2, "failed": 0, "cancelled": 0}
-    assert all(row["run_time"] > 0 for row in rows)
-    assert sum(row["wait_time"] for row in rows) > 0
+    sums, others = counted(app, queue="sums"), counted(app, queue="default")
+    assert (sums.completed, sums.retried, sums.failed, sums.cancelled) == (3, 0, 0, 0)
+    assert (others.completed, others.retried, others.failed, others.cancelled) == (1, 2, 0, 0)
+    assert counted(app, callable="app.jobs.add").count == 3
+    assert 0 < sums.running.p50 < 1
+    assert sums.waiting.p99 > 0
+    [group] = failures.groups(app.database, app.database.now() - 3_600_000_000)
+    assert (group.retried, group.failed, group.names) == (2, 0, ("app.jobs.FailTwice.handle",))
+    assert group.place.startswith("app/jobs.py: ")
 
 
 def test_a_job_that_crashed_too_often_is_counted_as_failed(project):
@@ -71,4 +65,4 @@ def test_a_job_that_crashed_too_often_is_counted_as_failed(project):
     assert finished(app, job_id).crashes == 3
     witness.say("stop")
     assert witness.ended() == 0
-    assert sum(row["failed"] for row in reads.statistics(app.database, 0)) == 1
+    assert counted(app).failed == 1

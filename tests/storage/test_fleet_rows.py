@@ -139,35 +139,3 @@ def test_a_worker_that_stops_claiming_serves_no_queue(steps):
     assert serves(rows["worker-2"], "mail")
     with pytest.raises(errors.InvalidOption):
         check_queue(*rows["worker-1"].queues)
-
-
-def row(minute: int, worker: str, queue: str = "default", **counts: int) -> dict[str, object]:
-    names = ("completed", "failed", "retried", "cancelled", "run_time", "wait_time")
-    return {"minute": minute, "queue": queue, "worker": worker, **dict.fromkeys(names, 0), **counts}
-
-
-def test_statistics_add_up(steps, place):
-    """What several workers have counted, at several times, is one sum for each minute and queue."""
-    workers.add_statistics(steps.db, [row(100, "a", completed=3, run_time=30), row(101, "a", failed=1)])
-    workers.add_statistics(place.open(), [row(100, "b", completed=4, wait_time=7), row(100, "b", "mail", retried=1)])
-    workers.add_statistics(steps.db, [row(100, "a", completed=5, run_time=50, cancelled=2)])
-    found = {(line["minute"], line["queue"]): line for line in reads.statistics(steps.db, 100)}
-    assert found[100, "default"] == {
-        "minute": 100,
-        "queue": "default",
-        "completed": 12,
-        "failed": 0,
-        "retried": 0,
-        "cancelled": 2,
-        "run_time": 80,
-        "wait_time": 7,
-    }
-    assert (found[100, "mail"]["retried"], found[101, "default"]["failed"]) == (1, 1)
-    assert [line["minute"] for line in reads.statistics(steps.db, 101)] == [101]
-
-
-def test_old_statistics_go(steps):
-    """Counts of minutes before a given one are forgotten, later ones stay."""
-    workers.add_statistics(steps.db, [row(100, "a", completed=1), row(101, "a", completed=1)])
-    workers.prune_statistics(steps.db, 101)
-    assert [line["minute"] for line in reads.statistics(steps.db, 0)] == [101]

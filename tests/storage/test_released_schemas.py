@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from storage_steps import EVERY_KIND, Place, Steps
 
-from lateshift.storage import reads, workers, writes
+from lateshift.storage import history, reads, workers, writes
 from lateshift.storage.migrations import pending, version
 from lateshift.storage.schema import LATEST
 
@@ -58,7 +58,9 @@ def test_its_jobs_are_read(place):
     assert (jobs["running"].progress, jobs["running"].progress_message) == (0.5, "half way")
     assert reads.queue_paused(steps.db, "held")
     assert [worker.id for worker in reads.workers(steps.db)] == ["runner-1", "worker-1"]
-    assert [minute["completed"] for minute in reads.statistics(steps.db, 0)] == [1]
+    for step in (3600, 86_400):
+        counted = history.series(steps.db, place.clock.now() - 86_400_000_000, place.clock.now() + 1, step).total
+        assert (counted.completed, counted.running.p50) == (1, None)
 
 
 def test_its_jobs_go_on(place):

@@ -1,0 +1,95 @@
+"""What operators ask of a running worker: where a job is, to stop, to drain; and what it tells of itself."""
+
+from __future__ import annotations
+
+import pytest
+from project import finished, until
+
+from lateshift.storage import audit, reads, requests
+
+
+def begun(app, job_id: str):
+    """Wait until a job runs; where."""
+    return until(lambda: (job := app.get_job(job_id)).status == "running" and job.worker)
+
+
+def ask(app, worker: str, kind: str, **about) -> str:
+    """What the worker answers."""
+    asked = requests.ask(app.database, worker, kind, app.database.now(), **about)
+
+    def answer() -> str | None:
+        request = requests.answer_to(app.database, worker, asked)
+        assert request is not None
+        return request.answer
+
+    return until(answer)
+
+
+@pytest.mark.parametrize(
+    ("job", "line"),
+    [("wait_for_file", "time.sleep("), ("wait_async", "await asyncio.sleep("), ("wait_isolated", "time.sleep(")],
+)
+def test_the_stack_of_a_running_job(project, job, line):
+    """In a thread, on the loop and in a process of its own: the function, the file and the line where it is."""
+    app = project.app()
+    project.worker()
+    job_id = app.run_background_job(f"app.jobs.{job}", parameters={"name": "go"})
+    worker = begun(app, job_id)
+    until(lambda: f"in {job}" in (stack := ask(app, worker, "stack", job_id=job_id)) and line in stack)
+    assert "app/jobs.py" in ask(app, worker, "stack", job_id=job_id)
+    assert "not run here" in ask(app, worker, "stack", job_id="another")
+    (project.folder / "go").touch()
+    assert finished(app, job_id).status == "completed"
+
+
+def test_a_worker_that_drains_finishes_what_it_has(project):
+    """It takes nothing more, however long that goes on, ends in good order, and is not replaced."""
+    app, worker = project.app(), project.worker(grace=0.1)
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    begun(app, job_id)
+    ask(app, worker.id, "drain")
+    later = app.run_background_job("app.jobs.add", parameters={"a": 1})
+    with pytest.raises(AssertionError):
+        until(lambda: app.get_job(later).status != "pending" or worker.process.poll() is not None, 1.0)
+    (project.folder / "go").touch()
+    assert worker.ended() == 0
+    assert (app.get_job(job_id).status, app.get_job(later).status) == ("completed", "pending")
+    assert reads.workers(app.database) == []
+
+
+def test_a_worker_that_is_told_to_stop(project):
+    """It gives what runs the grace, as with a signal, and ends for good."""
+    app, worker = project.app(), project.worker(grace=0.2)
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "never"})
+    begun(app, job_id)
+    requests.ask(app.database, worker.id, "stop", app.database.now())
+    assert worker.ended() == 0
+    assert app.get_job(job_id).status in ("pending", "pending_retry")
+
+
+def test_what_a_worker_tells_of_itself(project):
+    """Its memory, how busy it is, its slots, and the version of the program, which charts mark."""
+    app = project.app()
+    worker = project.worker(env={"LATESHIFT_RELEASE": "v41"}, lease=6.0)
+    detail = until(lambda: (told := requests.worker_detail(app.database, worker.id)) and told.cpu is not None and told)
+    assert detail.memory > 10_000_000
+    assert 0 <= detail.cpu < 2
+    assert (detail.revision, detail.slots["thread"]) == ("v41", 8)
+    now = app.database.now()
+    [mark] = audit.marks(app.database, now - 60_000_000, now)
+    assert (mark.kind, mark.label) == ("deploy", "v41")
+
+
+def test_the_death_of_a_worker_is_marked(project):
+    """With what became of its jobs."""
+    app = project.app()
+    first = project.worker()
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    begun(app, job_id)
+    project.worker()
+    first.kill()
+    now = app.database.now()
+    mark = until(lambda: next(iter(audit.marks(app.database, now - 60_000_000, now * 2, kind="death")), None))
+    assert (mark.label, mark.details) == (first.id, "1 jobs taken back, 0 of them failed for good")
+    (project.folder / "go").touch()
+    assert finished(app, job_id).status == "completed"
