@@ -14,7 +14,7 @@ from lateshift.storage import mysql, open_database, postgres
 
 SECRET = "sesame"
 NEW_ENOUGH = (
-    "8.0.11",
+    "8.0.1-dmr",
     "8.4.3",
     "9.1.0",
     "8.0.mysql_aurora.3.04.0",
@@ -152,8 +152,8 @@ def old(url: str, check, version) -> str:
 @pytest.mark.parametrize(
     ("version", "named"),
     [
-        ("5.7.44-log", "MySQL 5.7.44-log; Lateshift needs 8.0.11"),
-        ("8.0.0-dmr", "MySQL 8.0.0-dmr; Lateshift needs 8.0.11"),
+        ("5.7.44-log", "MySQL 5.7.44-log; Lateshift needs 8.0.1"),
+        ("8.0.0-dmr", "MySQL 8.0.0-dmr; Lateshift needs 8.0.1"),
         ("5.5.5-10.5.23-MariaDB", "MariaDB 10.5.23-MariaDB; Lateshift needs 10.6.0"),
         ("10.3.39-MariaDB-0+deb10u2", "MariaDB 10.3.39-MariaDB-0+deb10u2; Lateshift needs 10.6.0"),
         ("5.7.25-TiDB-v7.1.0", "is TiDB"),
@@ -167,7 +167,7 @@ def test_a_mysql_that_is_too_old(version, named):
 
 @pytest.mark.parametrize("version", NEW_ENOUGH)
 def test_a_mysql_that_is_new_enough(version):
-    """From MySQL 8.0.11 and MariaDB 10.6 on, whatever stands behind the number."""
+    """From MySQL 8.0.1 and MariaDB 10.6 on, whatever stands behind the number."""
     mysql.refuse_old(version, "mysql://db/jobs")
 
 

@@ -24,7 +24,7 @@ from lateshift.storage.server import Link, ServerDatabase, Trouble
 
 T = TypeVar("T")
 
-MINIMUM: Final = {"MySQL": (8, 0, 11), "MariaDB": (10, 6, 0)}
+MINIMUM: Final = {"MySQL": (8, 0, 1), "MariaDB": (10, 6, 0)}
 """Since when they know `skip locked`."""
 
 _TROUBLES: Final[dict[int, Trouble]] = {
