@@ -46,7 +46,6 @@ SERVERS = {
     "my_print_defaults": "mariadb-client-core",  # which the former's mariadb-install-db calls
     "pgbouncer": "pgbouncer",
     "ss": "iproute2",
-    "faketime": "faketime",
 }
 COMPILING = {
     "cc": "gcc libc6-dev",

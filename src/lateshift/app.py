@@ -39,7 +39,7 @@ class Lateshift:
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None, **code: Any) -> None:
         self.settings = settings or load_settings(**code)
         self.clock = clock or Clock()
-        self.database: Database = open_database(self.settings, self.clock)
+        self.database: Database = open_database(self.settings, clock)
         self.events = Events()
         self.log = FileLog(self.settings)
         self.events.subscribe(self.log)

@@ -14,6 +14,7 @@ import pytest
 from project import finished, until
 
 from lateshift import Call
+from lateshift.errors import StorageUnavailable
 from lateshift.storage import reads
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals; Windows has tests of its own")
@@ -231,17 +232,24 @@ def test_a_full_disk_while_settling_reports_nothing_that_is_not_on_disk(project)
         assert (job.status, job.attempts) == ("completed", 1)
 
 
+def stopped_long_ago(project, worker) -> bool:
+    """Stop a worker in its tracks, outside of a transaction, and make its heartbeat a minute older than it is."""
+    worker.process.send_signal(signal.SIGSTOP)
+    older = "update lateshift_workers set heartbeat_at = heartbeat_at - 60000000 where id = :id"
+    try:
+        return project.app(busy_timeout=0.1).database.execute(older, {"id": worker.id}) == 1
+    except StorageUnavailable:
+        worker.process.send_signal(signal.SIGCONT)
+        return False
+
+
 def test_a_stopped_worker_that_wakes_up_cannot_overwrite_a_newer_attempt(project):
     """SIGSTOP for longer than the lease: the job is rescued and done elsewhere; what the old worker did is void."""
     app = project.app()
     job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
     old = project.worker()
     until(project.journal)
-    old.process.send_signal(signal.SIGSTOP)
-    # Fifteen seconds without a heartbeat, in less time.
-    app.database.execute(
-        "update lateshift_workers set heartbeat_at = heartbeat_at - 60000000 where id = :id", {"id": old.id}
-    )
+    until(lambda: stopped_long_ago(project, old), what="the old worker to be stopped while it holds no lock")
     project.worker()
     until(lambda: len(project.journal()) == 2)
     (project.folder / "go").touch()

@@ -71,8 +71,8 @@ class Rescue:
     """Seconds for which this duty must itself have seen no heartbeat of a worker. After the database was away, or this
     host asleep, every heartbeat is old; so the living get the time to write one."""
 
-    def __init__(self, db: Database, events: Events, worker: str) -> None:
-        self._db, self._events, self._worker = db, events, worker
+    def __init__(self, db: Database, events: Events, worker: str, rescued: Callable[[], None] = lambda: None) -> None:
+        self._db, self._events, self._worker, self._rescued = db, events, worker, rescued
         self._last = 0
         self._seen: dict[tuple[str, int], int] = {}
 
@@ -84,11 +84,10 @@ class Rescue:
         others = [worker for worker in reads.workers(self._db) if worker.id != self._worker]
         beats = [(worker.id, worker.heartbeat_at) for worker in others]
         self._seen = {beat: self._seen.get(beat, now) for beat in beats}
-        for worker in others:
-            if self._died(worker, now):
-                rescue(self._db, self._events, worker.id, worker.folder if worker.host == host_name() else None)
-        for owner in reads.absent_owners(self._db):
-            rescue(self._db, self._events, owner, None)
+        dead = [(w.id, w.folder if w.host == host_name() else None) for w in others if self._died(w, now)]
+        dead += [(owner, None) for owner in reads.absent_owners(self._db)]
+        if sum(rescue(self._db, self._events, worker, folder) for worker, folder in dead):
+            self._rescued()  # what this process writes itself is no news by which it would wake
         return self.INTERVAL + random.random() / 4
 
     def _died(self, worker: reads.WorkerRow, now: int) -> bool:

@@ -94,7 +94,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     worker.duties += [
         Cancellations(db, config.worker, crew),
         reports,
-        Rescue(db, app.events, config.worker),
+        Rescue(db, app.events, config.worker, worker.look_again),
         Prune(db, settings.keep_days, lambda: delete_old(settings.storage_dir / "logs", settings.log_days)),
         Statistics(db, app.events, config.worker),
         Compaction(db),

@@ -127,6 +127,10 @@ class Worker:
             self._told = "drain"
             self._stop_claiming()
 
+    def look_again(self) -> None:
+        """There may be something to claim."""
+        self.ledger.look = True
+
     def register(self, worker: workers.NewWorker) -> None:
         """Make the worker known to others."""
         self._db.while_locked = self._fence.keep

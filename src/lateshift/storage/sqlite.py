@@ -181,7 +181,7 @@ class SqliteDatabase(Database):
         self._make_tables_beside()
         ours = self.query(self.dialect.whereabouts)[0][-1]
         for _, name, path in whereabouts:
-            if ours and path and os.path.samefile(ours, path):
+            if _same_file(ours, path):
                 quoted = os.fsdecode(name).replace('"', '""')
                 return f'"{quoted}".{self.dialect.tables}'
         return None
@@ -382,6 +382,13 @@ class _Limit(threading.local):
 
 def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one is gone, or in memory, which has no path
+        return False
 
 
 def _create_private(path: Path) -> None:

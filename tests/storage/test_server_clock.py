@@ -1,0 +1,28 @@
+"""On a database server its clock counts, for whoever asks."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+import pytest
+
+from lateshift import Lateshift
+from lateshift.settings import load_settings
+from lateshift.storage import open_database
+from lateshift.storage.migrations import migrate
+
+
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_the_servers_clock_counts(server, request, tmp_path, monkeypatch):
+    """A program on a host whose clock is an hour off gets the server's time, at once and carried on."""
+    url = request.getfixturevalue(f"{server}_url")
+    with closing(open_database(load_settings(database_url=url), as_is=True)) as database:
+        migrate(database)
+    app = Lateshift(database_url=url, storage_dir=tmp_path, allowed=["app"])
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 3600 * 10**9)
+    monkeypatch.setattr(time, "time", lambda: real() / 1e9 + 3600)
+    for ask in (app.database.now, app.database.now, app.database.reckon):
+        assert abs(ask() - real() // 1000) < 2_000_000
+    app.close()
