@@ -148,6 +148,9 @@ class SchemaTooOld(StorageError):
 class QueryTooSlow(StorageError):
     """A read took longer than its time limit and was given up; nothing was changed."""
 
+    def __init__(self) -> None:
+        super().__init__("Reading took longer than it may and was given up. Ask for less, or for a shorter time.")
+
 
 class AlreadyStored(StorageError):
     """A row with this key is there already; only seen when the answer to a commit got lost."""

@@ -9,6 +9,7 @@ with plain file I/O, because closing it would drop every POSIX lock of the proce
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import threading
@@ -120,7 +121,7 @@ class SqliteDatabase(Database):
         self._seen_version = -1
         self._as_is = as_is
         self._checked = False
-        self._limit = _Limit()
+        self._limits: dict[int, float] = {}  # seconds, by thread
 
     def now(self) -> int:
         """Microseconds since 1970 in UTC, by the database's clock: on SQLite that is this host's."""
@@ -130,7 +131,7 @@ class SqliteDatabase(Database):
         """Run one statement and return its rows."""
         sql = self.render(sql)
         with self._lock:
-            if self._limit.seconds is not None:
+            if self._limits:
                 return self._patiently(lambda connection: self._query_in_time(connection, sql, parameters))
             return self._patiently(lambda connection: connection.execute(sql, parameters).fetchall())
 
@@ -156,11 +157,11 @@ class SqliteDatabase(Database):
 
     def within(self, seconds: float, read: Callable[[], T]) -> T:
         """Do `read`, in which each statement may take so long at most. Raises QueryTooSlow."""
-        before, self._limit.seconds = self._limit.seconds, seconds
+        self._limits[threading.get_ident()] = seconds
         try:
             return read()
         finally:
-            self._limit.seconds = before
+            del self._limits[threading.get_ident()]
 
     def transact(self, work: Callable[[], T]) -> T:
         """Do `work` in one write transaction, or in the one that this thread has begun."""
@@ -259,7 +260,7 @@ class SqliteDatabase(Database):
             hasty.close()
 
     def _query_in_time(self, connection: sqlite3.Connection, sql: str, parameters: Parameters) -> list[Row]:
-        deadline = time.monotonic() + (self._limit.seconds or 0.0)
+        deadline = time.monotonic() + self._limits.get(threading.get_ident(), math.inf)
         connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
         try:
             return connection.execute(sql, parameters).fetchall()
@@ -372,12 +373,6 @@ class SqliteDatabase(Database):
                 "space; `lateshift doctor` tells more."
             )
         return StorageError(f"The database {self.path} refused a statement: {error}. Please report this.")
-
-
-class _Limit(threading.local):
-    """How long a statement of this thread may take."""
-
-    seconds: float | None = None
 
 
 def _code(error: sqlite3.Error) -> int:
