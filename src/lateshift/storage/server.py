@@ -276,9 +276,7 @@ class ServerDatabase(Database):
                 f"The database {self.place} lacks tables of Lateshift ({said}). Run `lateshift migrate`."
             )
         if trouble == "slow":
-            return QueryTooSlow(
-                "Reading took longer than it may and was given up. Ask for less, or for a shorter time."
-            )
+            return QueryTooSlow()
         return StorageError(f"The database {self.place} refused a statement: {said}. Please report this.")
 
     def _take(self, deadline: float) -> Link:

@@ -46,7 +46,6 @@ _UNAVAILABLE: Final = {
     14: "could not be opened",
     23: "may not be accessed",
 }
-_INTERRUPTED: Final = 9
 _CORRUPT: Final = frozenset({11, 26})
 _UNIQUE: Final = frozenset({1555, 2067})
 
@@ -358,10 +357,8 @@ class SqliteDatabase(Database):
         code = _code(error)
         if getattr(error, "sqlite_errorcode", 0) in _UNIQUE:
             return AlreadyStored(f"A row of this key is stored already: {error}")
-        if code == _INTERRUPTED:
-            return QueryTooSlow(
-                "Reading took longer than it may and was given up. Ask for less, or for a shorter time."
-            )
+        if code == 9:  # interrupted
+            return QueryTooSlow()
         if code in _CORRUPT:
             return StorageCorrupt(
                 f"The database {self.path} is damaged ({error}). Stop the workers, restore it from a backup, or move "
