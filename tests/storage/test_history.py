@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from storage_steps import SECOND, Steps
 
 from lateshift import histogram
@@ -192,7 +194,23 @@ def test_callables(counting):
     assert mail.total.count == 20
     for ago in (12 * HOUR, 5 * DAY, 60 * DAY):
         assert history.callables(counting.db, now - ago, now + 1)[0].total.count == 30
-    assert history.names(counting.db, now) == ["app.jobs.slow", "app.jobs.quick"]
+    assert history.names(counting.db, now) == ["app.jobs.quick", "app.jobs.slow"]
+    assert history.queue_names(counting.db, now) == ["default", "mail"]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 10_000), st.integers(0, 10_000))
+def test_a_period_is_covered_by_few_rows(begin, length, since):
+    """Every minute of it once and no other, but those to come; by some forty rows, however long it is."""
+    first, last = 30_000_000 + begin, 30_000_000 + begin + length
+    now = last - 1 + (min(since, 10_080 - length) if since % 2 else 0)  # minutes are kept so long
+    covered, rows = [], 0
+    for span, start, stop in history._cover(first, last, now):
+        starts = range(start, stop, span)
+        rows += len(starts)
+        covered += [minute for each in starts for minute in range(each, each + span)]
+    assert len(covered) == len(set(covered))
+    assert [minute for minute in covered if minute <= now] == list(range(first, last))
+    assert rows <= 70
 
 
 def test_queue_rates(counting, clock):

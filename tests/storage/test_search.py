@@ -53,6 +53,12 @@ class Crowd:
         return {label for label, job_id in self.ids.items() if job_id in ids}
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch) -> None:
+    """On a busy machine as well, a search comes to its end."""
+    monkeypatch.setattr(search, "SECONDS", 60.0)
+
+
 @pytest.fixture
 def crowd(steps) -> Crowd:
     return Crowd(steps)

@@ -68,8 +68,7 @@ def _quoted(value: str) -> str:
 
 def _queues(db: Database) -> list[str]:
     named = {row.name for row in reads.queues(db, db.now())} if len(reads.lanes(db)) < 200 else set()
-    ran = {queue for row in history.callables(db, db.now() - RECENT) for queue in row.queues}
-    return sorted(named | ran)
+    return sorted(named | set(history.queue_names(db, db.now() - RECENT)))
 
 
 def _errors(db: Database) -> list[str]:

@@ -90,21 +90,21 @@ def groups(db: Database, since: int, until: int | None = None, *, fingerprint: s
     With `fingerprint` only that one.
     """
     end = db.now() if until is None else until
-    values = {"first": since // HOUR, "last": end // HOUR, "fingerprint": fingerprint, "length": 0}
-    values["length"] = length = max(1, end // HOUR - since // HOUR + 1)
-    only = "" if fingerprint is None else " and fingerprint = :fingerprint"
-    rows = db.query(
-        "select fingerprint, name, hour, sum(failed), sum(retried), max(last_at), max(job_id)"
-        f" from lateshift_failures where hour >= :first and hour <= :last{only} group by fingerprint, name, hour",
+    first = since // HOUR
+    values = {"first": first, "last": end // HOUR, "length": max(1, end // HOUR - first + 1), "only": fingerprint}
+    among = "from lateshift_failures where hour >= :first and hour <= :last" + (
+        "" if fingerprint is None else " and fingerprint = :only"
+    )
+    part = f"(hour - :first) * {TREND} {{div}} :length"
+    counts = db.query(
+        f"select fingerprint, {part}, sum(failed), sum(retried), max(last_at) {among} group by fingerprint, {part}",
         values,
     )
-    by_group: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_group[row[0]].append(row)
-    latest = sorted(by_group, key=lambda key: max(row[5] for row in by_group[key]), reverse=True)[:MOST_GROUPS]
+    named = db.query(f"select fingerprint, name, max(job_id) {among} group by fingerprint, name", values)
+    by_group, names = _by_fingerprint(counts), _by_fingerprint(named)
+    latest = sorted(by_group, key=lambda key: max(row[4] for row in by_group[key]), reverse=True)[:MOST_GROUPS]
     described = {row[0]: row for row in _described(db, latest)}
-    first = since // HOUR
-    return [_as_group(described[key], by_group[key], first, length) for key in latest if key in described]
+    return [_as_group(described[key], by_group[key], names.get(key, [])) for key in latest if key in described]
 
 
 @transactional
@@ -208,24 +208,31 @@ def _described(db: Database, fingerprints: Sequence[str]) -> list[Row]:
     )
 
 
-def _as_group(described: Row, rows: Sequence[Row], first: int, length: int) -> ErrorGroup:
+def _by_fingerprint(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row[0]].append(row)
+    return found
+
+
+def _as_group(described: Row, counts: Sequence[Row], named: Sequence[Row]) -> ErrorGroup:
     key, type_, place, message, first_at, resolved_at, resolved_by = described
     trend = [0] * TREND
-    for _, _, hour, failed, retried, _, _ in rows:
-        trend[min(TREND - 1, (hour - first) * TREND // length)] += int(failed + retried)
-    last = max(rows, key=lambda row: row[5])
-    state: GroupState = "open" if resolved_at is None else "returned" if last[5] > resolved_at else "resolved"
+    for _, part, failed, retried, _ in counts:
+        trend[min(TREND - 1, int(part))] += int(failed + retried)
+    last_at = max(row[4] for row in counts)
+    state: GroupState = "open" if resolved_at is None else "returned" if last_at > resolved_at else "resolved"
     return ErrorGroup(
         fingerprint=key,
         type=type_,
         place=place,
         message=message,
-        names=tuple(sorted({row[1] for row in rows})),
-        failed=int(sum(row[3] for row in rows)),
-        retried=int(sum(row[4] for row in rows)),
+        names=tuple(sorted(row[1] for row in named)),
+        failed=int(sum(row[2] for row in counts)),
+        retried=int(sum(row[3] for row in counts)),
         first_at=first_at,
-        last_at=last[5],
-        job_id=last[6],
+        last_at=last_at,
+        job_id=max((row[2] for row in named), default=""),
         trend=tuple(trend),
         state=state,
         resolved_at=resolved_at,

@@ -115,14 +115,12 @@ def series(
     """
     span, minutes = _span(since, until, step, db.now())
     first = since // MINUTE // minutes * minutes
-    last = max(first, (until - 1) // MINUTE // minutes * minutes)
-    sums = {start: Sums() for start in range(first, last + 1, minutes)}
-    name = None if callable is None else callable[:NAME_LENGTH]
-    for start, _, _, row in _rows(db, span, first, last + minutes, queue=queue, name=name or ""):
+    last = max(first, (until - 1) // MINUTE // minutes * minutes) + minutes
+    sums = {start: Sums() for start in range(first, last, minutes)}
+    total, which = Sums(), _Which(queue, None if callable is None else callable[:NAME_LENGTH])
+    for start, _, _, row in _rows(db, span, first, last, which):
         sums[start // minutes * minutes].add_row(row)
-    total = Sums()
-    for part in sums.values():
-        _add(total, part)
+        total.add_row(row)
     points = tuple(_point(start * MINUTE, part) for start, part in sums.items())
     return Series(minutes * 60, points, _point(first * MINUTE, total))
 
@@ -130,34 +128,45 @@ def series(
 def callables(db: Database, since: int, until: int | None = None, queue: str | None = None) -> list[CallableRow]:
     """Each callable that ran in the period, of all queues or of one, the busiest first; at most 500."""
     end = db.now() if until is None else until
-    length = max(1, (end - since) // MINUTE)
-    span = 1 if length <= 60 else 10 if length <= 720 else 60 if length <= 10_080 else 1440
-    first = since // MINUTE // span * span
-    last = (end - 1) // MINUTE // span * span + span
+    first, last, which = since // MINUTE, (end - 1) // MINUTE + 1, _Which(queue, every_name=True)
     sums: dict[str, Sums] = defaultdict(Sums)
     queues: dict[str, set[str]] = defaultdict(set)
-    trends: dict[str, list[int]] = defaultdict(lambda: [0] * TREND)
-    for start, found, name, row in _rows(db, span, first, last, queue=queue, name=None):
+    for span, begin, stop in _cover(first, last, db.now() // MINUTE):
+        for _, found, name, row in _folded(db, span, begin, stop, which):
+            sums[name].add_row(row)
+            queues[name].add(found)
+    for _, found, name, row in _fresh(db, first, last, which):
         sums[name].add_row(row)
         queues[name].add(found)
-        trends[name][min(TREND - 1, (start - first) * TREND // (last - first))] += sum(row[:4])
+    trends = _trends(db, first, last, which)
     names = sorted(sums, key=lambda name: (-sums[name].count, name))[:MOST_CALLABLES]
     return [
-        CallableRow(name, tuple(sorted(queues[name])), _point(first * MINUTE, sums[name]), *_trend(trends[name]))
+        CallableRow(
+            name,
+            tuple(sorted(queues[name])),
+            _point(first * MINUTE, sums[name]),
+            tuple(trends[name]),
+            _change(trends[name]),
+        )
         for name in names
     ]
 
 
 def names(db: Database, since: int) -> list[str]:
     """The callables that ran since then, to the day; at most 500."""
-    return [row.name for row in callables(db, min(since, db.now() - 8 * 1440 * MINUTE))]
+    return _distinct(db, "name", since)
+
+
+def queue_names(db: Database, since: int) -> list[str]:
+    """The queues of which jobs ran since then, to the day; at most 500."""
+    return _distinct(db, "queue", since)
 
 
 def queue_rates(db: Database, now: int) -> list[QueueRate]:
     """How fast each queue fills and empties: of those that have waiting jobs, or had any in the last minutes."""
     first = now // MINUTE - RATE_MINUTES
     done: dict[str, int] = defaultdict(int)
-    for _, queue, _, row in _rows(db, 1, first, now // MINUTE + 1, queue=None, name=""):
+    for _, queue, _, row in _rows(db, 1, first, now // MINUTE + 1, _Which(every_queue=True)):
         done[queue] += row[0] + row[1] + row[3]
     elapsed = (now - first * MINUTE) / 1_000_000
     came = _speeds_in(db, now)
@@ -192,40 +201,123 @@ def _span(since: int, until: int, step: int, now: int) -> tuple[int, int]:
     minutes = max(1, round(step / 60))
     while (until - since) // MINUTE // minutes > 2_000:
         minutes *= 2
-    age = (now - since) / (1440 * MINUTE)
-    least = next((span for span in SPANS if KEPT[span] >= age), SPANS[-1])
+    least = _least(since // MINUTE, now // MINUTE)
     minutes = max(minutes, least)
     if minutes % least:
         minutes += least - minutes % least
     return max(span for span in SPANS if minutes % span == 0 and span >= least), minutes
 
 
-def _rows(
-    db: Database, span: int, first: int, last: int, *, queue: str | None, name: str | None
-) -> list[tuple[int, str, str, Row]]:
-    """(start, queue, name, counts) of the history and of what is not folded yet; an empty name is a queue's sum."""
-    values = {"span": span, "first": first, "last": last, "queue": queue, "name": name}
-    among = "" if queue is None else " and queue = :queue"
-    named = "name <> ''" if name is None else "name = :name"
-    folded = db.query(
+@dataclass(frozen=True, slots=True)
+class _Which:
+    """Which rows of the history: of a queue or of all, of a callable, of all as one, or of each."""
+
+    queue: str | None = None
+    name: str | None = None
+    every_name: bool = False
+    every_queue: bool = False
+
+    @property
+    def folded(self) -> str:
+        """The condition on the history, where sums stand beside what they are the sums of."""
+        if self.every_name or self.name is not None:
+            named = "name <> ''" if self.every_name else "name = :name"
+            return named if self.queue is None else f"{named} and queue = :queue"
+        return "name = '' and queue <> ''" if self.every_queue else "name = '' and queue = :queue"
+
+    @property
+    def fresh(self) -> str:
+        """The condition on tallies, which begins with `and`."""
+        return ("" if self.queue is None else " and queue = :queue") + (
+            "" if self.name is None else " and name = :name"
+        )
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The parameters of both."""
+        return {"queue": self.queue or "", "name": self.name or ""}
+
+
+def _rows(db: Database, span: int, first: int, last: int, which: _Which) -> list[tuple[int, str, str, Row]]:
+    """(start, queue, name, counts) of the history and of what is not folded yet."""
+    return _folded(db, span, first, last, which) + _fresh(db, first, last, which)
+
+
+def _folded(db: Database, span: int, first: int, last: int, which: _Which) -> list[tuple[int, str, str, Row]]:
+    rows = db.query(
         f"select start, queue, name, {COLUMNS} from lateshift_history"
-        f" where span = :span and start >= :first and start < :last and {named}{among}",
-        values,
+        f" where span = :span and start >= :first and start < :last and {which.folded}",
+        {"span": span, "first": first, "last": last, **which.values},
     )
-    if name:
-        among += " and name = :name"
-    fresh = db.query(
+    return [(row[0], row[1], row[2], row[3:]) for row in rows]
+
+
+def _fresh(db: Database, first: int, last: int, which: _Which) -> list[tuple[int, str, str, Row]]:
+    rows = db.query(
         f"select minute, queue, name, {COLUMNS} from lateshift_tallies"
-        f" where minute >= :first and minute < :last{among}",
-        values,
+        f" where minute >= :first and minute < :last{which.fresh}",
+        {"first": first, "last": last, **which.values},
     )
-    return [(row[0], row[1], row[2], row[3:]) for row in (*folded, *fresh)]
+    return [(row[0], row[1], row[2], row[3:]) for row in rows]
 
 
-def _add(total: Sums, part: Sums) -> None:
-    columns = part.columns()
-    if part.count:
-        total.add_row(tuple(columns[name.strip()] for name in COLUMNS.split(",")))
+def _cover(first: int, last: int, now: int) -> list[tuple[int, int, int]]:
+    """(span, first, last) of as few rows as cover the period: days within it, hours at its ends, and so on.
+
+    What ends now is covered by rows that go on, as nothing stands in what is still to come. A period that begins
+    before the minutes that are kept begins at the next coarser step.
+    """
+    levels = [span for span in SPANS if span >= _least(first, now)]
+    first -= first % levels[0]
+    pieces: list[tuple[int, int, int]] = []
+
+    def cover(span: int, edge: int) -> int:
+        if edge > first:
+            pieces.append((span, first, edge))
+        return max(first, edge)
+
+    level = 0
+    while level + 1 < len(levels) and (edge := first + -first % levels[level + 1]) <= last:
+        first = cover(levels[level], edge)
+        level += 1
+    for span in reversed(levels[: level + 1]):
+        first = cover(span, last if last > now or span == levels[0] else last - last % span)
+    return pieces
+
+
+def _least(first: int, now: int) -> int:
+    """The shortest span that is kept from so long ago."""
+    return next((span for span in SPANS if KEPT[span] * 1440 >= now - first), SPANS[-1])
+
+
+def _trends(db: Database, first: int, last: int, which: _Which) -> dict[str, list[int]]:
+    """Attempts of each callable in `TREND` equal parts of the period."""
+    length = last - first
+    least = _least(first, db.now() // MINUTE)
+    span = max(span for span in SPANS if span * TREND <= length or span <= least)
+    trends: dict[str, list[int]] = defaultdict(lambda: [0] * TREND)
+    for table, start, condition in (
+        ("lateshift_history", "start", f"span = :span and {which.folded}"),
+        ("lateshift_tallies", "minute", f"1 = 1{which.fresh}"),
+    ):
+        rows = db.query(
+            f"select name, ({start} - :first) * {TREND} {{div}} :length, sum(completed + failed + retried + cancelled)"
+            f" from {table} where {start} >= :first and {start} < :last and {condition} group by 1, 2",
+            {"span": span, "first": first, "last": last, "length": length, **which.values},
+        )
+        for name, part, count in rows:
+            trends[name][min(TREND - 1, int(part))] += int(count)
+    return trends
+
+
+def _distinct(db: Database, column: str, since: int) -> list[str]:
+    rows = db.query(
+        f"select distinct {column} from lateshift_history where span = 1440 and start >= :first and name <> ''"
+        f" order by {column} limit :limit",
+        {"first": since // MINUTE // 1440 * 1440, "limit": MOST_CALLABLES},
+    )
+    fresh = db.query(f"select distinct {column} from lateshift_tallies limit :limit", {"limit": MOST_CALLABLES})
+    return sorted({row[0] for row in (*rows, *fresh)})
 
 
 def _point(at: int, sums: Sums) -> Point:
@@ -238,6 +330,6 @@ def _of(buckets: list[int]) -> Quantiles:
     return Quantiles(*(histogram.quantile(buckets, part) for part in (0.5, 0.95, 0.99)))
 
 
-def _trend(counts: list[int]) -> tuple[tuple[int, ...], float | None]:
+def _change(counts: list[int]) -> float | None:
     before, after = sum(counts[: TREND // 2]), sum(counts[TREND // 2 :])
-    return tuple(counts), (after - before) / before if before else None
+    return (after - before) / before if before else None

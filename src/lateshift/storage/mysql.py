@@ -96,6 +96,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "{among ids}": "in :ids",
             "{in_path}": "instr(concat('.', name, '.'), concat('.', :name, '.')) > 0",
             "{position(}": "instr(",
+            "{div}": "div",
             "{seq_once}": "1 = 1",
         },
         on_conflict="on duplicate key update",

@@ -132,6 +132,7 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
             "{)}": "))",
             "{in_path}": "strpos('.' || name || '.', '.' || :name || '.') > 0",
             "{position(}": "strpos(",
+            "{div}": "/",
             "{seq_once}": "1 = 0",
         },
         on_conflict="on conflict ({keys}) do update set",

@@ -146,7 +146,7 @@ create table lateshift_history (
     primary key (span, start, queue, name)
 ){keyed_end}"""
 """The same for all workers, for each minute, ten minutes, hour and day; `span` and `start` are in minutes. Rows with
-an empty name are the sums of a queue."""
+an empty name are the sums of a queue, and those with an empty queue as well of all."""
 
 GROUPS = """
 create table lateshift_groups (
@@ -222,9 +222,9 @@ create table lateshift_marks (
 TAKEN_OVER = """
 insert into lateshift_history (span, start, queue, name, completed, failed, retried, cancelled, wait_time, run_time,
                                waits, runs)
-select {span}, minute - minute % {span}, queue, '', sum(completed), sum(failed), sum(retried), sum(cancelled),
+select {span}, minute - minute % {span}, {queue}, '', sum(completed), sum(failed), sum(retried), sum(cancelled),
        sum(wait_time), sum(run_time), '', ''
-from lateshift_statistics group by minute - minute % {span}, queue"""
+from lateshift_statistics group by minute - minute % {span}{by_queue}"""
 """What the first schema had counted; its table stays, as workers of that version may still write to it."""
 
 DASHBOARD: Final = (
@@ -244,7 +244,11 @@ DASHBOARD: Final = (
     "alter table lateshift_workers add column memory {time}",
     "alter table lateshift_workers add column cpu {real}",
     "insert into lateshift_meta (name, value) values ('folded_at', 0)",
-    *(TAKEN_OVER.replace("{span}", span) for span in ("1", "10", "60", "1440")),
+    *(
+        TAKEN_OVER.replace("{span}", span).replace("{queue}", queue).replace("{by_queue}", by_queue)
+        for span in ("1", "10", "60", "1440")
+        for queue, by_queue in (("queue", ", queue"), ("''", ""))
+    ),
 )
 
 MIGRATIONS: Final = (

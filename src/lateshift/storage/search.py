@@ -22,8 +22,8 @@ Sort = Literal["newest", "finished", "due", "longest"]
 """The newest first; what finished last; what is (or was) due first; what has run for longest."""
 
 WINDOW: Final = 100_000
-SECONDS: Final = 0.25
-COUNT_WINDOW: Final = 3_000
+SECONDS: Final = 0.1
+COUNT_WINDOW: Final = 2_000
 """Rows that are looked at for the count of one state, where there are conditions that no index serves."""
 
 _SORTED: Final[dict[Sort, tuple[str, ...]]] = {
@@ -61,7 +61,13 @@ def sorts(query: Query) -> tuple[Sort, ...]:
 
 
 def search(
-    db: Database, query: Query, *, sort: Sort | None = None, cursor: str | None = None, limit: int = 50
+    db: Database,
+    query: Query,
+    *,
+    sort: Sort | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+    seconds: float | None = None,
 ) -> Found:
     """A page of the jobs that match. An order or a cursor that does not fit counts as none given."""
     possible = sorts(query)
@@ -72,7 +78,7 @@ def search(
     ways = [way.reverse() for way in ways] if back else ways
     readers = [Reader(db, way, filters, key) for way in ways]
     descending = bool(ways) and ways[0].descending
-    budget = Budget.of(WINDOW, SECONDS)
+    budget = Budget.of(WINDOW, SECONDS if seconds is None else seconds)
     hits = streams.merged(readers, limit + 1, budget, descending=descending)
     more = len(hits) > limit
     hits = hits[:limit]
@@ -107,9 +113,9 @@ def state_counts(db: Database, query: Query) -> dict[str, Count]:
     return counts
 
 
-def count_matching(db: Database, query: Query, seconds: float = SECONDS) -> Count:
+def count_matching(db: Database, query: Query, seconds: float | None = None) -> Count:
     """How many jobs match, counting no further than 10,000, and for a moment only."""
-    number, budget = 0, Budget.of(WINDOW, seconds)
+    number, budget = 0, Budget.of(WINDOW, SECONDS if seconds is None else seconds)
     for reader in _all_readers(db, query, None):
         while not reader.ended:
             if budget.spent or number > reads.COUNT_LIMIT:

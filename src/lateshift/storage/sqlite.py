@@ -73,6 +73,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             "{)}": ")",
             "{in_path}": "instr('.' || name || '.', '.' || :name || '.') > 0",
             "{position(}": "instr(",
+            "{div}": "/",
             "{seq_once}": "1 = 1",
         },
         on_conflict="on conflict ({keys}) do update set",

@@ -133,6 +133,12 @@ class Reader:
             self._pass(piece)
         return [Hit(tuple(row[1:-1]), row[0]) for row in rows if self._filters.hold(row[-1])]
 
+    def is_before(self, key: Key | None, *, descending: bool) -> bool:
+        """Whether what it has looked at ends before a key, so that more could stand before it."""
+        if key is None or self.looked_to is None:
+            return True
+        return self.looked_to > key if descending else self.looked_to < key
+
     def _hits(self, wanted: int, piece: int) -> list[tuple[Any, ...]]:
         stream, filters = self._stream, self._filters
         checked = ("parameters",) if filters.checks else ()
@@ -156,10 +162,20 @@ class Reader:
 
 
 def merged(readers: Sequence[Reader], wanted: int, budget: Budget, *, descending: bool) -> list[Hit]:
-    """The first `wanted` hits of several streams in one order."""
-    hits = [hit for reader in readers for hit in reader.read(wanted, budget)]
-    hits.sort(key=lambda hit: hit.key, reverse=descending)
-    return hits[:wanted]
+    """The first `wanted` hits of several streams in one order.
+
+    Of many streams each gives a few at first; more is read only of those that may have some before the last one wanted.
+    """
+    hits: list[Hit] = []
+    behind, share = list(readers), wanted if len(readers) == 1 else 2 * wanted // max(1, len(readers)) + 2
+    while behind and not budget.spent:
+        hits += [hit for reader in behind for hit in reader.read(share, budget)]
+        hits.sort(key=lambda hit: hit.key, reverse=descending)
+        del hits[wanted:]
+        last = hits[-1].key if len(hits) == wanted else None
+        behind = [reader for reader in behind if not reader.ended and reader.is_before(last, descending=descending)]
+        share *= 4
+    return hits
 
 
 def by_age() -> Stream:

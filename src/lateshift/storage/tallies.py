@@ -1,8 +1,9 @@
 """What workers count, and how it becomes the history: rows that are only added, folded together every half minute.
 
 A worker writes its counts as new rows of its own (`add`), so nobody waits for anybody. `fold` moves them, under a lock
-that only folders take, to the history: once for each of `SPANS`, and once more as the sum of the queue. So every count
-is either in a tally or in all spans, and a reader that adds the two is always right.
+that only folders take, to the history: once for each of `SPANS`, and there as the callable's, as the queue's (with an
+empty name) and as one of all (with an empty queue as well). So every count is either in a tally or in all spans, and a
+reader that adds the two is always right.
 """
 
 from __future__ import annotations
@@ -121,10 +122,11 @@ def fold(db: Database) -> int:
     if not rows:
         return 0
     sums: dict[tuple[int, int, str, str], Sums] = {}
-    for _, _, minute, queue, name, *columns in rows:
+    for row in rows:
+        minute, queue, name = row[2:5]
         for span in SPANS:
-            for key in ((span, minute - minute % span, queue, name), (span, minute - minute % span, queue, "")):
-                sums.setdefault(key, Sums()).add_row(tuple(columns))
+            for parts in ((queue, name), (queue, ""), ("", "")):
+                sums.setdefault((span, minute - minute % span, *parts), Sums()).add_row(row[5:])
     _add_history(db, sums)
     db.execute_many(
         "delete from lateshift_tallies where worker = :worker and part = :part and minute = :minute"
