@@ -228,7 +228,8 @@ def test_a_cursor_that_does_not_fit_is_none(crowd, cursor):
 def test_a_search_that_looks_at_much_says_so(steps, monkeypatch):
     """It stops after so many rows, and goes on from there at the next page."""
     monkeypatch.setattr(search, "WINDOW", 30)
-    monkeypatch.setattr(streams, "PIECES", (10,))
+    monkeypatch.setattr(streams, "FIRST_PIECE", 1)
+    monkeypatch.setattr(streams, "LARGEST_PIECE", 10)
     wanted = steps.enqueue(parameters='{"a":1}')
     steps.enqueue_many(70)
     page, pages = search.search(steps.db, parse("parameters.a:1"), limit=9), 1

@@ -23,7 +23,7 @@ Sort = Literal["newest", "finished", "due", "longest"]
 
 WINDOW: Final = 100_000
 SECONDS: Final = 0.1
-COUNT_WINDOW: Final = 2_000
+COUNT_WINDOW: Final = 1_000
 """Rows that are looked at for the count of one state, where there are conditions that no index serves."""
 
 _SORTED: Final[dict[Sort, tuple[str, ...]]] = {

@@ -18,8 +18,11 @@ from lateshift.storage.filters import Filters
 
 Key = tuple[Any, ...]
 
-PIECES: Final = (500, 2_500, 10_000)
-"""How many rows are looked at in one statement: few at first, as most searches find what they need there."""
+FIRST_PIECE: Final = 4
+"""How many rows are looked at in the first statement for each that is wanted: most searches find enough there."""
+
+LARGEST_PIECE: Final = 10_000
+"""How many rows a statement looks at at most; each looks at five times as many as the one before."""
 
 MOST_LANES: Final = 200
 
@@ -110,19 +113,20 @@ class Reader:
         self.looked_to = after
         self._db, self._stream, self._filters = db, stream.for_database(db), filters
         self._bare = not filters.conditions and not filters.checks and not stream.through_attempts
-        self._pieces = 0
+        self._piece = 0
 
     def read(self, wanted: int, budget: Budget) -> list[Hit]:
         """Up to `wanted` more hits; fewer when the stream ends or the budget does."""
         hits: list[Hit] = []
+        self._piece = self._piece or FIRST_PIECE * wanted
         while len(hits) < wanted and not self.ended and not budget.spent:
             hits += self.read_piece(wanted - len(hits), budget)
         return hits
 
     def read_piece(self, wanted: int, budget: Budget) -> list[Hit]:
         """The hits in the next piece of the stream, `wanted` at most; one or two statements."""
-        piece = wanted if self._bare else max(wanted, PIECES[min(self._pieces, len(PIECES) - 1)])
-        self._pieces += 1
+        piece = wanted if self._bare else max(wanted, min(self._piece, LARGEST_PIECE))
+        self._piece = 5 * piece
         budget.rows -= piece
         rows = self._hits(wanted, piece)
         if len(rows) == wanted:

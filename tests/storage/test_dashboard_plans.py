@@ -1,0 +1,59 @@
+"""What the dashboard reads among 20,000 jobs: through an index, and of a bounded number of rows."""
+
+from __future__ import annotations
+
+import pytest
+from plans import examined, plans
+from test_query_plans import LIMITS, crowd, held  # noqa: F401 - the jobs that both look at
+
+from lateshift.query import parse
+from lateshift.storage import history, requests, search
+
+
+def page(text: str, **options):
+    return lambda steps: search.search(steps.db, parse(text), seconds=60, **options)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch) -> None:
+    """Counts stop early, as they do in a large table."""
+    monkeypatch.setattr(search.reads, "COUNT_LIMIT", 500)
+
+
+def job_id(steps) -> str:
+    return held(steps)[0].id
+
+
+# What is done, and how many rows it may make a database look at: in PostgreSQL's count, in MySQL's, and in tens of
+# steps of SQLite's machine.
+READS = {
+    "all": (page(""), 300, 300, 1_000),
+    "completed": (page("status:completed"), 300, 300, 1_000),
+    "failed": (page("status:failed"), 300, 300, 1_000),
+    "running": (page("status:running"), 600, 900, 2_000),
+    "running of a worker": (page("status:running worker:worker-1"), 1_500, 3_000, 4_000),
+    "pending": (page("status:pending"), 1_200, 2_500, 6_000),
+    "pending of a queue": (page("status:pending queue:queue-1"), 800, 1_500, 4_000),
+    "failed with a name": (page("status:failed name:send"), 2_000, 2_500, 3_000),
+    "a queue": (page("queue:queue-1"), 2_000, 3_000, 4_000),
+    "an id": (lambda steps: page(f"id:{job_id(steps)}")(steps), 200, 200, 500),
+    "an error group": (page("fingerprint:0123456789abcdef"), 20, 50, 100),
+    "counts": (lambda steps: search.state_counts(steps.db, parse("")), 5_000, 10_000, 10_000),
+    "counts of a name": (lambda steps: search.state_counts(steps.db, parse("name:send")), 8_000, 16_000, 20_000),
+    "workers": (lambda steps: requests.worker_details(steps.db), 1_500, 1_500, 3_000),
+    "rates": (lambda steps: history.queue_rates(steps.db, steps.now), 11_000, 26_000, 20_000),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_uses_an_index(crowd, read):  # noqa: F811 - the fixture
+    """No statement reads all jobs, unless from an end that it does not get far from."""
+    for plan in plans(crowd.db, lambda: READS[read][0](crowd)):
+        if "lateshift_jobs" in plan.sql and "desc limit" not in plan.sql:
+            assert not plan.reads_all, f"{plan.sql}\n{plan.text}"
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_looks_at_few_rows(crowd, read):  # noqa: F811 - the fixture
+    """However many jobs there are."""
+    assert examined(crowd.db, lambda: READS[read][0](crowd)) <= READS[read][LIMITS[crowd.db.dialect.name]]
