@@ -147,11 +147,9 @@ def deep(db: Database, text: str, pages: int) -> str | None:
     return cursor
 
 
-def measures(db: Database) -> dict[str, Callable[[], object]]:
-    """Each read of a page, by what it shows."""
-    now = db.now()
-    some = db.query("select id from lateshift_jobs where status = 'failed' and finished_at is not null limit 1")[0][0]
-    searches = {
+def searches(some: str) -> dict[str, str]:
+    """What is searched for, by what it shows; `some` is the id of a job."""
+    return {
         **{
             f"jobs, {name}": f"status:{name}" for name in ("pending", "pending_retry", "running", "completed", "failed")
         },
@@ -167,6 +165,12 @@ def measures(db: Database) -> dict[str, Callable[[], object]]:
         "search, text, none": "nothinglikethis",
         "search, text among completed": "status:completed nothinglikethis",
     }
+
+
+def measures(db: Database) -> dict[str, Callable[[], object]]:
+    """Each read of a page, by what it shows."""
+    now = db.now()
+    some = db.query("select id from lateshift_jobs where status = 'failed' and finished_at is not null limit 1")[0][0]
     hour, day, week = now - 3600 * SECOND, now - DAY, now - 7 * DAY
     cursor = deep(db, "status:completed", 40)
     return {
@@ -190,7 +194,7 @@ def measures(db: Database) -> dict[str, Callable[[], object]]:
         "counts, error": lambda: search.state_counts(db, parse("error:Error7")),
         "count before bulk": lambda: search.count_matching(db, parse("status:failed")),
         "jobs, completed, page 40": lambda: search.search(db, parse("status:completed"), cursor=cursor),
-        **{name: lambda text=text: search.search(db, parse(text)) for name, text in searches.items()},
+        **{name: lambda text=text: search.search(db, parse(text)) for name, text in searches(some).items()},
         "completion of queues": lambda: completion.complete(db, "queue:q", 7),
         "bulk: 500 priorities": bulk.BulkAction(db, "priority", parse("status:pending"), priority=3).step,
     }

@@ -256,9 +256,9 @@ PINS = {
     ("sqlite", 1): "1ece56d9514c678d",  # released with 0.1.0
     ("postgres", 1): "55adeff6b0adc39d",  # not released before 0.2.0
     ("mysql", 1): "9e7a3d472060d8bc",  # not released before 0.2.0
-    ("sqlite", 2): "b62fd6cd5cffb146",  # not released before 0.2.0
-    ("postgres", 2): "315c6f0c392c9c08",  # not released before 0.2.0
-    ("mysql", 2): "ffe479c423f0fcee",  # not released before 0.2.0
+    ("sqlite", 2): "1413f3ba9446a396",  # not released before 0.2.0
+    ("postgres", 2): "ae93979d1feafceb",  # not released before 0.2.0
+    ("mysql", 2): "c3e8c3f7a9396dfc",  # not released before 0.2.0
 }
 
 

@@ -301,3 +301,17 @@ def test_completion(crowd):
     assert len(offers(steps, "")) == completion.MOST
     [offer] = completion.complete(steps.db, "a queue:ma b", 10)
     assert ("a queue:ma b"[: offer.start] + offer.text + "a queue:ma b"[offer.end :]) == "a queue:mail b"
+
+
+def test_a_few_retries_in_a_long_queue_are_found(steps, monkeypatch):
+    """However many jobs are due before them, and without looking at those."""
+    monkeypatch.setattr(search, "WINDOW", 100)
+    retries = []
+    for _ in range(3):
+        job = steps.running()
+        steps.settle(job, steps.retry_in(3600))
+        retries.append(job.id)
+    steps.enqueue_many(500)
+    page = search.search(steps.db, parse("status:pending_retry"))
+    assert ([job.id for job in page.jobs], page.complete) == (retries, True)
+    assert search.state_counts(steps.db, parse(""))["pending_retry"] == Count(3)

@@ -15,6 +15,7 @@ not agree it holds a word in braces, which `render` replaces by the database's o
     {schema}               the name of the schema, where there is one
     {in_path}              whether the dotted name holds :name as a whole part
     {position(}            the function that tells where in a text another is, from 1, or 0
+    {retry}                what an index has the waiting retries in the order of: when they are due, or their age
     {div}                  between two whole numbers: division, to a whole number
     {seq_once}             whether two rows must not have the same `seq`
 """

@@ -75,6 +75,8 @@ _TYPES: Final = {
     "seq": "bigint not null auto_increment primary key",
     "id_key": "not null unique",
     "real": "double",
+    "only if partial(": "do 0 /* ",
+    ")": " */",
 }
 
 
@@ -96,6 +98,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "{among ids}": "in :ids",
             "{in_path}": "instr(concat('.', name, '.'), concat('.', :name, '.')) > 0",
             "{position(}": "instr(",
+            "{retry}": "seq",
             "{div}": "div",
             "{seq_once}": "1 = 1",
         },

@@ -105,7 +105,7 @@ _HOT: Final = (
 _TYPES: Final = {
     **dict.fromkeys(("name", "text"), "text"),
     **dict.fromkeys(("id", "path", "queue", "word", "worker"), 'text collate "C"'),
-    **dict.fromkeys(("end", "waits"), ""),
+    **dict.fromkeys(("end", "waits", "only if partial(", ")"), ""),
     **dict.fromkeys(("jobs_end", "keyed_end"), _HOT),
     "int": "int",
     "time": "bigint",
@@ -132,6 +132,7 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
             "{)}": "))",
             "{in_path}": "strpos('.' || name || '.', '.' || :name || '.') > 0",
             "{position(}": "strpos(",
+            "{retry}": "run_at",
             "{div}": "/",
             "{seq_once}": "1 = 0",
         },

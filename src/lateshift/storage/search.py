@@ -148,6 +148,8 @@ def _ways(db: Database, query: Query, sort: Sort) -> tuple[list[Stream], Filters
         return ways, make_filters(query, now, without=["status"])
     if sort == "longest":
         return [streams.running()], make_filters(query, now, without=["status"])
+    if sort == "due" and "pending" not in query.statuses:
+        return [streams.retrying()], make_filters(query, now, without=["status"])
     if sort == "due":
         queues = _queues(query)
         without = (["queue"] if queues else []) + (["status"] if set(WAITING) <= set(query.statuses) else [])
@@ -173,12 +175,13 @@ def _states(query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
     for status in FINISHED:
         yield streams.finished(status), (status,)
     yield streams.running(), ("running",)
+    yield streams.retrying(), ("pending_retry",)
     queues = _queues(query)
     order = ("queue", "executor")  # of the index, for PostgreSQL would else read the table from its beginning
     if len(queues) == 1:
-        yield Stream(order, descending=False, access=_QUEUED, parameters={"queue": queues[0]}), WAITING
+        yield Stream(order, descending=False, access=_QUEUED, parameters={"queue": queues[0]}), ("pending",)
     else:
-        yield Stream(order, descending=False, access="{waiting}"), WAITING
+        yield Stream(order, descending=False, access="{waiting}"), ("pending",)
 
 
 def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, int], bool]:
@@ -216,7 +219,9 @@ def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Read
         for way in ways:
             yield Reader(db, way, filters)
         return
-    if set(WAITING) & set(query.statuses):  # first: what a bulk action makes wait is not to be met again
+    if set(WAITING) & set(query.statuses) == {"pending_retry"}:
+        yield Reader(db, streams.retrying(), make_filters(query, now, without=["status"]))
+    elif set(WAITING) & set(query.statuses):  # first: what a bulk action makes wait is not to be met again
         without = ["status"] if set(WAITING) <= set(query.statuses) else []
         filters = make_filters(query.narrowed(WAITING), now, without=without)
         for way in streams.waiting(db, _queues(query)):

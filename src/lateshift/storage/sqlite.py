@@ -73,6 +73,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             "{)}": ")",
             "{in_path}": "instr('.' || name || '.', '.' || :name || '.') > 0",
             "{position(}": "instr(",
+            "{retry}": "run_at",
             "{div}": "/",
             "{seq_once}": "1 = 1",
         },
@@ -81,7 +82,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
         types={
             **dict.fromkeys(("id", "name", "path", "queue", "word", "worker", "text"), "text"),
             **dict.fromkeys(("int", "time"), "integer"),
-            **dict.fromkeys(("end", "jobs_end", "waits"), ""),
+            **dict.fromkeys(("end", "jobs_end", "waits", "only if partial(", ")"), ""),
             "seq": "integer primary key",
             "id_key": "not null unique",
             "real": "real",

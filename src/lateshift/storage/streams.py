@@ -218,6 +218,12 @@ def waiting(db: Database, queues: Iterable[str] = ()) -> list[Stream]:
     ]
 
 
+def retrying() -> Stream:
+    """The jobs that wait for another attempt, what is due first before the others; on MySQL the oldest."""
+    access = "status = 'pending_retry' and finished_at is null"
+    return Stream(("{retry}", "seq"), descending=False, access=access)
+
+
 def identified(prefix: str) -> Stream:
     """The jobs whose id begins so, the newest first."""
     access = "id >= :low and id < :high" if len(prefix) < 36 else "id = :low"
