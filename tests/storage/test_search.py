@@ -315,3 +315,14 @@ def test_a_few_retries_in_a_long_queue_are_found(steps, monkeypatch):
     page = search.search(steps.db, parse("status:pending_retry"))
     assert ([job.id for job in page.jobs], page.complete) == (retries, True)
     assert search.state_counts(steps.db, parse(""))["pending_retry"] == Count(3)
+
+
+def test_parameters_that_sql_cannot_tell_apart(steps):
+    """Among thousands of rows with the same words, the right ones are found, each once, page after page."""
+    jobs = [steps.new(parameters=f'{{"a":{{"n":{number % 50}}},"b":7}}') for number in range(5_000)]
+    writes.enqueue(steps.db, jobs)
+    wanted = [job.id for job in jobs if '"n":7}' in job.parameters][::-1]
+    assert [job_id for page in pages(steps, "parameters.a.n:7") for job_id in page] == wanted
+    assert search.count_matching(steps.db, parse("parameters.a.n:7")) == Count(100)
+    ids = [job_id for piece in search.matching_ids(steps.db, parse("parameters.a.n:7"), steps.now) for job_id in piece]
+    assert sorted(ids) == sorted(wanted)

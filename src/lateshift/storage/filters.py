@@ -6,6 +6,7 @@ three ways, and refuse a whole statement for one row that holds none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ _MERGED: Final = ("queue", "name", "worker", "priority", "attempts")
 """Fields of which several terms mean any of them."""
 
 _TEXT: Final = ("name", "queue", "parameters", "error_type", "error_message")
+
+_WRITTEN_AS_IT_IS: Final = re.compile(r"[\w .,:@+-]+", re.ASCII)
+"""What JSON has no other way to write."""
 
 Check = Callable[[str], bool]
 
@@ -104,7 +108,7 @@ class _Maker:
 
     def _parameter_holds(self, term: Term, value: str) -> str:
         looked_for = [msgspec.json.encode(term.path[-1]).decode()] if not term.path[-1].isdigit() else []
-        if value.isascii() and value.isalnum():  # else JSON may have written it in another way
+        if _WRITTEN_AS_IT_IS.fullmatch(value):
             looked_for.append(value)
         found = [self._holds("parameters", text) for text in looked_for if text.isascii()]
         return f"({' and '.join(found) or '1 = 1'})"

@@ -230,7 +230,7 @@ from lateshift_statistics group by minute - minute % {span}{by_queue}"""
 RETRYING_INDEX = """
 {only if partial(}create index lateshift_jobs_retrying on lateshift_jobs (run_at, seq)
 where status = 'pending_retry'{)}"""
-"""Finds the few retries in a long queue, at no cost for other jobs. On MySQL the index of the finished ones has them."""
+"""Finds the few retries in a long queue; other jobs pay nothing. On MySQL the index of the finished ones has them."""
 
 DASHBOARD: Final = (
     TALLIES,

@@ -24,6 +24,9 @@ FIRST_PIECE: Final = 4
 LARGEST_PIECE: Final = 10_000
 """How many rows a statement looks at at most; each looks at five times as many as the one before."""
 
+CHECKED: Final = 2_000
+"""Rows whose parameters are looked at in one go, where SQL has only looked them over."""
+
 MOST_LANES: Final = 200
 
 
@@ -127,15 +130,19 @@ class Reader:
         """The hits in the next piece of the stream, `wanted` at most; one or two statements."""
         piece = wanted if self._bare else max(wanted, min(self._piece, LARGEST_PIECE))
         self._piece = 5 * piece
-        budget.rows -= piece
-        rows = self._hits(wanted, piece)
-        if len(rows) == wanted:
+        most = CHECKED if self._filters.checks else wanted
+        rows = self._hits(most, piece)
+        budget.rows -= piece if len(rows) < most else most
+        hits = [Hit(tuple(row[1:-1]), row[0]) for row in rows if self._filters.hold(row[-1])]
+        if len(hits) >= wanted:
+            self.looked_to = hits[wanted - 1].key
+        elif len(rows) == most:
             self.looked_to = rows[-1][1:-1]
         elif self._bare:
             self.ended = True
         else:
             self._pass(piece)
-        return [Hit(tuple(row[1:-1]), row[0]) for row in rows if self._filters.hold(row[-1])]
+        return hits[:wanted]
 
     def is_before(self, key: Key | None, *, descending: bool) -> bool:
         """Whether what it has looked at ends before a key, so that more could stand before it."""
