@@ -111,7 +111,9 @@ def secret(value: Any) -> str:
     """A text that cannot be guessed."""
     found = text(value)
     if len(found) < 16:
-        raise ValueError('expected 16 characters or more, as `python -c "import secrets; print(secrets.token_hex())"` prints')
+        raise ValueError(
+            'expected 16 characters or more, as `python -c "import secrets; print(secrets.token_hex())"` prints'
+        )
     return found
 
 

@@ -16,7 +16,7 @@ from lateshift.storage import workers, writes
 
 SECOND = 1_000_000
 
-TRACEBACK = '''Traceback (most recent call last):
+TRACEBACK = """Traceback (most recent call last):
   File "/srv/shop/shop/billing.py", line 88, in handle
     receipt = self.gateway.charge(order, amount)
               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -27,8 +27,8 @@ TRACEBACK = '''Traceback (most recent call last):
            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   File "/srv/shop/.venv/lib/python3.12/site-packages/requests/adapters.py", line 713, in send
     raise ReadTimeout(e, request=request)
-requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='pay.example.com', port=443): Read timed out. (read timeout=10)
-'''
+requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='pay.example.com', port=443): Read timed out. (timeout=10)
+"""
 
 KINDS = [  # name, queue, priority, parameters, seconds, weight
     ("shop.billing.ChargeCard.handle", "billing", 8, lambda n: {"order_id": 48_000 + n, "amount": "129.90"}, 1.4, 3),
@@ -65,7 +65,12 @@ class Day:
         row |= {"run_at": at - 3 * SECOND, "enqueued_at": at - 3 * SECOND, "lease": 0, "attempts": 0}
         row["parameters"] = json.dumps(parameters(self.number))
         if status in ("running", "completed", "failed"):
-            row |= {"lease": 1, "attempts": 1, "worker": "w-7f3a90", "started_at": at - took if status != "running" else at}
+            row |= {
+                "lease": 1,
+                "attempts": 1,
+                "worker": "w-7f3a90",
+                "started_at": at - took if status != "running" else at,
+            }
             row["enqueued_at"] = row["run_at"] = row["started_at"] - round(self.dice.expovariate(2) * SECOND)
         if status in ("completed", "failed", "cancelled"):
             row["finished_at"] = at
@@ -77,49 +82,89 @@ class Day:
     def failure(self, ago, attempts=4, kind=KINDS[0], *, status="failed"):
         """A job with all its attempts, each with an error and some log lines."""
         error = ("requests.exceptions.ReadTimeout", TRACEBACK.splitlines()[-1].partition(": ")[2], TRACEBACK)
-        job = self.job("failed", ago, kind, attempts=attempts, lease=attempts, error_type=error[0],
-                       error_message=error[1], error_traceback=error[2])
+        job = self.job(
+            "failed",
+            ago,
+            kind,
+            attempts=attempts,
+            lease=attempts,
+            error_type=error[0],
+            error_message=error[1],
+            error_traceback=error[2],
+        )
         if status != "failed":
-            self.db.execute("update lateshift_jobs set status = :status, finished_at = null, run_at = :at where id = :id",
-                            {"status": status, "at": self.now + 42 * SECOND, "id": job["id"]})
+            self.db.execute(
+                "update lateshift_jobs set status = :status, finished_at = null, run_at = :at where id = :id",
+                {"status": status, "at": self.now + 42 * SECOND, "id": job["id"]},
+            )
         at = job["started_at"] - attempts * 20 * SECOND
         for number in range(1, attempts + 1):
             self.db.execute(
                 "insert into lateshift_attempts values (:id, :n, :n, :outcome, 'w-7f3a90', :start, :end, :t, :m, :b)",
-                {"id": job["id"], "n": number, "outcome": "failed" if number == attempts and status == "failed" else "retry",
-                 "start": at, "end": at + 10_400_000, "t": error[0], "m": error[1], "b": error[2]},
+                {
+                    "id": job["id"],
+                    "n": number,
+                    "outcome": "failed" if number == attempts and status == "failed" else "retry",
+                    "start": at,
+                    "end": at + 10_400_000,
+                    "t": error[0],
+                    "m": error[1],
+                    "b": error[2],
+                },
             )
-            lines = [f"2026-11-24 14:03:{number:02d},118 INFO shop.billing: charging order 48012, attempt {number}",
-                     f"2026-11-24 14:03:{number + 10:02d},530 WARNING shop.gateway: no answer after 10 s"]
-            self.db.execute("insert into lateshift_logs values (:id, :n, :n, :lines)",
-                            {"id": job["id"], "n": number, "lines": "\n".join(lines)})
+            lines = [
+                f"2026-11-24 14:03:{number:02d},118 INFO shop.billing: charging order 48012, attempt {number}",
+                f"2026-11-24 14:03:{number + 10:02d},530 WARNING shop.gateway: no answer after 10 s",
+            ]
+            self.db.execute(
+                "insert into lateshift_logs values (:id, :n, :n, :lines)",
+                {"id": job["id"], "n": number, "lines": "\n".join(lines)},
+            )
             at += round((10.4 + 5 * number) * SECOND)
-        self.db.execute("update lateshift_jobs set enqueued_at = :at where id = :id",
-                        {"at": job["started_at"] - (attempts * 20 + 2) * SECOND, "id": job["id"]})
+        self.db.execute(
+            "update lateshift_jobs set enqueued_at = :at where id = :id",
+            {"at": job["started_at"] - (attempts * 20 + 2) * SECOND, "id": job["id"]},
+        )
         return job
 
     def workers(self):
         """Two that live, on another host, and one that has died."""
         for name, pid, silent in (("w-7f3a90", 4121, 2), ("w-81bc02", 4122, 4), ("w-4410ee", 977, 900)):
-            worker = workers.NewWorker(name, "worker", "app-1" if silent < 100 else "app-2", pid, "/srv/shop", (), "0.1.0")
+            worker = workers.NewWorker(
+                name, "worker", "app-1" if silent < 100 else "app-2", pid, "/srv/shop", (), "0.1.0"
+            )
             workers.register_worker(self.db, worker, self.now - 5400 * SECOND)
             self.beat(name, silent)
 
     def beat(self, name, ago=0):
-        self.db.execute("update lateshift_workers set heartbeat_at = :at where id = :id",
-                        {"at": self.db.now() - ago * SECOND, "id": name})
+        self.db.execute(
+            "update lateshift_workers set heartbeat_at = :at where id = :id",
+            {"at": self.db.now() - ago * SECOND, "id": name},
+        )
 
     def statistics(self):
         """The counts of the last hour, with a bad quarter of an hour in it."""
         rows = []
         for back in range(60):
             minute = self.now // (60 * SECOND) - back
-            for name, queue, _, _, lasts, weight in KINDS:
+            for _, queue, _, _, lasts, weight in KINDS:
                 done = max(0, round(self.dice.gauss(weight * 9, weight * 2)))
-                bad = self.dice.randint(0, 3) if queue == "billing" and 20 < back < 34 else int(self.dice.random() < 0.02)
-                rows.append({"minute": minute, "queue": queue, "worker": "w-7f3a90", "completed": done, "failed": bad,
-                             "retried": bad * 2, "cancelled": 0, "run_time": round(done * lasts * SECOND),
-                             "wait_time": round(done * self.dice.uniform(0.05, 0.4) * (6 if bad > 1 else 1) * SECOND)})
+                bad = (
+                    self.dice.randint(0, 3) if queue == "billing" and 20 < back < 34 else int(self.dice.random() < 0.02)
+                )
+                rows.append(
+                    {
+                        "minute": minute,
+                        "queue": queue,
+                        "worker": "w-7f3a90",
+                        "completed": done,
+                        "failed": bad,
+                        "retried": bad * 2,
+                        "cancelled": 0,
+                        "run_time": round(done * lasts * SECOND),
+                        "wait_time": round(done * self.dice.uniform(0.05, 0.4) * (6 if bad > 1 else 1) * SECOND),
+                    }
+                )
         self.db.transact(lambda: workers.add_statistics(self.db, rows))
 
     def fill(self, completed=120):

@@ -44,8 +44,8 @@ def create_dashboard(
 
     `app` is the application object, by default the one behind `run_background_job`. `authorize` is given each request
     and says who it is from: "viewer", "operator", "admin", a `User`, or None for nobody; it may be a coroutine. Without
-    it the settings decide (LATESHIFT_DASHBOARD_TOKEN, LATESHIFT_DASHBOARD_USERS), and without those only this machine is
-    let in. `read_only` takes every action away; by default LATESHIFT_DASHBOARD_READ_ONLY decides.
+    it the settings decide (LATESHIFT_DASHBOARD_TOKEN, LATESHIFT_DASHBOARD_USERS), and without those only this machine
+    is let in. `read_only` takes every action away; by default LATESHIFT_DASHBOARD_READ_ONLY decides.
 
     Nothing is opened before the first request. Raises SettingsError.
     """
@@ -76,7 +76,9 @@ def _route(desk: Desk, page: Page) -> BaseRoute:
 
 def _why_not(desk: Desk, page: Page) -> str:
     if desk.read_only:
-        return "This dashboard is read-only: LATESHIFT_DASHBOARD_READ_ONLY, or create_dashboard(read_only=True), says so."
+        return (
+            "This dashboard is read-only: LATESHIFT_DASHBOARD_READ_ONLY, or create_dashboard(read_only=True), says so."
+        )
     return f"This takes the role {page.role}. Ask somebody who has it, or who writes LATESHIFT_DASHBOARD_USERS."
 
 
@@ -126,7 +128,11 @@ async def _no_page(desk: Desk, request: Request, error: Exception) -> Response:
 
 async def _failed(desk: Desk, request: Request, error: Exception) -> Response:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
-    titles = {404: "There is no such job", 409: "Not possible now", 422: "It cannot be enqueued", 503: "No answer from the database"}
+    titles = {
+        404: "There is no such job",
+        409: "Not possible now",
+        422: "It cannot be enqueued",
+        503: "No answer from the database",
+    }
     status = STATUS[kind]
     return desk.refuse(request, status, titles.get(status, "That did not work"), str(error))
-

@@ -40,7 +40,9 @@ def ceiling(value: float) -> float:
     return next(step * power for step in (1, 2, 4, 5, 10) if step * power >= value * 0.999)
 
 
-def bars(title: str, unit: str, items: Sequence[Bar], ticks: Sequence[tuple[int, str]] = (), height: int = 120) -> Markup:
+def bars(
+    title: str, unit: str, items: Sequence[Bar], ticks: Sequence[tuple[int, str]] = (), height: int = 120
+) -> Markup:
     """Stacked bars over time. `ticks` are labels below, each with the number of the bar it belongs to."""
     top = ceiling(max((item.total for item in items), default=0))
     step = (WIDTH - AXIS) / max(len(items), 1)
@@ -50,8 +52,11 @@ def bars(title: str, unit: str, items: Sequence[Bar], ticks: Sequence[tuple[int,
         drawn.append(_bar(item, AXIS + number * step, step, inner, top, unit))
     for number, text in ticks:
         x = AXIS + (number + 0.5) * step
-        drawn.append(Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, height - 2, text))
-    summary = f"{title}, {unit}: {compact(sum(item.total for item in items))} in all, at most {compact(max((item.total for item in items), default=0))}"
+        drawn.append(
+            Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, height - 2, text)
+        )
+    totals = [item.total for item in items]
+    summary = f"{title}, {unit}: {compact(sum(totals))} in all, at most {compact(max(totals, default=0))}"
     return Markup(
         '<svg class="bars" viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
     ).format(WIDTH, height, summary, Markup().join(drawn))
@@ -90,6 +95,6 @@ def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) ->
                     name, x + gap / 2, y, step - gap, max(high, 1.0)
                 )
             )
-    return Markup('<g><title>{}: {}</title><rect class="hit" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>{}</g>').format(
-        item.label, told, x, step, inner, Markup().join(drawn)
-    )
+    return Markup(
+        '<g><title>{}: {}</title><rect class="hit" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>{}</g>'
+    ).format(item.label, told, x, step, inner, Markup().join(drawn))

@@ -14,7 +14,8 @@ import msgspec
 from markupsafe import Markup, escape
 
 from lateshift.storage.reads import COUNT_LIMIT
-from lateshift.wording import count, duration
+from lateshift.wording import count
+from lateshift.wording import duration as short_duration
 
 _UNITS: Final = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (1e18, 86_400, "d"))
 _TOKENS: Final = re.compile(
@@ -61,8 +62,22 @@ def compact(number: float) -> str:
     """A number in few digits, for axes and small places: 950, 1.2k, 34k, 5.1M."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if number >= size:
-            return f"{number / size:.1f}".removesuffix(".0") + unit if number < 10 * size else f"{number / size:.0f}{unit}"
+            return (
+                f"{number / size:.1f}".removesuffix(".0") + unit if number < 10 * size else f"{number / size:.0f}{unit}"
+            )
     return f"{number:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """How long something took, in at most two units: 132 ms, 4.2 s, 1 min 4 s, 2 h 5 min, 3 d 4 h."""
+    if seconds < 59.95:
+        return short_duration(seconds)
+    whole = round(seconds)
+    for size, name, part, part_name in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {name}" + (f" {rest} {part_name}" if rest else "")
+    return short_duration(seconds)
 
 
 def ago(seconds: float) -> str:
@@ -70,7 +85,7 @@ def ago(seconds: float) -> str:
     size = abs(seconds)
     if size < 1:
         return "now"
-    limit, unit, name = next(step for step in _UNITS if size < step[0])
+    _, unit, name = next(step for step in _UNITS if size < step[0])
     words = f"{int(size // unit)} {name}"
     return f"{words} ago" if seconds > 0 else f"in {words}"
 

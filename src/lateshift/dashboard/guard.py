@@ -51,7 +51,9 @@ class Guard:
     async def _refusal(self, request: Request) -> Response | None:
         desk, path = self._desk, _path(request)
         if is_forged(request):
-            words = "The request was made by a page of another site, so nothing was done. Reload the page and try again."
+            words = (
+                "The request was made by a page of another site, so nothing was done. Reload the page and try again."
+            )
             return desk.refuse(request, 403, "Not from this page", words)
         if path.startswith(PUBLIC):
             return None

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from lateshift.dashboard.formatting import duration
 from lateshift.storage.reads import COUNT_LIMIT, QueueRow, WorkerRow
-from lateshift.wording import count, duration
+from lateshift.wording import count
 
 Light = Literal["good", "warning", "bad"]
 

@@ -13,7 +13,9 @@ def redact(value: Any, patterns: Sequence[str]) -> Any:
     """A value with what is under such a name hidden, however deep."""
     if isinstance(value, dict):
         return {
-            name: HIDDEN if any(fnmatchcase(str(name).lower(), pattern) for pattern in patterns) else redact(inner, patterns)
+            name: HIDDEN
+            if any(fnmatchcase(str(name).lower(), pattern) for pattern in patterns)
+            else redact(inner, patterns)
             for name, inner in value.items()
         }
     if isinstance(value, list):

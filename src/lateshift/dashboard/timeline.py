@@ -9,8 +9,8 @@ from typing import Final
 
 from markupsafe import Markup
 
+from lateshift.dashboard.formatting import duration
 from lateshift.job import FINISHED, WAITING, Job
-from lateshift.wording import duration
 
 WIDTH: Final = 640
 HEIGHT: Final = 46
@@ -63,7 +63,7 @@ def draw(items: Sequence[Span]) -> Markup:
     if not items:
         return Markup()
     total = sum(item.seconds for item in items) or 1.0
-    scale = (WIDTH - LEAST * len(items)) / total if WIDTH > 2 * LEAST * len(items) else WIDTH / total
+    scale = (WIDTH - LEAST * len(items)) / total if 2 * LEAST * len(items) < WIDTH else WIDTH / total
     drawn, x = [], 0.0
     for item in items:
         width = LEAST + item.seconds * scale

@@ -20,9 +20,7 @@ KEEP_ALIVE: Final = b": still here\n\n"
 
 
 class Watcher:
-    """Looks with `look`, which runs in a thread; when the answer differs from the last it calls `changed` and tells
-    every stream.
-    """
+    """Looks with `look`, in a thread; when the answer differs from the last, it calls `changed` and tells all pages."""
 
     def __init__(
         self, look: Callable[[], object], changed: Callable[[], None] = lambda: None, interval: float = INTERVAL

@@ -19,9 +19,7 @@ def show(view: View) -> Response:
     status = view.query.get("status") if view.query.get("status") in STATUSES else None
     queue, name = view.query.get("queue") or None, (view.query.get("name") or "").strip() or None
     before = view.query.get("before") or None
-    found = view.read(
-        reads.list_jobs, status=status, queue=queue, name=name, limit=SHOWN + 1, before=before
-    )
+    found = view.read(reads.list_jobs, status=status, queue=queue, name=name, limit=SHOWN + 1, before=before)
     counts = view.read(reads.counts)
     return view.page(
         "jobs.html",

@@ -100,7 +100,10 @@ class Minutes:
     def bars(self, names: tuple[str, ...]) -> list[Bar]:
         """The same for a chart that is drawn on the server."""
         return [
-            Bar(f"{moment(minute * 60_000_000).astimezone():%H:%M}", [(name, self._counts[minute, name]) for name in names])
+            Bar(
+                f"{moment(minute * 60_000_000).astimezone():%H:%M}",
+                [(name, self._counts[minute, name]) for name in names],
+            )
             for minute in self.minutes
         ]
 

@@ -24,7 +24,7 @@
   const seconds = (number) => number >= 60 ? `${+(number / 60).toPrecision(3)} min` : number >= 1 ? `${+number.toPrecision(3)} s` : `${+(number * 1000).toPrecision(3)} ms`;
   const stacked = (columns) => { // each series on top of those before it
     const sums = columns[0].map(() => 0);
-    return [columns[0], ...columns.slice(1).map((values) => values.map((value, at) => (sums[at] += value || 0)))];
+    return [columns[0], ...columns.slice(1).map((values) => values.map((value, at) => { sums[at] += value || 0; return value ? sums[at] : null; }))];
   };
   const draw = (figure) => {
     const plot = figure.querySelector(".plot"), text = figure.querySelector(".numbers").getAttribute("value");
@@ -38,7 +38,7 @@
     const lines = series.map(([name, kind]) => {
       const stroke = colour(kind, figure);
       return { label: name, stroke, width: bars ? 0 : 1.5, fill: bars ? stroke : undefined, spanGaps: true, points: { show: false },
-        paths: bars ? uPlot.paths.bars({ size: [0.7, 24] }) : uPlot.paths.spline() };
+        paths: bars ? uPlot.paths.bars({ size: [0.7, 24] }) : uPlot.paths.linear() };
     });
     const made = new uPlot({
       width: plot.clientWidth, height: plot.clientHeight, legend: { show: false }, padding: [8, 4, 0, 0],
