@@ -205,7 +205,8 @@ def make(folder, **settings):
     """An application object on a file of its own, with no host of this machine in it."""
     assert host_name() not in ("app-1", "app-2")
     url = f"sqlite:///{folder}/lateshift.db"
-    return Lateshift(root=folder, database_url=url, storage_dir=folder, spawn="never", allowed=["shop"], **settings)
+    settings = {"allowed": ["shop"], "sqlite_durability": "normal"} | settings
+    return Lateshift(root=folder, database_url=url, storage_dir=folder, spawn="never", **settings)
 
 
 def main():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
+from lateshift.dashboard.desk import theme
 from lateshift.dashboard.formatting import last_part, short_id
 from lateshift.dashboard.view import View
 from lateshift.errors import JobStateError, LateshiftError, SpawnError
@@ -25,7 +26,10 @@ def cancel(view: View) -> Response:
 
 
 def delete(view: View) -> Response:
-    """Delete a finished job with its attempts and logs."""
+    """Delete a finished job with its attempts and logs; it asks first, where no dialog has."""
+    if view.form.get("confirmed") != "yes":
+        detail = "1 job, with its attempts and logs. It cannot be brought back."
+        return _ask(view, "Delete this job?", detail, "Delete", f"/jobs/{view.path['id']}")
     return _on_job(view, "delete", f"Job {_short(view)} is deleted.", leads_to="/jobs")
 
 
@@ -83,6 +87,14 @@ def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response
         return view.done(str(error), here, "refused")
     record(view, action, job_id)
     return view.done(words, view.url(leads_to) if leads_to else here)
+
+
+def _ask(view: View, question: str, detail: str, verb: str, back: str) -> Response:
+    """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
+    text = view.desk.templates.get_template("confirm.html").render(
+        title=question, detail=detail, verb=verb, back=view.url(back), root=view.root, theme=theme(view.request)
+    )
+    return HTMLResponse(text)
 
 
 def _short(view: View) -> str:

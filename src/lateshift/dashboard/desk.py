@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -33,6 +33,24 @@ FRESH: Final = 0.9
 """Seconds for which an answer of the database serves every tab that asks for the same: less than between two looks."""
 
 
+ASSETS: Final = Assets(Path(__file__).with_name("static"))
+
+
+@cache
+def templates() -> Environment:
+    """The pages. A name that a page forgot to hand over is an error, and everything is escaped."""
+    environment = Environment(
+        loader=PackageLoader("lateshift.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(formatting.FILTERS)
+    environment.globals.update(charts=charts, asset=ASSETS.path)
+    return environment
+
+
 class Desk:
     """One dashboard. Safe to share between threads; opens nothing before the first request."""
 
@@ -41,7 +59,7 @@ class Desk:
         self.settings = app.settings
         self.read_only = read_only
         self.access = Access(app.settings, authorize)
-        self.assets = Assets(Path(__file__).with_name("static"))
+        self.assets = ASSETS
         self.watcher = Watcher(lambda: pulse(self.database), self._outdate)
         self._answers: dict[Hashable, tuple[float, Any]] = {}
         self._asking: dict[Hashable, threading.Lock] = {}
@@ -53,19 +71,10 @@ class Desk:
         """A way of its own to the database, so that reading pages does not hold up the program that enqueues."""
         return open_database(self.settings, self.app.clock, timeout=PATIENCE)
 
-    @cached_property
+    @property
     def templates(self) -> Environment:
-        """The pages. A name that a page forgot to hand over is an error, and everything is escaped."""
-        environment = Environment(
-            loader=PackageLoader("lateshift.dashboard"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters.update(formatting.FILTERS)
-        environment.globals.update(charts=charts, asset=self.assets.path)
-        return environment
+        """The pages; see `templates`."""
+        return templates()
 
     def read(self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What a storage function answers; the same question within a second is asked once, however many tabs ask."""
