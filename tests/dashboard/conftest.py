@@ -74,6 +74,7 @@ def served(site, port=0):
     thread.start()
     while not serving._server.started:
         time.sleep(0.01)
+    site.serving = serving
     try:
         yield serving
     finally:

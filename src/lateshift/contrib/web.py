@@ -73,10 +73,10 @@ class Bridge:
         first = messages.get()
         if not isinstance(first, dict):
             raise first if isinstance(first, BaseException) else RuntimeError("The dashboard gave no answer.")
-        start_response(
-            _status(first["status"]),
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in first["headers"]],
-        )
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in first["headers"]]
+        if not any(name == "content-type" for name, _ in headers):  # which WSGI asks for, also where nothing follows
+            headers.append(("content-type", "text/plain"))
+        start_response(_status(first["status"]), headers)
         return _chunks(messages, task.cancel)
 
     async def _answer(self, scope: Scope, body: bytes, messages: queue.SimpleQueue[Any]) -> None:

@@ -60,8 +60,15 @@
     if (html.hasAttribute("data-polling") || !window.EventSource) { timer ||= setInterval(refresh, 3000); settled(); return; }
     if (source) return;
     source = new EventSource(`${root}/events`);
-    source.addEventListener("open", settled);
-    source.addEventListener("change", (event) => { if (source.told !== undefined && source.told !== event.data || trouble) refresh(); source.told = event.data; });
+    source.addEventListener("open", () => { // what happened while there was no stream is fetched now
+      const late = Date.now() + skew - Number(page().dataset.now) > 1500;
+      settled();
+      if (late) refresh();
+    });
+    source.addEventListener("change", (event) => {
+      if (source.told !== undefined && source.told !== event.data) refresh();
+      source.told = event.data;
+    });
     source.addEventListener("error", () => {
       setTimeout(() => { if (source && source.readyState !== 1) complain("The dashboard does not answer. It is tried again by itself."); }, 1500);
       if (source.readyState === 2) { source = null; setTimeout(() => document.hidden || connect(), 3000); }
@@ -189,6 +196,9 @@
     }
   });
   document.addEventListener("change", (event) => { if (event.target.matches("form[data-auto] select")) event.target.form.requestSubmit(); });
+  document.addEventListener("submit", (event) => { // this page is about to be left
+    if (!event.defaultPrevented && event.target.method === "post" && !event.target.hasAttribute("hx-post")) disconnect();
+  });
   document.addEventListener("submit", (event) => { // addresses without empty filters
     if (event.target.matches("form[data-auto]")) for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
   });
