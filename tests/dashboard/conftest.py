@@ -83,9 +83,9 @@ def served(site, port=0):
         thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A browser for all tests that need one."""
+    """A browser for the tests of a module. No longer: Playwright keeps an event loop running in this thread."""
     if CHROMIUM is None:
         if "CI" in os.environ:
             pytest.fail("There is no chromium on this machine; `python3 dev.py test` installs it on Debian as root.")

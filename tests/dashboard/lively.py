@@ -15,6 +15,7 @@ from lateshift.host.fleet import host_name
 from lateshift.storage import workers, writes
 
 SECOND = 1_000_000
+ERROR = "requests.exceptions.ReadTimeout"
 
 TRACEBACK = """Traceback (most recent call last):
   File "/srv/shop/shop/billing.py", line 88, in handle
@@ -81,51 +82,40 @@ class Day:
 
     def failure(self, ago, attempts=4, kind=KINDS[0], *, status="failed"):
         """A job with all its attempts, each with an error and some log lines."""
-        error = ("requests.exceptions.ReadTimeout", TRACEBACK.splitlines()[-1].partition(": ")[2], TRACEBACK)
-        job = self.job(
-            "failed",
-            ago,
-            kind,
-            attempts=attempts,
-            lease=attempts,
-            error_type=error[0],
-            error_message=error[1],
-            error_traceback=error[2],
-        )
+        message = TRACEBACK.splitlines()[-1].partition(": ")[2]
+        error = {"error_type": ERROR, "error_message": message, "error_traceback": TRACEBACK}
+        job = self.job("failed", ago, kind, attempts=attempts, lease=attempts, **error)
         if status != "failed":
             self.db.execute(
                 "update lateshift_jobs set status = :status, finished_at = null, run_at = :at where id = :id",
                 {"status": status, "at": self.now + 42 * SECOND, "id": job["id"]},
             )
-        at = job["started_at"] - attempts * 20 * SECOND
-        for number in range(1, attempts + 1):
-            self.db.execute(
-                "insert into lateshift_attempts values (:id, :n, :n, :outcome, 'w-7f3a90', :start, :end, :t, :m, :b)",
-                {
-                    "id": job["id"],
-                    "n": number,
-                    "outcome": "failed" if number == attempts and status == "failed" else "retry",
-                    "start": at,
-                    "end": at + 10_400_000,
-                    "t": error[0],
-                    "m": error[1],
-                    "b": error[2],
-                },
-            )
-            lines = [
-                f"2026-11-24 14:03:{number:02d},118 INFO shop.billing: charging order 48012, attempt {number}",
-                f"2026-11-24 14:03:{number + 10:02d},530 WARNING shop.gateway: no answer after 10 s",
-            ]
-            self.db.execute(
-                "insert into lateshift_logs values (:id, :n, :n, :lines)",
-                {"id": job["id"], "n": number, "lines": "\n".join(lines)},
-            )
-            at += round((10.4 + 5 * number) * SECOND)
+        lengths = [round((10.4 + 5 * number) * SECOND) for number in range(1, attempts + 1)]
+        at = began = job["started_at"] - sum(lengths[:-1])  # the last attempt is the one in the job's own row
+        for number, length in enumerate(lengths, 1):
+            outcome = "failed" if number == attempts and status == "failed" else "retry"
+            end = (job["finished_at"] if number == attempts else None) or at + 10_400_000
+            self._attempt(job["id"], number, outcome, at, end, error)
+            at += length
         self.db.execute(
-            "update lateshift_jobs set enqueued_at = :at where id = :id",
-            {"at": job["started_at"] - (attempts * 20 + 2) * SECOND, "id": job["id"]},
+            "update lateshift_jobs set enqueued_at = :at where id = :id", {"at": began - 2 * SECOND, "id": job["id"]}
         )
         return job
+
+    def _attempt(self, job_id, number, outcome, start, end, error):
+        self.db.execute(
+            "insert into lateshift_attempts values (:id, :n, :n, :outcome, 'w-7f3a90', :start, :end,"
+            " :error_type, :error_message, :error_traceback)",
+            {"id": job_id, "n": number, "outcome": outcome, "start": start, "end": end, **error},
+        )
+        lines = [
+            f"2026-11-24 14:03:{number:02d},118 INFO shop.billing: charging order 48012, attempt {number}",
+            f"2026-11-24 14:03:{number + 10:02d},530 WARNING shop.gateway: no answer after 10 s",
+        ]
+        self.db.execute(
+            "insert into lateshift_logs values (:id, :n, :n, :lines)",
+            {"id": job_id, "n": number, "lines": "\n".join(lines)},
+        )
 
     def workers(self):
         """Two that live, on another host, and one that has died."""

@@ -60,34 +60,38 @@ def real(site, path):
     return f"/jobs/{site.app.list_jobs(status=kinds[path], limit=1)[0].id}" if path in kinds else path
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_loads_without_complaint_and_becomes_live(shared, open_page, path):
+def test_pages_load_without_complaint_and_become_live(shared, open_page):
     """No error on the console, no request off the host, and signals arrive."""
     site, link = shared
-    page = open_page(link, real(site, path))
-    expect(page.locator("h1")).to_be_visible()
-    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page = open_page(link)
+    for path in PAGES:
+        page.goto(link + real(site, path))
+        expect(page.locator("h1")).to_be_visible()
+        expect(page.locator("#live")).to_have_attribute("data-state", "on")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing(shared, open_page, path, scheme):
+def test_axe_finds_nothing(shared, open_page, scheme):
     """axe-core has no complaint about any page, in light and dark."""
     site, link = shared
-    page = open_page(link, real(site, path), color_scheme=scheme, bypass_csp=True)
-    expect(page.locator("#live")).to_have_attribute("data-state", "on")
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run()")
-    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == []
+    page, found = open_page(link, color_scheme=scheme, bypass_csp=True), []
+    for path in PAGES:
+        page.goto(link + real(site, path))
+        page.evaluate(AXE)
+        found += [
+            (path, each["id"], each["nodes"][0]["html"][:200]) for each in page.evaluate("axe.run()")["violations"]
+        ]
+    assert found == []
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_small_screen_needs_no_sideways_scrolling(shared, open_page, path):
+def test_a_small_screen_needs_no_sideways_scrolling(shared, open_page):
     """At 380 px everything fits, and the navigation is there."""
     site, link = shared
-    page = open_page(link, real(site, path), viewport={"width": 380, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 380
-    expect(page.get_by_role("navigation", name="Pages").first).to_be_visible()
+    page = open_page(link, viewport={"width": 380, "height": 800})
+    for path in PAGES:
+        page.goto(link + real(site, path))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 380, path
+        expect(page.get_by_role("navigation", name="Pages").first).to_be_visible()
 
 
 def test_reading_needs_no_javascript(shared, open_page):
@@ -123,10 +127,11 @@ def test_nothing_jumps_under_the_pointer(own, open_page):
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
     row = page.locator("tbody tr").nth(3)
     row.hover()
-    before = row.get_attribute("id")
+    before, place = row.get_attribute("id"), row.bounding_box()
     site.day.job("completed", 0, ("shop.fresh.Arrived.handle", "fresh", 1, lambda _: {}, 1, 1))
     expect(page.locator(".newer")).to_have_text("1 newer")
     assert page.locator("tbody tr").nth(3).get_attribute("id") == before
+    assert page.locator("tbody tr").nth(3).bounding_box() == place
     expect(page.get_by_text("Arrived.handle")).to_have_count(0)
     page.locator(".newer").click()
     page.mouse.move(5, 5)

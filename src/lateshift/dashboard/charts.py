@@ -70,8 +70,8 @@ def sparkline(title: str, values: Sequence[float], width: int = 96, height: int 
     label = f"{title}: {compact(values[-1] if values else 0)} now, at most {compact(max(values, default=0))}"
     return Markup(
         '<svg class="spark" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>'
-        '<polyline points="{}"/></svg>'
-    ).format(width, height, width, height, label, label, points)
+        '<polygon points="0,{} {} {},{}"/><polyline points="{}"/></svg>'
+    ).format(width, height, width, height, label, label, height, points, width, height, points)
 
 
 def _grid(level: float, top: float, inner: int) -> Markup:
