@@ -194,9 +194,8 @@ class Day:
 def make(folder, **settings):
     """An application object on a file of its own, with no host of this machine in it."""
     assert host_name() not in ("app-1", "app-2")
-    url = f"sqlite:///{folder}/lateshift.db"
-    settings = {"allowed": ["shop"], "sqlite_durability": "normal"} | settings
-    return Lateshift(root=folder, database_url=url, storage_dir=folder, spawn="never", **settings)
+    own = {"database_url": f"sqlite:///{folder}/lateshift.db", "allowed": ["shop"], "sqlite_durability": "normal"}
+    return Lateshift(root=folder, storage_dir=folder, spawn="never", **(own | settings))
 
 
 def main():
