@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import served
+from dashboard_site import Site, served
 from playwright.sync_api import expect
 
 AXE = (Path(__file__).parent / "axe-4.14.1/axe.min.js").read_text(encoding="utf-8")
@@ -15,8 +15,6 @@ LATER = 6000
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """One site for all tests that only look."""
-    from conftest import Site
-
     site = Site(tmp_path_factory.mktemp("shared"))
     with served(site) as serving:
         yield site, serving.link
