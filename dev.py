@@ -47,6 +47,7 @@ SERVERS = {
     "pgbouncer": "pgbouncer",
     "ss": "iproute2",
 }
+BROWSER = {"chromium": "chromium"}
 COMPILING = {
     "cc": "gcc libc6-dev",
     "pkg-config": "pkg-config",
@@ -190,7 +191,7 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    install(SERVERS | COMPILING)
+    install(SERVERS | BROWSER | COMPILING)
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
