@@ -63,9 +63,12 @@ def django():
     from django.urls import path
 
     if not django_settings.configured:
-        django_settings.configure(ROOT_URLCONF=(path("", lambda _: HttpResponse("the shop")),), ALLOWED_HOSTS=["*"])
+        django_settings.configure()
         django.setup()
-    return django
+    from django.test.utils import override_settings
+
+    with override_settings(ROOT_URLCONF=(path("", lambda _: HttpResponse("the shop")),), ALLOWED_HOSTS=["*"]):
+        yield django
 
 
 def test_in_flask(site, flask_app):
