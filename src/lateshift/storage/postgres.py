@@ -74,6 +74,8 @@ from unnest(cast(:id as text[]), cast(:name as text[]), cast(:queue as text[]), 
                             options, place)
 order by place"""
 
+# `|| ''` keeps the index of the running jobs out of it: a generic plan, made while hardly anything ran, joined it with
+# the whole batch for each row, which took 123 ms for 500 jobs, where the ids take 15.
 _COMPLETE: Final = """
 update lateshift_jobs as j
 set status = 'completed', result = done.result, started_at = done.started_at, finished_at = done.finished_at,
@@ -81,7 +83,7 @@ set status = 'completed', result = done.result, started_at = done.started_at, fi
 from unnest(cast(:id as text[]), cast(:lease as int[]), cast(:started_at as bigint[]),
             cast(:finished_at as bigint[]), cast(:result as text[]))
      as done(id, lease, started_at, finished_at, result)
-where j.id = done.id and j.lease = done.lease and j.status = 'running'"""
+where j.id = done.id and j.lease = done.lease and j.status || '' = 'running'"""
 
 _WAITING: Final = "status in ('pending', 'pending_retry')"
 
