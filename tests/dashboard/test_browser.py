@@ -7,6 +7,8 @@ import pytest
 from dashboard_site import Site, served
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.slow
+
 AXE = (Path(__file__).parent / "axe-4.14.1/axe.min.js").read_text(encoding="utf-8")
 PAGES = ["/", "/jobs", "/jobs?status=failed", "/queues", "/workers", "JOB", "RUNNING"]
 LATER = 6000

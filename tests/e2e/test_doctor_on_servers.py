@@ -15,6 +15,8 @@ from lateshift.doctor import diagnose, exit_code, machine, server
 from lateshift.storage import health, open_database
 from lateshift.storage.migrations import migrate
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("database", ["postgres", "mariadb"], indirect=True)
 POSTGRES = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 

@@ -17,6 +17,8 @@ from lateshift import Call
 from lateshift.errors import StorageUnavailable
 from lateshift.storage import reads
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def works():
