@@ -18,7 +18,7 @@ from lateshift.errors import SettingsError, StorageError
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage.database import Listener, Parameters, Row
 from lateshift.storage.dialect import Dialect
-from lateshift.storage.server import Link, ServerDatabase, Trouble
+from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
 
 try:
     import psycopg
@@ -84,6 +84,8 @@ from unnest(cast(:id as text[]), cast(:lease as int[]), cast(:started_at as bigi
             cast(:finished_at as bigint[]), cast(:result as text[]))
      as done(id, lease, started_at, finished_at, result)
 where j.id = done.id and j.lease = done.lease and j.status || '' = 'running'"""
+
+_ABANDONED: Final = f"set idle_in_transaction_session_timeout = {round(ABANDONED * 1000)}"
 
 _WAITING: Final = "status in ('pending', 'pending_retry')"
 
@@ -181,10 +183,12 @@ class PostgresDatabase(ServerDatabase):
         try:
             refuse_old(connection.info.server_version, self.place)
             ((backend,),) = link.query("select pg_backend_pid()", {})
+            self.pooled = backend != connection.info.backend_pid
+            if not self.pooled:  # behind a pooler the setting would be left to others
+                link.execute(_ABANDONED, {})
         except BaseException:
             link.close()
             raise
-        self.pooled = backend != connection.info.backend_pid
         connection.prepare_threshold = 2 if self._prepare and not self.pooled else None
         return link
 
