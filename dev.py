@@ -47,6 +47,7 @@ SERVERS = {
     "pgbouncer": "pgbouncer",
     "ss": "iproute2",
 }
+BROWSER = {"chromium": "chromium"}
 COMPILING = {
     "cc": "gcc libc6-dev",
     "pkg-config": "pkg-config",
@@ -60,6 +61,9 @@ assert sys.implementation.name == "cpython" and sys.version_info.releaselevel ==
 assert not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(json.dumps([sys.executable, sys.version_info[:3]]))
 """
+
+# Most tests wait for processes; two at once take little more than half the time. A file's tests stay together.
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
 
 Command = Sequence[str]
 interrupts: list[int] = []
@@ -190,17 +194,17 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    install(SERVERS | COMPILING)
+    install(SERVERS | BROWSER | COMPILING)
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
-    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(), live=True)]
+    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(*TWO_AT_ONCE), live=True)]
     newest = newest_python()
     if newest.version[:2] > THIS.version[:2]:
         other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
         other.prepare()
         prepare_mysqlclient(other, needed=False)
-        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow"), live=True))
+        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *TWO_AT_ONCE), live=True))
     return run_all(steps)
 
 

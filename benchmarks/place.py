@@ -76,7 +76,7 @@ class Place:
             allowed=ALLOWED,
             **{"spawn": "never", **settings},
         )
-        self.look = open_database(self.app.settings, as_is=True)
+        self.look = open_database(self.app.settings, timeout=PATIENCE, as_is=True)
         if self.kind != "sqlite":
             migrate(self.look)
 

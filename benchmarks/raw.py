@@ -78,6 +78,7 @@ def on_postgres(url: str) -> Turn:
     complete = f"""
         update {{table}} j set {_COMPLETE} from unnest(%(ids)s::text[], %(leases)s::int[]) done(id, lease)
         where j.id = done.id and j.lease = done.lease and j.status || '' = 'running'"""
+    # `status || ''`: else the planner reads the index of the running rows instead of that of ids
     claim, complete = claim.format(**words), complete.format(**words)
 
     def turn(rows: list[Any]) -> list[Any]:
@@ -92,25 +93,25 @@ def on_postgres(url: str) -> Turn:
 
 
 def on_mariadb(url: str) -> Turn:
-    """MariaDB through PyMySQL; rows are named by their primary key, which is its fastest way."""
+    """MariaDB through PyMySQL; rows are named by their primary key alone, which is its fastest way."""
     from lateshift.storage.mysql import MysqlDatabase
 
     link: Any = MysqlDatabase(url, as_is=True).connect(10)
     cursor = link.connection.cursor()
     words = {"table": "lateshift_jobs", "waits": "waits = 1", "now": "%(now)s"}
-    choose = f"select seq, lease + 1 {_LINE} for update skip locked".format(**words)
+    choose = f"select seq {_LINE} for update skip locked".format(**words)
     take = f"{_TAKE} where seq in %(rows)s".format(**words)
-    complete = f"update lateshift_jobs set {_COMPLETE} where (seq, lease) in %(rows)s and status = 'running'"
+    complete = f"update lateshift_jobs set {_COMPLETE} where seq in %(rows)s and status = 'running'"
     complete = complete.format(**words)
 
     def turn(rows: list[Any]) -> list[Any]:
         now = _now()
         cursor.execute("start transaction")
         if rows:
-            cursor.execute(complete, {"now": now, "rows": sorted(rows)})
+            cursor.execute(complete, {"now": now, "rows": rows})
         cursor.execute(choose, {"now": now})
-        if claimed := list(cursor.fetchall()):
-            cursor.execute(take, {"now": now, "rows": [seq for seq, _ in claimed]})
+        if claimed := [seq for (seq,) in cursor.fetchall()]:
+            cursor.execute(take, {"now": now, "rows": claimed})
         cursor.execute("commit")
         return claimed
 

@@ -81,6 +81,18 @@ class Settings:
     """Async jobs at once in each worker process."""
     children: int = field(default_factory=_cores)
     """Jobs with `isolation="process"` at once in each worker process."""
+    redact: tuple[str, ...] = ("*password*", "*secret*", "*token*", "api_key", "authorization")
+    """Names of parameters whose values the dashboard shows to operators only; `*` stands for anything."""
+    dashboard_token: str | None = None
+    """A secret that opens the dashboard to whoever has it, as an admin."""
+    dashboard_users: str | None = None
+    """Who may log in to the dashboard: `name:role:hash` of each, or `@file` with one a line."""
+    dashboard_proxies: tuple[str, ...] = ()
+    """Addresses of reverse proxies whose word on who somebody is the dashboard takes."""
+    dashboard_proxy_header: str = "X-Forwarded-User"
+    """The header in which such a proxy names the user."""
+    dashboard_read_only: bool = False
+    """Whether the dashboard only shows, and changes nothing."""
 
     def __post_init__(self) -> None:
         for name in NAMES:
@@ -119,6 +131,12 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "threads": kinds.whole(1, 1_000),
     "coroutines": kinds.whole(1, 100_000),
     "children": kinds.whole(1, 1_000),
+    "redact": kinds.patterns,
+    "dashboard_token": kinds.or_none(kinds.secret),
+    "dashboard_users": kinds.or_none(kinds.text),
+    "dashboard_proxies": kinds.addresses,
+    "dashboard_proxy_header": kinds.header,
+    "dashboard_read_only": kinds.flag,
 }
 
 NAMES: Final = tuple(item.name for item in fields(Settings))
@@ -127,6 +145,9 @@ NAMES: Final = tuple(item.name for item in fields(Settings))
 
 _PASSWORD: Final = re.compile(r"(://[^:/?#@]*:)(.*)@")
 _IN_QUERY: Final = re.compile(r"(?i)([?&][^=&#]*(?:passw|pwd|secret|token)[^=&#]*=)([^&#]*)")
+
+SECRET: Final = ("dashboard_token", "dashboard_users")
+"""What is shown to nobody, and not handed on to a runner, in whose environment every job could read it."""
 
 
 class Explained(NamedTuple):
@@ -151,13 +172,18 @@ def explain_settings(**code: Any) -> list[Explained]:
     found = _gather(code)
     values = to_text(_settings(found))
     return [
-        Explained(name, mask_url(values[name]), found[name].origin if name in found else "default") for name in NAMES
+        Explained(
+            name,
+            "***" if name in SECRET and values[name] != "none" else mask_url(values[name]),
+            found[name].origin if name in found else "default",
+        )
+        for name in NAMES
     ]
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
-    """All settings as LATESHIFT_ variables: a process that is started with them reads the same settings."""
-    return {env_name(name): text for name, text in to_text(settings).items()}
+    """All settings as LATESHIFT_ variables: a process that is started with them reads the same, but for the secrets."""
+    return {env_name(name): "none" if name in SECRET else text for name, text in to_text(settings).items()}
 
 
 def to_text(settings: Settings) -> dict[str, str]:
@@ -206,11 +232,14 @@ def _checked(name: str, found: Found) -> Any:
         return _KINDS[name](found.value)
     except ValueError as error:
         shown = mask_url(found.value) if isinstance(found.value, str) else found.value
+        shown = "***" if name in SECRET else shown
         label = name if found.origin == "code" or "toml" in found.origin else env_name(name)
         raise SettingsError(f"{label} is {shown!r} ({found.origin}): {error}.") from None
 
 
 def _as_text(value: object) -> str:
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else str(value)

@@ -97,6 +97,68 @@ def label(value: Any) -> str:
     return value.strip()
 
 
+def flag(value: Any) -> bool:
+    """Yes or no, in the words that people use for it."""
+    words = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.strip().lower() not in words:
+        raise ValueError("expected yes or no")
+    return words[value.strip().lower()]
+
+
+def text(value: Any) -> str:
+    """Any text that says something."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected a text")
+    return value.strip()
+
+
+def secret(value: Any) -> str:
+    """A text that cannot be guessed."""
+    found = text(value)
+    if len(found) < 16:
+        raise ValueError(
+            'expected 16 characters or more, as `python -c "import secrets; print(secrets.token_hex())"` prints'
+        )
+    return found
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """Texts separated by commas or in a list; "none" for no one."""
+    items = value.split(",") if isinstance(value, str) else value
+    items = list(items) if isinstance(items, Iterable) else [items]
+    if not all(isinstance(item, str) for item in items):
+        raise ValueError("expected names, separated by commas")
+    found = tuple(dict.fromkeys(item.strip() for item in items if item.strip()))
+    return () if found == ("none",) else found
+
+
+def patterns(value: Any) -> tuple[str, ...]:
+    """Names in small letters, with `*` for anything."""
+    return tuple(name.lower() for name in names(value))
+
+
+def addresses(value: Any) -> tuple[str, ...]:
+    """IP addresses or networks."""
+    import ipaddress  # only who has a proxy pays for it
+
+    found = names(value)
+    for item in found:
+        try:
+            ipaddress.ip_network(item, strict=False)
+        except ValueError:
+            raise ValueError(f"{item!r} is no IP address or network such as 10.0.0.5 or 10.0.0.0/8") from None
+    return found
+
+
+def header(value: Any) -> str:
+    """The name of an HTTP header."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", value.strip()):
+        raise ValueError("expected the name of a header such as X-Forwarded-User")
+    return value.strip()
+
+
 def identifier(value: Any) -> str:
     """A name that every database takes without quotes."""
     if not isinstance(value, str) or not _IDENTIFIER.fullmatch(value.strip()):

@@ -24,6 +24,8 @@ from lateshift.demo.sources import find_sources, standard_library
 from lateshift.host.presence import try_lock
 from lateshift.storage import reads
 
+pytestmark = pytest.mark.slow
+
 FILES = 7
 
 

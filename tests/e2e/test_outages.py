@@ -17,13 +17,28 @@ from lateshift import Call
 from lateshift.errors import StorageUnavailable
 from lateshift.storage import reads
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
-def supervised(served):
-    """`lateshift work` with two worker processes on the server."""
-    process = work(served)
-    yield served
-    stop(process)
+def works():
+    """Starts `lateshift work` with two worker processes in a project; it is stopped at the end, whatever happens."""
+    processes = []
+    yield lambda project, **environment: processes.append(work(project, **environment))
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def supervised(served, works):
+    """A project on the server, with `lateshift work` in it."""
+    works(served)
+    return served
 
 
 def work(project, **environment):
@@ -38,11 +53,6 @@ def work(project, **environment):
     until(lambda: len(reads.workers(app.database)) == 2 or process.poll() is not None, what="two workers")
     app.close()
     return process
-
-
-def stop(process):
-    process.send_signal(signal.SIGTERM)
-    process.wait(60)
 
 
 def waits(project, count):
@@ -136,19 +146,18 @@ def test_killed_connections_are_replaced_and_heard_again(postgres_server, reques
     assert statistics.median(starts) < 0.1
 
 
-def test_everything_works_through_a_pooler(pgbouncer, postgres_url, request):
+def test_everything_works_through_a_pooler(pgbouncer, postgres_url, works, request):
     """In PgBouncer's transaction mode nothing is prepared and nobody listens, and jobs run all the same."""
     project = request.getfixturevalue("project")
     project.use(pgbouncer.through(postgres_url))
     app = project.app()
-    process = work(project)
+    works(project)
     ids = app.enqueue_many(Call("app.jobs.add", parameters={"a": number}) for number in range(500))
     ids.append(app.run_background_job("app.jobs.fail", max_retries=1))
     ids.append(app.run_background_job("app.jobs.add_later", parameters={"a": 1}))
     jobs = [finished(app, job_id) for job_id in ids]
     assert [job.status for job in jobs] == ["completed"] * 500 + ["failed", "completed"]
     assert app.database.pooled
-    stop(process)
 
 
 SHIFTED = """
@@ -161,12 +170,12 @@ time.time_ns = lambda: nanoseconds() + {shift} * 10**9
 
 
 @pytest.mark.parametrize("shift", [600, -600])
-def test_clocks_that_are_ten_minutes_off(served, shift):
+def test_clocks_that_are_ten_minutes_off(served, works, shift):
     """A worker whose host's clock is wrong runs what is due by the server's clock, and nobody takes it for dead."""
     wrong = served.folder / "wrong"  # libfaketime would do it from outside, but makes sleep() fail at random
     wrong.mkdir()
     (wrong / "sitecustomize.py").write_text(SHIFTED.format(shift=shift))
-    process = work(served, PYTHONPATH=f"{wrong}{os.pathsep}{served.folder}")
+    works(served, PYTHONPATH=f"{wrong}{os.pathsep}{served.folder}")
     right = served.worker()
     app = served.app()
     soon = app.run_background_job("app.jobs.add", parameters={"a": 1}, delay=1.0)
@@ -181,4 +190,3 @@ def test_clocks_that_are_ten_minutes_off(served, shift):
     time.sleep(2.5)  # two looks of everyone's rescue duty
     assert len(reads.workers(app.database)) == 3
     assert right.process.poll() is None
-    stop(process)

@@ -238,3 +238,16 @@ def test_a_long_name_is_cut(counting):
     tallies.add(counting.db, "a", 1, [((minute, "default", name[: tallies.NAME_LENGTH]), counts(2))])
     counting.fold()
     assert counting.hour(callable=name).total.completed == 2
+
+
+def test_minutes(counting):
+    """The counts of each minute and queue, whether they are folded or not."""
+    counting.add(counts(3, took=1, waited=2))
+    counting.add(counts(2), queue="mail", name="app.jobs.mail")
+    counting.fold()
+    counting.add(counts(0, 1, took=1), name="app.jobs.other")
+    minute = counting.steps.now // MINUTE
+    default, mail = history.minutes(counting.db, minute - 60)
+    assert (default["minute"], default["queue"], mail["queue"]) == (minute, "default", "mail")
+    assert (default["completed"], default["failed"], mail["completed"]) == (3, 1, 2)
+    assert (default["run_time"], default["wait_time"]) == (4 * SECOND, 6 * SECOND)

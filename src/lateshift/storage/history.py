@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from lateshift import histogram
 from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.database import Database, Row
-from lateshift.storage.tallies import COLUMNS, KEPT, NAME_LENGTH, SPANS, Sums
+from lateshift.storage.tallies import COLUMNS, COUNTS, KEPT, NAME_LENGTH, SPANS, Sums
 
 MINUTE: Final = 60_000_000
 MOST_CALLABLES: Final = 500
@@ -149,6 +149,17 @@ def callables(db: Database, since: int, until: int | None = None, queue: str | N
             _change(trends[name]),
         )
         for name in names
+    ]
+
+
+def minutes(db: Database, since_minute: int) -> list[dict[str, Any]]:
+    """Counts by minute and queue since a minute (minutes since 1970); times in microseconds."""
+    sums: dict[tuple[int, str], Sums] = defaultdict(Sums)
+    for start, queue, _, row in _rows(db, 1, since_minute, db.now() // MINUTE + 1, _Which(every_queue=True)):
+        sums[start, queue].add_row(row)
+    return [
+        {"minute": minute, "queue": queue, **{name: getattr(counted, name) for name in COUNTS}}
+        for (minute, queue), counted in sorted(sums.items())
     ]
 
 

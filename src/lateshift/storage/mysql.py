@@ -21,7 +21,7 @@ from lateshift.settings import mask_url
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.dialect import Dialect
 from lateshift.storage.mysql_lanes import lanes
-from lateshift.storage.server import Link, ServerDatabase, Trouble
+from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
 
 T = TypeVar("T")
 
@@ -147,7 +147,8 @@ class MysqlDatabase(ServerDatabase):
             version = str(link.query("select version()", {})[0][0])
             refuse_old(version, self.place)
             self._mariadb = _is_mariadb(version)
-            for statement in _SESSION:
+            abandoned = _ABANDONED_MARIADB if self._mariadb else _ABANDONED_MYSQL
+            for statement in (*_SESSION, abandoned):
                 link.execute(statement, {})
         except BaseException:
             link.close()
@@ -300,6 +301,10 @@ _SESSION: Final = (
     "set innodb_lock_wait_timeout = 10, optimizer_switch = 'index_merge=off'",
 )
 """An index merge in an update locks in two orders, which deadlocks (bugs.mysql.com/77209)."""
+
+_ABANDONED_MARIADB: Final = f"set idle_transaction_timeout = {round(ABANDONED)}"
+_ABANDONED_MYSQL: Final = f"set wait_timeout = {round(ABANDONED)}"
+"""MySQL knows no such limit for transactions alone; a connection that it closes between two of ours is replaced."""
 
 
 def split_url(url: str) -> tuple[SplitResult, int]:

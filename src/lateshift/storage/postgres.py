@@ -18,7 +18,7 @@ from lateshift.errors import SettingsError, StorageError
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage.database import Listener, Parameters, Row
 from lateshift.storage.dialect import Dialect
-from lateshift.storage.server import Link, ServerDatabase, Trouble
+from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
 
 try:
     import psycopg
@@ -75,6 +75,8 @@ from unnest(cast(:id as text[]), cast(:name as text[]), cast(:queue as text[]), 
                             options, place)
 order by place"""
 
+# `|| ''` keeps the index of the running jobs out of it: a generic plan, made while hardly anything ran, joined it with
+# the whole batch for each row, which took 123 ms for 500 jobs, where the ids take 15.
 _COMPLETE: Final = """
 update lateshift_jobs as j
 set status = 'completed', result = done.result, started_at = done.started_at, finished_at = done.finished_at,
@@ -82,7 +84,9 @@ set status = 'completed', result = done.result, started_at = done.started_at, fi
 from unnest(cast(:id as text[]), cast(:lease as int[]), cast(:started_at as bigint[]),
             cast(:finished_at as bigint[]), cast(:result as text[]))
      as done(id, lease, started_at, finished_at, result)
-where j.id = done.id and j.lease = done.lease and j.status = 'running'"""
+where j.id = done.id and j.lease = done.lease and j.status || '' = 'running'"""
+
+_ABANDONED: Final = f"set idle_in_transaction_session_timeout = {round(ABANDONED * 1000)}"
 
 _WAITING: Final = "status in ('pending', 'pending_retry')"
 
@@ -191,10 +195,12 @@ class PostgresDatabase(ServerDatabase):
         try:
             refuse_old(connection.info.server_version, self.place)
             ((backend,),) = link.query("select pg_backend_pid()", {})
+            self.pooled = backend != connection.info.backend_pid
+            if not self.pooled:  # behind a pooler the setting would be left to others
+                link.execute(_ABANDONED, {})
         except BaseException:
             link.close()
             raise
-        self.pooled = backend != connection.info.backend_pid
         connection.prepare_threshold = 2 if self._prepare and not self.pooled else None
         return link
 

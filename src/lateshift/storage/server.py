@@ -31,6 +31,10 @@ Trouble = Literal["conflict", "gone", "denied", "duplicate", "no tables", "slow"
 CONFLICTS: Final = 20
 """How often a transaction is begun anew that the database has broken up, before it is reported."""
 
+ABANDONED: Final = 8.0
+"""Seconds after which the server ends a transaction of ours in which nothing comes any more. A host whose cable was cut
+would else keep its rows locked for hours (the system's keep-alive), and nobody could take its jobs back."""
+
 CLOCK_AGE: Final = 10.0
 """Seconds after which the server's clock is asked again. Quartz clocks drift apart by some 0.1 ms in that time."""
 

@@ -1,0 +1,48 @@
+"""`dashboard`: every job in a browser."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from lateshift.app import Lateshift
+from lateshift.cli.base import Code, Refusal, find_jobs_below
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Default: 8642, or the next that is free.")
+@click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
+@click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
+@click.option("--hash-password", is_flag=True, help="Ask for a password, print what LATESHIFT_DASHBOARD_USERS needs.")
+def dashboard(host: str, port: int | None, *, open_it: bool, read_only: bool, hash_password: bool) -> None:
+    """Serve the web dashboard until Ctrl-C.
+
+    It answers only on this machine, unless LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS is set.
+    """
+    if hash_password:
+        from lateshift.dashboard.accounts import hash_password as hashed
+
+        click.echo(hashed(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))
+        return
+    from lateshift.dashboard.serving import Serving
+
+    app = Lateshift()
+    find_jobs_below(str(app.settings.root))
+    try:
+        serving = Serving(app, host, port, read_only=read_only)
+    except OSError as error:
+        raise Refusal(f"Cannot listen on {host}: {error}. Choose another --port.", Code.FAILED) from error
+    click.echo(f"The dashboard is at {serving.link} (Ctrl-C ends it).")
+    if open_it:
+        click.launch(serving.link)
+    try:
+        serving.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        app.close()
+
+
+COMMANDS: Final = (dashboard,)

@@ -1,0 +1,165 @@
+"""The dashboard inside applications that cannot mount an ASGI application: Flask, and Django in either way.
+
+    app.wsgi_app = wsgi_mount(app.wsgi_app, "/jobs", create_dashboard())                 # Flask
+    application = wsgi_mount(get_wsgi_application(), "/jobs", create_dashboard())        # Django, wsgi.py
+    application = asgi_mount(get_asgi_application(), "/jobs", create_dashboard())        # Django, asgi.py
+
+Under WSGI an open stream would hold a thread of the server for each open page, so there the pages ask every few
+seconds instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Final
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WSGI = Callable[[Environ, StartResponse], Iterable[bytes]]
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+ASGI = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+
+MOST: Final = 1 << 20
+"""Bytes of a request's body that are read: the dashboard's forms are small."""
+
+
+def asgi_mount(host: ASGI, path: str, dashboard: ASGI) -> ASGI:
+    """The ASGI application `host`, with the dashboard at `path` and below."""
+    prefix = _prefix(path)
+
+    async def application(scope: Scope, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and _is_below(prefix, scope["path"], root := scope.get("root_path", "")):
+            path = scope["path"] if scope["path"] != root + prefix else f"{root}{prefix}/"
+            scope = {**scope, "root_path": root + prefix, "path": path}
+            await dashboard(scope, receive, send)
+        else:
+            await host(scope, receive, send)
+
+    return application
+
+
+def wsgi_mount(host: WSGI, path: str, dashboard: ASGI) -> WSGI:
+    """The WSGI application `host`, with the dashboard at `path`; `authorize=` finds `request.scope["wsgi_environ"]`."""
+    prefix, bridge = _prefix(path), Bridge(dashboard)
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        below = environ.get("PATH_INFO", "")
+        if not _is_below(prefix, below, ""):
+            return host(environ, start_response)
+        moved = {"SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + prefix, "PATH_INFO": below[len(prefix) :] or "/"}
+        return bridge({**environ, **moved}, start_response)
+
+    return application
+
+
+class Bridge:
+    """Answers WSGI requests with an ASGI application, on one event loop in a thread that is started when needed."""
+
+    def __init__(self, app: ASGI) -> None:
+        self._app = app
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        """One request."""
+        messages: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
+        length = min(int(environ.get("CONTENT_LENGTH") or 0), MOST + 1)
+        body = environ["wsgi.input"].read(length) if length > 0 else b""
+        task = asyncio.run_coroutine_threadsafe(self._answer(_scope(environ), body, messages), self._running())
+        first = messages.get()
+        if not isinstance(first, dict):
+            raise first if isinstance(first, BaseException) else RuntimeError("The dashboard gave no answer.")
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in first["headers"]]
+        if not any(name == "content-type" for name, _ in headers):  # which WSGI asks for, also where nothing follows
+            headers.append(("content-type", "text/plain"))
+        start_response(_status(first["status"]), headers)
+        return _chunks(messages, task.cancel)
+
+    async def _answer(self, scope: Scope, body: bytes, messages: queue.SimpleQueue[Any]) -> None:
+        gone, parts = asyncio.Event(), [body]
+
+        async def receive() -> Message:
+            if parts:
+                return {"type": "http.request", "body": parts.pop(), "more_body": False}
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            messages.put(dict(message))
+
+        try:
+            await self._app(scope, receive, send)
+            messages.put(None)
+        except BaseException as error:
+            messages.put(error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or not self._loop.is_running():
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="lateshift-dashboard", daemon=True).start()
+            return self._loop
+
+
+def _chunks(messages: queue.SimpleQueue[Any], stop: Callable[[], Any]) -> Iterator[bytes]:
+    try:
+        while isinstance(message := messages.get(), dict):
+            yield message.get("body", b"")
+            if not message.get("more_body"):
+                return
+        if isinstance(message, BaseException):
+            raise message
+    finally:
+        stop()
+
+
+def _scope(environ: Mapping[str, Any]) -> Scope:
+    names = {name for name in environ if name.startswith("HTTP_")} | ({"CONTENT_TYPE"} & set(environ))
+    headers = [
+        (name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), environ[name].encode("latin-1"))
+        for name in names
+    ]
+    root = environ.get("SCRIPT_NAME", "").encode("latin-1").decode("utf-8", "replace")
+    path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": environ["REQUEST_METHOD"],
+        "scheme": environ.get("wsgi.url_scheme", "http"),
+        "path": root + path,
+        "root_path": root,
+        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+        "headers": headers,
+        "client": (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0)),
+        "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
+        "lateshift_polling": True,
+        "wsgi_environ": environ,
+    }
+
+
+def _status(code: int) -> str:
+    from http import HTTPStatus  # known to be there: the application has just used it
+
+    try:
+        return f"{code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"{code} Unknown"
+
+
+def _prefix(path: str) -> str:
+    prefix = "/" + path.strip("/")
+    if prefix == "/":
+        raise ValueError("Mount the dashboard below a path of its own, such as /jobs; at / it would hide the rest.")
+    return prefix
+
+
+def _is_below(prefix: str, path: str, root: str) -> bool:
+    rest = path[len(root) :] if root and path.startswith(root) else path
+    return rest == prefix or rest.startswith(f"{prefix}/")

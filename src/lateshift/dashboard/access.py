@@ -1,0 +1,159 @@
+"""Who is asking: from the host application, a trusted proxy, a session, a token, or this machine.
+
+Closed by default: without any of them the dashboard answers only on the machine it runs on, and only under a name of
+that machine, since a page of elsewhere may point its own name at 127.0.0.1 (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import hmac
+import inspect
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from lateshift.dashboard.accounts import ROLES, Account, Role, User, check_password, read_accounts
+from lateshift.dashboard.sessions import Limiter, Signer
+from lateshift.settings import Settings
+
+Answer = User | str | None
+Authorize = Callable[[Request], Answer | Awaitable[Answer]]
+"""Says for a request which role it has (or which `User` it is), and None for nobody. It may be a coroutine."""
+
+COOKIE: Final = "lateshift_session"
+HERE: Final = ("localhost", "127.0.0.1", "::1")
+SAFE: Final = ("GET", "HEAD", "OPTIONS")
+
+
+class Access:
+    """Answers who a request is from, by the settings and by what the host application says."""
+
+    def __init__(self, settings: Settings, authorize: Authorize | None) -> None:
+        self._authorize = authorize
+        self._token = settings.dashboard_token
+        self._accounts = read_accounts(settings.dashboard_users, settings.root)
+        self._proxies = [ipaddress.ip_network(item, strict=False) for item in settings.dashboard_proxies]
+        self._header = settings.dashboard_proxy_header
+        hashes = [account.hash for account in self._accounts.values()]
+        self._signer = Signer(self._token or "", *hashes)
+        self.limiter = Limiter()
+
+    @property
+    def by_login(self) -> bool:
+        """Whether there is anything to log in with."""
+        return self._authorize is None and (self._token is not None or self.by_name)
+
+    @property
+    def by_name(self) -> bool:
+        """Whether users have names and passwords."""
+        return any(account.hash for account in self._accounts.values())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is set up, so that only this machine is let in."""
+        return self._authorize is None and self._token is None and not self._accounts and not self._proxies
+
+    async def identify(self, request: Request) -> User | None:
+        """The user behind a request, or None."""
+        if self._authorize is not None:
+            answer = self._authorize(request)
+            return as_user(await answer if inspect.isawaitable(answer) else answer)
+        if self.is_open:
+            return User("this machine", "admin") if is_local(request) else None
+        return self._by_proxy(request) or self._by_session(request) or self._by_token(request)
+
+    def log_in(self, name: str, password: str) -> User | None:
+        """The user with this name and password; without a name, the token is the password."""
+        if not name:
+            found = self._token is not None and same(password, self._token)
+            return User("token", "admin") if found else None
+        account = self._accounts.get(name)
+        fits = check_password(password, account.hash if account else "")
+        return account.user if account and fits else None
+
+    def session(self, user: User) -> str:
+        """What a cookie holds for a user who has logged in."""
+        return self._signer.sign(user.name)
+
+    def _by_session(self, request: Request) -> User | None:
+        name = self._signer.read(request.cookies.get(COOKIE, ""))
+        if name == "token" and self._token is not None:
+            return User("token", "admin")
+        account: Account | None = self._accounts.get(name or "")
+        return account.user if account and account.hash else None
+
+    def _by_token(self, request: Request) -> User | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if self._token is None or scheme.lower() != "bearer" or self.limiter.wait(address(request)):
+            return None
+        if same(token.strip(), self._token):
+            return User("token", "admin")
+        self.limiter.failed(address(request))
+        return None
+
+    def _by_proxy(self, request: Request) -> User | None:
+        name = request.headers.get(self._header, "").strip()
+        if not name or not self.from_proxy(request):
+            return None
+        account = self._accounts.get(name)
+        return account.user if account else User(name, "viewer")
+
+    def from_proxy(self, request: Request) -> bool:
+        """Whether a request comes straight from a reverse proxy that is trusted."""
+        try:
+            peer = ipaddress.ip_address(address(request))
+        except ValueError:
+            return False
+        return any(peer in network for network in self._proxies)
+
+
+def as_user(answer: object) -> User | None:
+    """What `authorize=` returned as a user. Raises ValueError for what is no role."""
+    if answer is None or isinstance(answer, User):
+        return answer
+    role: Role | None = next((known for known in ROLES if known == answer), None)
+    if role is None:
+        raise ValueError(f"authorize= returned {answer!r}: return one of {', '.join(ROLES)}, a User, or None.")
+    return User(role, role)
+
+
+def is_forged(request: Request) -> bool:
+    """Whether a request that changes something may come from another site's page.
+
+    `Sec-Fetch-Site` where the browser sends it: it cannot be set by a page. Browsers leave it out on plain http, then
+    the host of `Origin` has to be that of the request. A program with a token in its header is no browser.
+    """
+    if request.method in SAFE:
+        return False
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    if origin is not None:
+        return urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    return not request.headers.get("authorization", "").lower().startswith("bearer ")
+
+
+def is_local(request: Request) -> bool:
+    """Whether a request comes from this machine, and was sent to a name of this machine."""
+    try:
+        loopback = ipaddress.ip_address(address(request)).is_loopback
+    except ValueError:
+        loopback = False
+    try:
+        name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:  # brackets that hold no address
+        name = ""
+    return loopback and name.rstrip(".") in HERE and "x-forwarded-for" not in request.headers
+
+
+def address(request: Request) -> str:
+    """The address at the other end of the connection."""
+    return request.client.host if request.client else ""
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two secrets are the same, in a time that tells nothing."""
+    return hmac.compare_digest(one.encode(), other.encode())

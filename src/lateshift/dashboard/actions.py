@@ -1,0 +1,101 @@
+"""What an operator does: each changes something, tells it to the audit, and leads back with a sentence."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from starlette.responses import HTMLResponse, Response
+
+from lateshift.dashboard.desk import theme
+from lateshift.dashboard.formatting import last_part, short_id
+from lateshift.dashboard.view import View
+from lateshift.errors import JobStateError, LateshiftError, SpawnError
+
+log: Final = logging.getLogger("lateshift.dashboard")
+
+
+def retry(view: View) -> Response:
+    """Run a failed or cancelled job again with all its attempts, or a waiting retry at once."""
+    return _on_job(view, "retry", f"Job {_short(view)} waits to run again.")
+
+
+def cancel(view: View) -> Response:
+    """Cancel a waiting job, or ask a running one to stop."""
+    return _on_job(view, "cancel", f"Job {_short(view)} is cancelled, or will be as soon as its code looks.")
+
+
+def delete(view: View) -> Response:
+    """Delete a finished job with its attempts and logs; it asks first, where no dialog has."""
+    if view.form.get("confirmed") != "yes":
+        detail = "1 job, with its attempts and logs. It cannot be brought back."
+        return _ask(view, "Delete this job?", detail, "Delete", f"/jobs/{view.path['id']}")
+    return _on_job(view, "delete", f"Job {_short(view)} is deleted.", leads_to="/jobs")
+
+
+def run_again(view: View) -> Response:
+    """Enqueue a new job with the same callable, parameters, queue and priority."""
+    job = view.app.get_job(view.path["id"])
+    try:
+        new = view.app.run_background_job(
+            job.name,
+            parameters=job.parameters,
+            priority=job.priority,
+            queue=job.queue,
+            max_retries=job.max_attempts - 1,
+            timeout=job.timeout,
+        )
+    except SpawnError as error:
+        new = str(error.job_id)
+    except LateshiftError as error:
+        return view.done(str(error), view.url(f"/jobs/{job.id}"), "refused")
+    record(view, "run again", f"{job.id} as {new}")
+    return view.done(f"{last_part(job.name)} was enqueued again, as this new job.", view.url(f"/jobs/{new}"))
+
+
+def pause(view: View) -> Response:
+    """Let the jobs of a queue wait."""
+    name = view.path["name"]
+    view.app.pause_queue(name)
+    record(view, "pause", name)
+    return view.done(f"Queue {name} is paused: its jobs wait, running ones finish.", view.back("/queues"))
+
+
+def resume(view: View) -> Response:
+    """Let the jobs of a paused queue run again."""
+    name = view.path["name"]
+    try:
+        view.app.resume_queue(name)
+    except SpawnError as error:
+        return view.done(str(error), view.back("/queues"), "refused")
+    record(view, "resume", name)
+    return view.done(f"Queue {name} runs again.", view.back("/queues"))
+
+
+def record(view: View, action: str, subject: str) -> None:
+    """Tell who did what: the one place that every action passes."""
+    log.info("%s (%s): %s %s", view.user.name, view.user.role, action, subject)
+
+
+def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response:
+    job_id = view.path["id"]
+    here = view.back(f"/jobs/{job_id}")
+    doing = {"retry": view.app.retry_job, "cancel": view.app.cancel_job, "delete": view.app.delete_job}
+    try:
+        doing[action](job_id)
+    except (JobStateError, SpawnError) as error:
+        return view.done(str(error), here, "refused")
+    record(view, action, job_id)
+    return view.done(words, view.url(leads_to) if leads_to else here)
+
+
+def _ask(view: View, question: str, detail: str, verb: str, back: str) -> Response:
+    """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
+    text = view.desk.templates.get_template("confirm.html").render(
+        title=question, detail=detail, verb=verb, back=view.url(back), root=view.root, theme=theme(view.request)
+    )
+    return HTMLResponse(text)
+
+
+def _short(view: View) -> str:
+    return short_id(view.path["id"])

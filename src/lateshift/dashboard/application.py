@@ -1,0 +1,138 @@
+"""Puts the dashboard together: `create_dashboard`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from lateshift.app import Lateshift
+from lateshift.dashboard import health, login
+from lateshift.dashboard.access import Authorize
+from lateshift.dashboard.desk import Desk
+from lateshift.dashboard.guard import Guard
+from lateshift.dashboard.routes import PAGES, Page
+from lateshift.dashboard.view import View
+from lateshift.default import get_app
+from lateshift.errors import InvalidJob, JobNotFound, JobStateError, LateshiftError, StorageError
+
+MOST: Final = 1 << 20
+"""Bytes of a form."""
+
+STATUS: Final[Mapping[type[LateshiftError], int]] = {
+    JobNotFound: 404,
+    JobStateError: 409,
+    InvalidJob: 422,
+    StorageError: 503,
+    LateshiftError: 500,
+}
+
+
+def create_dashboard(
+    app: Lateshift | None = None, *, authorize: Authorize | None = None, read_only: bool | None = None
+) -> Starlette:
+    """The dashboard as an ASGI application, to be served or to be mounted in FastAPI, Starlette, Django or Flask.
+
+    `app` is the application object, by default the one behind `run_background_job`. `authorize` is given each request
+    and says who it is from: "viewer", "operator", "admin", a `User`, or None for nobody; it may be a coroutine. Without
+    it the settings decide (LATESHIFT_DASHBOARD_TOKEN, LATESHIFT_DASHBOARD_USERS), and without those only this machine
+    is let in. `read_only` takes every action away; by default LATESHIFT_DASHBOARD_READ_ONLY decides.
+
+    Nothing is opened before the first request. Raises SettingsError.
+    """
+    app = app or get_app()
+    desk = Desk(app, authorize, read_only=app.settings.dashboard_read_only if read_only is None else read_only)
+    made = Starlette(
+        routes=[*(_route(desk, page) for page in PAGES), *_others(desk)],
+        middleware=[Middleware(Guard, desk=desk)],
+        exception_handlers={HTTPException: partial(_no_page, desk), LateshiftError: partial(_failed, desk)},
+    )
+    made.state.desk = desk
+    return made
+
+
+def _route(desk: Desk, page: Page) -> BaseRoute:
+    async def answer(request: Request) -> Response:
+        user = request.scope["lateshift_user"]
+        if not user.may(page.role) or (page.change and desk.read_only):
+            return desk.refuse(request, 403, "Not yours to do", _why_not(desk, page))
+        view = View(desk, request, await _form(request) if page.change else {})
+        response = await run_in_threadpool(page.show, view)
+        if page.change:
+            desk.forget()
+        return response
+
+    return Route(page.path, answer, methods=["POST"] if page.change else ["GET"])
+
+
+def _why_not(desk: Desk, page: Page) -> str:
+    if desk.read_only:
+        return (
+            "This dashboard is read-only: LATESHIFT_DASHBOARD_READ_ONLY, or create_dashboard(read_only=True), says so."
+        )
+    return f"This takes the role {page.role}. Ask somebody who has it, or who writes LATESHIFT_DASHBOARD_USERS."
+
+
+def _others(desk: Desk) -> list[BaseRoute]:
+    async def events(_: Request) -> Response:
+        return StreamingResponse(
+            desk.watcher.stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
+
+    def static(request: Request) -> Response:
+        return desk.assets.serve(request)
+
+    return [
+        Route("/events", events),
+        Route("/static/{digest}/{name:path}", static),
+        Route("/login", partial(_with_form, desk, login.show)),
+        Route("/login", partial(_with_form, desk, login.log_in), methods=["POST"]),
+        Route("/logout", partial(_with_form, desk, login.log_out), methods=["POST"]),
+        Route("/healthz", health.alive),
+        Route("/readyz", partial(_with_form, desk, health.ready)),
+    ]
+
+
+async def _with_form(desk: Desk, show: Callable[[View], Response], request: Request) -> Response:
+    return await run_in_threadpool(show, View(desk, request, await _form(request)))
+
+
+async def _form(request: Request) -> Mapping[str, str]:
+    """The fields of a form; of several with one name the last."""
+    if request.method != "POST":
+        return {}
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST:
+            raise HTTPException(413, "The form is too large.")
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+async def _no_page(desk: Desk, request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    titles = {404: "There is no such page", 405: "Not in this way"}
+    words = {404: "The address may be mistyped, or from another version. The rail has all pages."}
+    detail = str(getattr(error, "detail", ""))
+    return desk.refuse(request, status, titles.get(status, detail), words.get(status, detail))
+
+
+async def _failed(desk: Desk, request: Request, error: Exception) -> Response:
+    kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
+    titles = {
+        404: "There is no such job",
+        409: "Not possible now",
+        422: "It cannot be enqueued",
+        503: "No answer from the database",
+    }
+    status = STATUS[kind]
+    return desk.refuse(request, status, titles.get(status, "That did not work"), str(error))

@@ -1,0 +1,100 @@
+"""Charts drawn on the server: SVG without a line of script, coloured by classes so that it follows light and dark.
+
+Everything has a title that says what is shown, in which unit; each bar tells its value under the pointer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+
+from lateshift.dashboard.formatting import compact
+
+WIDTH: Final = 640
+AXIS: Final = 34
+"""Room on the left for the numbers of the axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step of time: what its tooltip calls it, and the parts that stand on each other, by their class."""
+
+    label: str
+    parts: Sequence[tuple[str, float]]
+
+    @property
+    def total(self) -> float:
+        """How high it is."""
+        return sum(value for _, value in self.parts)
+
+
+def ceiling(value: float) -> float:
+    """A round number that is no less: 1, 2, 4, 5 or 10 times a power of ten; an axis ends there."""
+    if value <= 0:
+        return 1
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 4, 5, 10) if step * power >= value * 0.999)
+
+
+def bars(
+    title: str, unit: str, items: Sequence[Bar], ticks: Sequence[tuple[int, str]] = (), height: int = 120
+) -> Markup:
+    """Stacked bars over time. `ticks` are labels below, each with the number of the bar it belongs to."""
+    top = ceiling(max((item.total for item in items), default=0))
+    step = (WIDTH - AXIS) / max(len(items), 1)
+    inner = height - 22
+    drawn = [_grid(level, top, inner) for level in (0.0, 0.5, 1.0)]
+    for number, item in enumerate(items):
+        drawn.append(_bar(item, AXIS + number * step, step, inner, top, unit))
+    for number, text in ticks:
+        x = AXIS + (number + 0.5) * step
+        drawn.append(
+            Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, height - 2, text)
+        )
+    totals = [item.total for item in items]
+    summary = f"{title}, {unit}: {compact(sum(totals))} in all, at most {compact(max(totals, default=0))}"
+    return Markup(
+        '<svg class="bars" viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
+    ).format(WIDTH, height, summary, Markup().join(drawn))
+
+
+def sparkline(title: str, values: Sequence[float], width: int = 96, height: int = 24) -> Markup:
+    """A line without axes, for a cell of a table; its title gives the numbers."""
+    top = max(values, default=0) or 1
+    step = width / max(len(values) - 1, 1)
+    points = " ".join(f"{n * step:.1f},{height - 2 - value / top * (height - 4):.1f}" for n, value in enumerate(values))
+    label = f"{title}: {compact(values[-1] if values else 0)} now, at most {compact(max(values, default=0))}"
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-label="{}"><title>{}</title>'
+        '<polygon points="0,{} {} {},{}"/><polyline points="{}"/></svg>'
+    ).format(width, height, width, height, label, label, height, points, width, height, points)
+
+
+def _grid(level: float, top: float, inner: int) -> Markup:
+    y = 6 + (inner - 6) * (1 - level)
+    return Markup(
+        '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+        '<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+    ).format(AXIS, WIDTH, y, y, AXIS - 6, y + 3.5, compact(top * level))
+
+
+def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
+    gap = min(2.0, step * 0.25)
+    told = ", ".join(f"{compact(value)} {name}" for name, value in item.parts if value) or f"no {unit}"
+    drawn, y = [], float(inner)
+    for name, value in item.parts:
+        high = value / top * (inner - 6)
+        y -= high
+        if value:
+            drawn.append(
+                Markup('<rect class="s-{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
+                    name, x + gap / 2, y, step - gap, max(high, 1.0)
+                )
+            )
+    return Markup(
+        '<g><title>{}: {}</title><rect class="hit" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>{}</g>'
+    ).format(item.label, told, x, step, inner, Markup().join(drawn))

@@ -1,0 +1,137 @@
+"""What all requests share: the application object, the templates, who may come in, what was read a moment ago."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from lateshift.app import Lateshift
+from lateshift.dashboard import charts, formatting
+from lateshift.dashboard.access import Access, Authorize
+from lateshift.dashboard.assets import Assets
+from lateshift.dashboard.guard import desk_root
+from lateshift.dashboard.watcher import Watcher
+from lateshift.storage import open_database
+from lateshift.storage.database import Database
+from lateshift.storage.pulse import pulse
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+PATIENCE: Final = 5.0
+"""Seconds that a page waits for a database server."""
+
+FRESH: Final = 0.9
+"""Seconds for which an answer of the database serves every tab that asks for the same: less than between two looks."""
+
+
+ASSETS: Final = Assets(Path(__file__).with_name("static"))
+
+
+@cache
+def templates() -> Environment:
+    """The pages. A name that a page forgot to hand over is an error, and everything is escaped."""
+    environment = Environment(
+        loader=PackageLoader("lateshift.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(formatting.FILTERS)
+    environment.globals.update(charts=charts, asset=ASSETS.path)
+    return environment
+
+
+class Desk:
+    """One dashboard. Safe to share between threads; opens nothing before the first request."""
+
+    def __init__(self, app: Lateshift, authorize: Authorize | None, *, read_only: bool) -> None:
+        self.app = app
+        self.settings = app.settings
+        self.read_only = read_only
+        self.access = Access(app.settings, authorize)
+        self.assets = ASSETS
+        self.watcher = Watcher(lambda: pulse(self.database), self._outdate)
+        self._answers: dict[Hashable, tuple[float, Any]] = {}
+        self._asking: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._age = 0
+
+    @cached_property
+    def database(self) -> Database:
+        """A way of its own to the database, so that reading pages does not hold up the program that enqueues."""
+        return open_database(self.settings, self.app.clock, timeout=PATIENCE)
+
+    @property
+    def templates(self) -> Environment:
+        """The pages; see `templates`."""
+        return templates()
+
+    def read(self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a storage function answers; the same question within a second is asked once, however many tabs ask."""
+        key = (function, args, tuple(sorted(kwargs.items())))
+        return self.once(key, lambda: function(self.database, *args, **kwargs))
+
+    def once(self, key: Hashable, work: Callable[[], T], seconds: float = FRESH) -> T:
+        """What `work` gives, or gave less than `seconds` ago under the same key."""
+        with self._lock:
+            turn = self._asking.setdefault(key, threading.Lock())
+        with turn:
+            then, answer = self._answers.get(key, (0.0, None))
+            if time.monotonic() - then > seconds or key not in self._answers:
+                age = self._age
+                answer = work()
+                self._keep(key, answer, age)
+        found: T = answer
+        return found
+
+    def forget(self) -> None:
+        """Read everything anew: something was changed here."""
+        self._outdate()
+        self.watcher.nudge()
+
+    def refuse(self, request: Request, status: int, title: str, words: str) -> Response:
+        """A page that says why something was not done, and what to do."""
+        if "text/html" not in request.headers.get("accept", "text/html"):
+            return PlainTextResponse(f"{title}. {words}\n", status)
+        template = self.templates.get_template("refusal.html")
+        return HTMLResponse(
+            template.render(title=title, words=words, status=status, root=desk_root(request), theme=theme(request)),
+            status,
+        )
+
+    def close(self) -> None:
+        """Close what is open; the next request opens it again."""
+        self.watcher.close()
+        if "database" in self.__dict__:
+            self.database.close()
+
+    def _outdate(self) -> None:
+        with self._lock:
+            self._age += 1
+            self._answers.clear()
+
+    def _keep(self, key: Hashable, answer: object, age: int) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if age != self._age:  # something changed while it was read
+                return
+            if len(self._answers) > 500:
+                self._answers = {key: kept for key, kept in self._answers.items() if now - kept[0] < FRESH}
+                self._asking = {key: lock for key, lock in self._asking.items() if key in self._answers}
+            self._answers[key] = (now, answer)
+
+
+def theme(request: Request) -> str:
+    """The colours that were chosen: light, dark, or as the system has it."""
+    chosen = request.cookies.get("lateshift_theme", "")
+    return chosen if chosen in ("light", "dark") else "system"

@@ -1,0 +1,109 @@
+"""What stands before every page: who is asking, whether another site made them ask, and what browsers may load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lateshift.dashboard.access import is_forged
+
+if TYPE_CHECKING:
+    from lateshift.dashboard.desk import Desk
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+HEADERS: Final = {
+    "content-security-policy": POLICY,
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+PUBLIC: Final = ("/static/", "/healthz", "/readyz", "/login")
+"""Paths that need no user."""
+
+
+class Guard:
+    """Middleware around all routes; puts the user into the scope as "lateshift_user"."""
+
+    def __init__(self, app: ASGIApp, desk: Desk) -> None:
+        self._app, self._desk = app, desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        refusal = await self._refusal(request)
+        await (refusal or self._app)(scope, receive, _with_headers(send))
+
+    async def _refusal(self, request: Request) -> Response | None:
+        desk, path = self._desk, _path(request)
+        if is_forged(request):
+            words = (
+                "The request was made by a page of another site, so nothing was done. Reload the page and try again."
+            )
+            return desk.refuse(request, 403, "Not from this page", words)
+        if path.startswith(PUBLIC):
+            return None
+        user = await desk.access.identify(request)
+        request.scope["lateshift_user"] = user
+        if user is not None:
+            return None
+        if desk.access.by_login:
+            return self._to_login(request, path)
+        return desk.refuse(request, 403, "Not open to you", _why_closed(desk))
+
+    def _to_login(self, request: Request, path: str) -> Response:
+        login = f"{desk_root(request)}/login"
+        if request.headers.get("hx-request") or path.startswith("/events"):
+            return Response(status_code=401, headers={"hx-redirect": login})
+        if "text/html" not in request.headers.get("accept", "text/html"):
+            return Response("Log in, or send `Authorization: Bearer TOKEN`.\n", 401, {"www-authenticate": "Bearer"})
+        wanted = f"{desk_root(request)}{path}" + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"{login}?{urlencode({'next': wanted})}", 303)
+
+
+def desk_root(request: Request) -> str:
+    """What stands before every path of the dashboard: where it is mounted."""
+    return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def _path(request: Request) -> str:
+    """The path below the mount point."""
+    path = str(request.scope["path"])
+    root = desk_root(request)
+    return (path.removeprefix(root) if root and path.startswith(f"{root}/") else path) or "/"
+
+
+def _why_closed(desk: Desk) -> str:
+    if not desk.access.is_open:
+        return "The application that this dashboard is part of does not let you in. Log in there, with more rights."
+    return (
+        "Until users or a token are set, the dashboard answers only on the machine that it runs on, at "
+        "http://127.0.0.1 or http://localhost. Set LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS, or give "
+        "create_dashboard(authorize=...)."
+    )
+
+
+def _with_headers(send: Send) -> Send:
+    async def wrapped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("cache-control", "no-store")
+        await send(message)
+
+    return wrapped

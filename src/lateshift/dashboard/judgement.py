@@ -1,0 +1,112 @@
+"""Whether everything is all right: a light, a sentence, and the reasons, decided from what was read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from lateshift.dashboard.formatting import duration
+from lateshift.storage.reads import COUNT_LIMIT, QueueRow, WorkerRow
+from lateshift.wording import count
+
+Light = Literal["good", "warning", "bad"]
+
+LATE: Final = 60.0
+"""Seconds that a due job may wait before that is worth a word."""
+
+STARTING: Final = 10.0
+"""Seconds that a runner may take to start by itself."""
+
+FAILING: Final = 0.05
+"""Part of the finished jobs that may fail before that is worth a word."""
+
+
+class Reason(NamedTuple):
+    """One thing that is not as it should be; `path` is the page that shows more, without its root."""
+
+    light: Light
+    words: str
+    path: str
+
+
+class Verdict(NamedTuple):
+    """The light, the sentence beside it, and why."""
+
+    light: Light
+    sentence: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What there is to judge; times in microseconds, `finished` and `failed` of the last hour."""
+
+    now: int
+    queues: Sequence[QueueRow]
+    alive: Sequence[WorkerRow]
+    dead: Sequence[WorkerRow]
+    held: Mapping[str, int]
+    finished: int
+    failed: int
+    spawns: bool
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that are due and wait."""
+        return sum(queue.waiting for queue in self.queues)
+
+    @property
+    def running(self) -> int:
+        """Jobs that run."""
+        return sum(queue.running for queue in self.queues)
+
+    @property
+    def oldest(self) -> float | None:
+        """Seconds for which the longest waiting due job of an open queue has waited; None without one."""
+        times = [queue.oldest for queue in self.queues if queue.oldest is not None and not queue.paused]
+        return (self.now - min(times)) / 1_000_000 if times else None
+
+
+def judge(facts: Facts) -> Verdict:
+    """The verdict; reasons come worst first."""
+    order: Mapping[Light, int] = {"bad": 0, "warning": 1, "good": 2}
+    reasons = sorted(_reasons(facts), key=lambda reason: order[reason.light])
+    light: Light = reasons[0].light if reasons else "good"
+    return Verdict(light, _sentence(facts, light), tuple(reasons))
+
+
+def _sentence(facts: Facts, light: Light) -> str:
+    if light == "bad":
+        return "Something needs you"
+    if light == "warning":
+        return "Working, with something to look at"
+    if facts.running or facts.waiting:
+        return "All is well"
+    return "All is well, nothing to do"
+
+
+def _reasons(facts: Facts) -> Iterator[Reason]:
+    late = facts.oldest
+    if late is not None and not facts.alive and (not facts.spawns or late > STARTING):
+        verb = "waits" if facts.waiting == 1 else "wait"
+        how = "start one with `lateshift work`" if not facts.spawns else "`lateshift doctor` says why none started"
+        yield Reason("bad", f"{_jobs(facts.waiting)} {verb} and no worker is alive: {how}.", "/workers")
+    elif late is not None and late > LATE:
+        yield Reason("warning", f"The oldest waiting job has been due for {duration(late)}.", "/queues")
+    orphans = sum(facts.held.get(worker.id, 0) for worker in facts.dead)
+    if orphans:
+        hold = "hold" if len(facts.dead) > 1 else "holds"
+        yield Reason("warning", f"{count(len(facts.dead), 'dead worker')} still {hold} {_jobs(orphans)}.", "/workers")
+    if facts.failed and facts.failed > FAILING * facts.finished:
+        share = facts.failed / max(facts.finished, facts.failed)
+        words = f"{facts.failed:,} of {_jobs(facts.finished)} that finished in the last hour failed, {share:.0%}."
+        yield Reason("warning", words, "/jobs?status=failed")
+    for queue in facts.queues:
+        if queue.paused and queue.waiting:
+            verb = "waits" if queue.waiting == 1 else "wait"
+            yield Reason("warning", f"The queue {queue.name} is paused while {_jobs(queue.waiting)} {verb}.", "/queues")
+
+
+def _jobs(number: int) -> str:
+    return f"more than {count(COUNT_LIMIT, 'job')}" if number > COUNT_LIMIT else count(number, "job")

@@ -1,0 +1,79 @@
+"""Logging in and out, where users or a token are set."""
+
+from __future__ import annotations
+
+import math
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from lateshift.dashboard.access import COOKIE, address
+from lateshift.dashboard.desk import theme
+from lateshift.dashboard.sessions import LIFETIME
+from lateshift.dashboard.view import View
+
+
+def show(view: View) -> Response:
+    """The form."""
+    if not view.desk.access.by_login:
+        return RedirectResponse(view.url("/"), 303)
+    return _form(view)
+
+
+def log_in(view: View) -> Response:
+    """Check what was entered; slowly, and for each address only a few times."""
+    access, peer = view.desk.access, address(view.request)
+    wait = access.limiter.wait(peer)
+    if wait:
+        words = f"Too many attempts. Try again in {math.ceil(wait / 60)} min."
+        response = _form(view, words, 429)
+        response.headers["retry-after"] = str(math.ceil(wait))
+        return response
+    user = access.log_in(view.form.get("name", "").strip(), view.form.get("password", ""))
+    if user is None:
+        access.limiter.failed(peer)
+        return _form(view, "That is not right. Check what you entered and try again.", 401)
+    response = RedirectResponse(_next(view), 303)
+    response.set_cookie(
+        COOKIE,
+        access.session(user),
+        max_age=LIFETIME,
+        path=view.root or "/",
+        secure=is_secure(view),
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+def log_out(view: View) -> Response:
+    """Forget the session."""
+    response = RedirectResponse(view.url("/login"), 303)
+    response.delete_cookie(COOKIE, path=view.root or "/")
+    return response
+
+
+def is_secure(view: View) -> bool:
+    """Whether the browser speaks https, to us or to a proxy that is trusted."""
+    if view.desk.access.from_proxy(view.request):
+        return view.request.headers.get("x-forwarded-proto", view.request.url.scheme) == "https"
+    return view.request.url.scheme == "https"
+
+
+def _next(view: View) -> str:
+    wanted = view.form.get("next", "")
+    return wanted if view.is_ours(wanted) else view.url("/")
+
+
+def _form(view: View, words: str = "", status: int = 200) -> Response:
+    template = view.desk.templates.get_template("login.html")
+    text = template.render(
+        title="Log in",
+        root=view.root,
+        theme=theme(view.request),
+        words=words,
+        by_name=view.desk.access.by_name,
+        by_token=view.desk.settings.dashboard_token is not None,
+        next=view.form.get("next") or view.query.get("next", ""),
+        name=view.form.get("name", ""),
+    )
+    return HTMLResponse(text, status)

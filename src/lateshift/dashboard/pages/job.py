@@ -1,0 +1,63 @@
+"""One job: where it is and why, every attempt to scale, what it was given and gave, its errors and logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.responses import Response
+
+from lateshift.dashboard import timeline, tracebacks
+from lateshift.dashboard.rows import lasted
+from lateshift.dashboard.view import View
+from lateshift.errors import JobNotFound
+from lateshift.explain import explain
+from lateshift.job import FINISHED, Job
+from lateshift.storage import reads
+
+EXPLAINED: Final = 2.0
+"""Seconds for which an explanation serves: it may import the callable."""
+
+
+def show(view: View) -> Response:
+    """The page. Raises JobNotFound."""
+    job_id = view.path["id"]
+    job = view.read(reads.get, job_id, history=True)
+    if job is None:
+        raise JobNotFound(job_id)
+    key = ("explain", job_id, job.status)
+    explanation = view.desk.once(key, lambda: explain(view.app, job_id), EXPLAINED)
+    return view.page(
+        "job.html",
+        section="jobs",
+        title=job.name.rpartition(".")[2] if "." in job.name else job.name,
+        job=job,
+        sentences=_told(explanation.sentences, job_id),
+        spans=timeline.spans(job, view.moment),
+        draw=timeline.draw,
+        pieces=tracebacks.take_apart(job.error.traceback) if job.error else [],
+        raised_at=tracebacks.innermost(job.error.traceback) if job.error else None,
+        take_apart=tracebacks.take_apart,
+        lasted=lasted(job),
+        may=permitted(view, job),
+    )
+
+
+def _told(sentences: Sequence[str], job_id: str) -> list[str]:
+    """An explanation without what this page shows anyway: commands to see more of the job or to run it again."""
+    shorter = [
+        re.sub(rf"; `lateshift retry {re.escape(job_id)}` runs it again", "", sentence) for sentence in sentences
+    ]
+    return [sentence for sentence in shorter if f"`lateshift show {job_id}`" not in sentence]
+
+
+def permitted(view: View, job: Job) -> dict[str, bool]:
+    """Which actions this user has on this job as it stands."""
+    operator, admin = view.may("operator"), view.may("admin")
+    return {
+        "retry": operator and job.status in ("failed", "cancelled", "pending_retry"),
+        "cancel": operator and job.status not in FINISHED and not job.cancel_requested,
+        "again": operator and job.status in FINISHED,
+        "delete": admin and job.status in FINISHED,
+    }

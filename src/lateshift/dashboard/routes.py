@@ -1,0 +1,41 @@
+"""Every address of the dashboard: which function answers it, and which role it asks for.
+
+A page is a function that takes a `View` and returns a response. It runs in a thread. To add one: a function in
+`pages/`, a template, a row here, a test, and for the rail a row in `sections`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from starlette.responses import Response
+
+from lateshift.dashboard import actions
+from lateshift.dashboard.accounts import Role
+from lateshift.dashboard.pages import job, jobs, overview, queues, workers
+from lateshift.dashboard.view import View
+
+
+class Page(NamedTuple):
+    """One address; `role` is the least one that is let in, and with `change` it is asked for with POST."""
+
+    path: str
+    show: Callable[[View], Response]
+    role: Role = "viewer"
+    change: bool = False
+
+
+PAGES: Final = (
+    Page("/", overview.show),
+    Page("/jobs", jobs.show),
+    Page("/jobs/{id}", job.show),
+    Page("/jobs/{id}/retry", actions.retry, "operator", change=True),
+    Page("/jobs/{id}/cancel", actions.cancel, "operator", change=True),
+    Page("/jobs/{id}/again", actions.run_again, "operator", change=True),
+    Page("/jobs/{id}/delete", actions.delete, "admin", change=True),
+    Page("/queues", queues.show),
+    Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),
+    Page("/queues/{name:path}/resume", actions.resume, "operator", change=True),
+    Page("/workers", workers.show),
+)

@@ -1,0 +1,84 @@
+"""Serving the dashboard by itself, with uvicorn: `lateshift dashboard`."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from lateshift.app import Lateshift
+from lateshift.dashboard.application import create_dashboard
+from lateshift.dashboard.desk import Desk
+from lateshift.errors import SettingsError
+
+PORT: Final = 8642
+TRIED: Final = 20
+"""Ports that are tried, one after the other, when the first is taken and nobody asked for it."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn, ending the streams of open pages first: it would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+        super().__init__(config)
+        self._desk = desk
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """At Ctrl-C and SIGTERM."""
+        self._desk.watcher.close()
+        super().handle_exit(sig, frame)
+
+
+class Serving:
+    """The dashboard on a port of its own. Raises SettingsError when it may not be, OSError when no port is free."""
+
+    def __init__(self, app: Lateshift, host: str, port: int | None, *, read_only: bool) -> None:
+        made = create_dashboard(app, read_only=read_only or None)
+        self.desk: Desk = made.state.desk
+        if self.desk.access.is_open and not is_loopback(host):
+            raise SettingsError(
+                f"The dashboard would be open to everybody who reaches {host}. Set LATESHIFT_DASHBOARD_TOKEN or "
+                "LATESHIFT_DASHBOARD_USERS first, or leave --host out."
+            )
+        self.socket = _bind(host, port)
+        self.host, self.port = host, self.socket.getsockname()[1]
+        # Who asks is told by the connection; proxies that may say more are named in LATESHIFT_DASHBOARD_PROXIES.
+        config = uvicorn.Config(made, log_level="warning", proxy_headers=False, server_header=False, access_log=False)
+        self._server = Server(config, self.desk)
+
+    @property
+    def link(self) -> str:
+        """Where it is to be found."""
+        host = "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or SIGTERM."""
+        try:
+            self._server.run(sockets=[self.socket])
+        finally:
+            self.desk.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bind(host: str, port: int | None) -> socket.socket:
+    """A listening socket; without a port of one's own, on the first that is free from 8642 on."""
+    ports = range(PORT, PORT + TRIED) if port is None else [port]
+    for number in ports:
+        try:
+            family = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)[0][0]
+            return socket.create_server((host, number), family=family, backlog=128)
+        except OSError:
+            if number == ports[-1]:
+                raise
+    raise AssertionError

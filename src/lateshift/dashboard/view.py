@@ -1,0 +1,121 @@
+"""What a page is given: who asks for what, the way to the data, and the way to an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import quote, unquote, urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from lateshift.app import Lateshift
+from lateshift.dashboard.accounts import Role, User
+from lateshift.dashboard.desk import Desk, theme
+from lateshift.dashboard.guard import desk_root
+from lateshift.dashboard.redaction import redact
+from lateshift.dashboard.sections import SECTIONS
+from lateshift.job import moment
+from lateshift.storage.database import Database
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+FLASH: Final = "lateshift_told"
+
+_PATH: Final = re.compile(r"/(?!/)[!-\[\]-~]*")
+
+
+class View:
+    """One request. Pages run in a thread, so everything here may wait for the database."""
+
+    def __init__(self, desk: Desk, request: Request, form: Mapping[str, str]) -> None:
+        self.desk, self.request, self.form = desk, request, form
+        self.user: User = request.scope.get("lateshift_user") or User("nobody", "viewer")
+        self.root = desk_root(request)
+        self.query = dict(request.query_params)
+        self.path = {name: str(value) for name, value in request.path_params.items()}
+
+    @property
+    def app(self) -> Lateshift:
+        """The application object, for what changes something."""
+        return self.desk.app
+
+    @cached_property
+    def now(self) -> int:
+        """The moment that this page shows, by the database's clock, in microseconds."""
+        return self.desk.once("now", self.desk.database.now)
+
+    @cached_property
+    def moment(self) -> datetime:
+        """The same as an aware datetime."""
+        return moment(self.now)
+
+    def read(self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a storage function answers; the same for all who ask within a second."""
+        return self.desk.read(function, *args, **kwargs)
+
+    def may(self, role: Role) -> bool:
+        """Whether this user may do what that role may, here and now."""
+        return self.user.may(role) and not (self.desk.read_only and role != "viewer")
+
+    def shown(self, value: Any) -> Any:
+        """Parameters or a result as this user may see them."""
+        return value if self.user.may("operator") else redact(value, self.desk.settings.redact)
+
+    def url(self, path: str, **query: object) -> str:
+        """A link within the dashboard, wherever it is mounted; empty values are left out."""
+        given = {name: value for name, value in query.items() if value not in (None, "")}
+        return f"{self.root}{quote(path)}" + (f"?{urlencode(given)}" if given else "")
+
+    def same(self, **changes: object) -> str:
+        """A link to this page with other parameters; None takes one away."""
+        path = "/" + str(self.request.scope["path"]).removeprefix(self.root).lstrip("/")
+        return self.url(path, **{**self.query, **changes})
+
+    def page(self, template: str, *, section: str, title: str, code: int = 200, **context: Any) -> Response:
+        """The page, or only its live part when it is fetched anew."""
+        live = self.request.headers.get("x-live") is not None
+        told = None if live else self._told()
+        text = self.desk.templates.get_template(template).render(
+            view=self,
+            layout="live.html" if live else "layout.html",
+            section=section,
+            title=title,
+            told=told,
+            sections=SECTIONS,
+            theme=theme(self.request),
+            polling=bool(self.request.scope.get("lateshift_polling")),
+            **context,
+        )
+        response = HTMLResponse(text, code)
+        if told is not None:
+            response.delete_cookie(FLASH, path=self.root or "/")
+        return response
+
+    def done(self, words: str, path: str, kind: str = "done") -> Response:
+        """After an action: to a page that says in a sentence what was done."""
+        response = RedirectResponse(path, 303)
+        value = quote(msgspec.json.encode([kind, words]).decode())
+        response.set_cookie(FLASH, value, max_age=20, path=self.root or "/", httponly=True, samesite="lax")
+        return response
+
+    def back(self, otherwise: str) -> str:
+        """Where a form came from, if it says so and it is a page of ours."""
+        wanted = self.form.get("back", "")
+        return wanted if self.is_ours(wanted) else self.url(otherwise)
+
+    def is_ours(self, path: str) -> bool:
+        """Whether a path is one of the dashboard, and nothing that a browser would take for another host."""
+        return path.startswith(f"{self.root}/") and _PATH.fullmatch(path) is not None
+
+    def _told(self) -> tuple[str, str] | None:
+        try:
+            kind, words = msgspec.json.decode(unquote(self.request.cookies.get(FLASH, "")))
+            return (str(kind), str(words)) if kind in ("done", "refused") else None
+        except (ValueError, TypeError):
+            return None

@@ -1,0 +1,87 @@
+"""Tells open pages that something changed: one look at the database a second, however many pages are open.
+
+Nobody looks while nobody listens. What changed is not told: each page fetches what it shows, with its user's rights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks."""
+
+BEAT: Final = 10.0
+"""Seconds after which pages are told anyway: ages and heartbeats change without anything being written."""
+
+KEEP_ALIVE: Final = b": still here\n\n"
+
+
+class Watcher:
+    """Looks with `look`, in a thread; when the answer differs from the last, it calls `changed` and tells all pages."""
+
+    def __init__(
+        self, look: Callable[[], object], changed: Callable[[], None] = lambda: None, interval: float = INTERVAL
+    ) -> None:
+        self._look, self._changed, self._interval = look, changed, interval
+        self._bells: set[asyncio.Event] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._version = 0
+        self.looks = 0
+        self.closed = False
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Server-sent events: `change` at once and whenever something changed."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        self._begin()
+        try:
+            yield b"retry: 2000\n\n"
+            while not self.closed:
+                yield f"event: change\ndata: {self._version}\n\n".encode()
+                bell.clear()
+                await bell.wait()
+        finally:
+            self._bells.discard(bell)
+            if not self._bells and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    def nudge(self) -> None:
+        """Tell all pages, from any thread: this process has just changed something."""
+        if self._loop is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def close(self) -> None:
+        """End every stream, so that a server which waits for them can stop."""
+        self.closed = True
+        self.nudge()
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done() or self._loop is not loop:
+            self._loop, self._task = loop, loop.create_task(self._watch())
+
+    def _ring(self) -> None:
+        self._version += 1
+        for bell in self._bells:
+            bell.set()
+
+    async def _watch(self) -> None:
+        seen: object = None
+        told = time.monotonic()
+        while True:
+            try:
+                found = await asyncio.to_thread(self._look)
+            except Exception as error:  # the page that is fetched says what is wrong
+                found = repr(error)
+            self.looks += 1
+            if (seen is not None and found != seen) or time.monotonic() - told > BEAT:
+                told = time.monotonic()
+                self._changed()
+                self._ring()
+            seen = found
+            await asyncio.sleep(self._interval)

@@ -1,0 +1,41 @@
+"""A few jobs of each kind for an overview: each is the end of an index, whatever lies behind it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lateshift.job import Job
+from lateshift.storage import reads
+from lateshift.storage.database import Database
+from lateshift.storage.reads import _JOB, _job
+
+LANES: Final = 40
+"""Lanes that are looked into for what comes next; a program has a handful."""
+
+
+def running(db: Database, limit: int) -> list[Job]:
+    """Jobs that run, those first that have run longest."""
+    rows = db.query(f"{_JOB} where status = 'running' order by started_at limit :limit", {"limit": limit})
+    return [_job(row) for row in rows]
+
+
+def latest(db: Database, status: str, limit: int) -> list[Job]:
+    """Finished jobs of a status, the last to finish first."""
+    rows = db.query(
+        f"{_JOB} where status = :status and finished_at is not null order by finished_at desc limit :limit",
+        {"status": status, "limit": limit},
+    )
+    return [_job(row) for row in rows]
+
+
+def upcoming(db: Database, now: int, limit: int) -> list[Job]:
+    """Jobs that are not due yet, the next one first: retries and what was delayed."""
+    found: list[Job] = []
+    for lane in reads.lanes(db)[:LANES]:
+        rows = db.query(
+            f"{_JOB} where {{waiting}} and queue = :queue and executor = :executor and priority = :priority"
+            " and run_at > :now order by run_at, seq limit :limit",
+            {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority, "now": now, "limit": limit},
+        )
+        found += [_job(row) for row in rows]
+    return sorted(found, key=lambda job: job.run_at)[:limit]

@@ -1,0 +1,89 @@
+"""`lateshift dashboard`: serves on this machine, finds a free port, refuses to be open to everybody."""
+
+import re
+import signal
+import socket
+import sys
+import urllib.request
+
+import pytest
+from click.testing import CliRunner
+
+from lateshift.cli import cli
+from lateshift.dashboard.accounts import check_password
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_it_serves_until_it_is_interrupted(project):
+    """It prints its link, answers there, and ends in good order also while a page listens."""
+    process = project.start("dashboard")
+    line = process.stdout.readline()
+    link = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
+    with urllib.request.urlopen(f"{link}/jobs", timeout=10) as answer:
+        assert "No jobs yet" in answer.read().decode()
+    with urllib.request.urlopen(f"{link}/events", timeout=10) as stream:
+        assert stream.readline() == b"retry: 2000\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert err == ""
+
+
+def test_a_taken_port_is_passed_over_unless_it_was_asked_for(project):
+    """The next free one is taken; a port that was named is not replaced."""
+    from lateshift import Lateshift
+    from lateshift.dashboard.serving import PORT, Serving
+
+    app = Lateshift()
+    one = Serving(app, "127.0.0.1", None, read_only=False)
+    other = Serving(app, "127.0.0.1", None, read_only=False)
+    assert PORT <= one.port < other.port
+    error = project.invoke("dashboard", "--port", str(one.port), code=1).stderr
+    assert "Cannot listen on 127.0.0.1" in error
+    for serving in (one, other):
+        serving.socket.close()
+        serving.desk.close()
+    app.close()
+
+
+def test_it_is_not_opened_to_everybody_by_mistake(project):
+    """Another address than this machine's own takes a token or users."""
+    error = project.invoke("dashboard", "--host", "0.0.0.0", code=2).stderr
+    assert "LATESHIFT_DASHBOARD_TOKEN" in error
+
+
+def test_with_a_token_it_listens_everywhere(project, monkeypatch):
+    """Then whoever reaches it has to log in."""
+    from lateshift import Lateshift
+    from lateshift.dashboard.serving import Serving
+
+    monkeypatch.setenv("LATESHIFT_DASHBOARD_TOKEN", "a-token-of-many-characters")
+    app = Lateshift()
+    serving = Serving(app, "0.0.0.0", 0, read_only=True)
+    assert serving.desk.read_only
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", serving.link)
+    serving.socket.close()
+    app.close()
+
+
+def test_it_hashes_passwords(empty):
+    """What it prints is a hash of what was typed twice, alone on its line."""
+    result = CliRunner().invoke(cli, ["dashboard", "--hash-password"], input="correct horse\ncorrect horse\n")
+    assert check_password("correct horse", result.stdout.strip())
+
+
+def test_an_ipv6_address_has_brackets(empty):
+    """So that the link can be opened."""
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    from lateshift import Lateshift
+    from lateshift.dashboard.serving import Serving
+
+    app = Lateshift()
+    try:
+        serving = Serving(app, "::1", 0, read_only=False)
+    except OSError:
+        pytest.skip("no IPv6")
+    assert serving.link.startswith("http://[::1]:")
+    serving.socket.close()
+    app.close()

@@ -1,0 +1,47 @@
+"""Sites that are closed at the end, and a browser."""
+
+import os
+
+import pytest
+from dashboard_site import CHROMIUM, FLAGS, Site
+
+
+@pytest.fixture
+def make_site(tmp_path):
+    """Makes sites, and closes them at the end."""
+    made = []
+
+    def one(**options):
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Site(folder, **options))
+        return made[-1]
+
+    yield one
+    for site in made:
+        site.close()
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site()
+
+
+@pytest.fixture
+def client(site):
+    return site.client()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser for the tests of a module. No longer: Playwright keeps an event loop running in this thread."""
+    if CHROMIUM is None:
+        if "CI" in os.environ:
+            pytest.fail("There is no chromium on this machine; `python3 dev.py test` installs it on Debian as root.")
+        pytest.skip("there is no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

@@ -1,0 +1,233 @@
+"""Closed by default: who is let in, how they log in, and what each of them sees."""
+
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from lateshift import Lateshift
+from lateshift.dashboard import User, create_dashboard
+from lateshift.dashboard.accounts import check_password, hash_password
+from lateshift.dashboard.sessions import Limiter, Signer
+from lateshift.errors import SettingsError
+
+TOKEN = "a-token-of-many-characters"
+HASH = hash_password("correct horse")
+USERS = f"ada:admin:{HASH},olga:operator:{HASH},vic:viewer:{HASH},pat:operator:"
+SAME = {"sec-fetch-site": "same-origin"}
+
+
+def log_in(client, name="", password="", **fields):
+    return client.post(
+        "/login", data={"name": name, "password": password, **fields}, headers=SAME, follow_redirects=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "allowed"),
+    [
+        ("127.0.0.1", "localhost:8642", True),
+        ("127.0.0.1", "127.0.0.1:8642", True),
+        ("::1", "[::1]:8642", True),
+        ("127.0.0.1", "jobs.example.com", False),  # a page of elsewhere that has pointed its name here
+        ("127.0.0.1", "localhost.example.com", False),
+        ("127.0.0.1", "127.0.0.1.example.com:8642", False),
+        ("192.168.1.5", "localhost:8642", False),
+        ("10.0.0.1", "10.0.0.2:8642", False),
+        ("testclient", "localhost", False),
+        ("127.0.0.1", "[", False),
+    ],
+)
+def test_without_users_only_this_machine_is_let_in(make_site, address, host, allowed):
+    """By its address, and under a name of its own."""
+    client = make_site().client(client=(address, 1))
+    for path in ("/", "/jobs", "/events"):
+        if allowed and path == "/events":
+            continue
+        answer = client.get(path, headers={"host": host})
+        assert answer.status_code == (200 if allowed else 403)
+        assert allowed or "LATESHIFT_DASHBOARD_TOKEN" in answer.text
+
+
+def test_a_proxy_on_this_machine_is_not_this_machine(make_site):
+    """What a reverse proxy hands on from elsewhere is not local, though the proxy is."""
+    assert make_site().client().get("/", headers={"x-forwarded-for": "8.8.8.8"}).status_code == 403
+
+
+def test_a_token_opens_the_dashboard(make_site):
+    """Without it there is the login; with it a session, from anywhere; and what was asked for comes after it."""
+    client = make_site(dashboard_token=TOKEN).client(client=("8.8.8.8", 1), base_url="https://jobs.example.com")
+    answer = client.get("/jobs?status=failed", follow_redirects=False)
+    assert answer.headers["location"] == "/login?next=%2Fjobs%3Fstatus%3Dfailed"
+    assert 'value="/jobs?status=failed"' in client.get(answer.headers["location"]).text
+    assert log_in(client, password="wrong").status_code == 401
+    answer = log_in(client, password=TOKEN, next="/jobs?status=failed")
+    assert answer.headers["location"] == "/jobs?status=failed"
+    cookie = answer.headers["set-cookie"].lower()
+    assert all(word in cookie for word in ("httponly", "samesite=lax", "secure", "path=/"))
+    assert client.get("/jobs", follow_redirects=False).status_code == 200
+    client.post("/logout", headers=SAME)
+    assert client.get("/jobs", follow_redirects=False).status_code == 303
+
+
+def test_a_program_shows_its_token(make_site):
+    """A bearer token is enough for a script, also for what changes something."""
+    client = make_site(dashboard_token=TOKEN).client(client=("8.8.8.8", 1), headers={"accept": "application/json"})
+    assert client.get("/jobs").status_code == 401
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert client.get("/jobs", headers=bearer).status_code == 200
+    assert client.post("/queues/billing/pause", headers=bearer, follow_redirects=False).status_code == 303
+    assert client.get("/jobs", headers={"authorization": "Bearer wrong"}).status_code == 401
+
+
+def test_users_log_in_with_their_roles(make_site):
+    """Each gets what their role may do; a user without a hash cannot log in at all."""
+    site = make_site(dashboard_users=USERS)
+    job = site.app.list_jobs(status="failed", limit=1)[0]
+    shown = {"vic": set(), "olga": {"retry", "again"}, "ada": {"retry", "again", "delete"}}
+    for name, actions in shown.items():
+        client = site.client()
+        assert log_in(client, name, "correct horse").status_code == 303
+        text = client.get(f"/jobs/{job.id}").text
+        assert set(re.findall(rf'action="/jobs/{job.id}/(\w+)"', text)) == actions
+        assert name in text
+    for name, password in (("pat", ""), ("pat", "correct horse"), ("nobody", "correct horse"), ("", "")):
+        assert log_in(site.client(), name, password).status_code == 401
+
+
+def test_a_session_ends_with_the_password(make_site):
+    """A cookie that was signed under other secrets, changed, or made up, is nobody's."""
+    old, new = make_site(dashboard_token=TOKEN), make_site(dashboard_token=f"{TOKEN}-2")
+    client = old.client()
+    log_in(client, password=TOKEN)
+    cookie = client.cookies["lateshift_session"]
+    for value in (cookie, cookie[:-1] + "0", "x", "", ".", "ImFkYSI=.00"):
+        other = new.client(cookies={"lateshift_session": value})
+        assert other.get("/", follow_redirects=False).status_code == 303
+
+
+def test_login_leads_only_into_the_dashboard(make_site):
+    """A forged `next` leads nowhere else."""
+    client = make_site(dashboard_token=TOKEN).client()
+    for wanted in ("https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil", "javascript:alert(1)"):
+        assert log_in(client, password=TOKEN, next=wanted).headers["location"] == "/"
+
+
+def test_login_of_another_site_is_refused(make_site):
+    """No page of elsewhere can log somebody in."""
+    client = make_site(dashboard_token=TOKEN).client(headers={"sec-fetch-site": "cross-site"})
+    assert client.post("/login", data={"password": TOKEN}).status_code == 403
+
+
+def test_guessing_is_slowed_down(make_site):
+    """After ten failures an address waits, though others do not, and the right password does not help."""
+    site = make_site(dashboard_token=TOKEN)
+    client = site.client(client=("9.9.9.9", 1))
+    codes = [log_in(client, password="wrong").status_code for _ in range(12)]
+    assert codes == [401] * 10 + [429] * 2
+    answer = log_in(client, password=TOKEN)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 200
+    assert client.get("/", headers={"authorization": f"Bearer {TOKEN}"}, follow_redirects=False).status_code == 303
+    assert log_in(site.client(client=("9.9.9.8", 1)), password=TOKEN).status_code == 303
+
+
+def test_the_host_application_decides(make_site):
+    """`authorize=` is asked for every request: a role, a user, or nobody; sync or not."""
+
+    async def by_header(request):
+        name = request.headers.get("x-user")
+        return User(name, "viewer") if name == "vic" else name
+
+    client = make_site(authorize=by_header, dashboard_token=TOKEN).client(client=("8.8.8.8", 1))
+    assert client.get("/").status_code == 403
+    assert client.get("/", headers={"x-user": "vic"}).status_code == 200
+    assert client.get("/", headers={"x-user": "operator"}).status_code == 200
+    with pytest.raises(ValueError, match="authorize= returned 'root'"):
+        client.get("/", headers={"x-user": "root"})
+
+
+def test_a_trusted_proxy_names_the_user(make_site):
+    """Its header counts, with the role of LATESHIFT_DASHBOARD_USERS or as a viewer; from elsewhere it does not."""
+    site = make_site(dashboard_users=USERS, dashboard_proxies=["10.0.0.0/24"], dashboard_proxy_header="X-User")
+    job = site.app.list_jobs(status="failed", limit=1)[0]
+    proxied = site.client(client=("10.0.0.7", 1))
+    assert f'action="/jobs/{job.id}/retry"' in proxied.get(f"/jobs/{job.id}", headers={"x-user": "pat"}).text
+    text = proxied.get(f"/jobs/{job.id}", headers={"x-user": "<b>new"}).text
+    assert "retry" not in re.findall(rf'action="/jobs/{job.id}/(\w+)"', text)
+    assert "&lt;b&gt;new" in text
+    direct = site.client(client=("10.0.1.7", 1))
+    assert direct.get("/", headers={"x-user": "ada"}, follow_redirects=False).status_code == 303
+
+
+def test_viewers_do_not_see_secrets(make_site):
+    """Values that LATESHIFT_REDACT names are hidden from viewers in every place, and shown to operators."""
+    for role, sees in (("viewer", False), ("operator", True)):
+        site = make_site(authorize=lambda _, role=role: role)
+        job = next(job for job in site.app.list_jobs(limit=100) if "api_key" in job.parameters)
+        for path in (f"/jobs/{job.id}", "/jobs", "/"):
+            assert ("sk-live-1" in site.client().get(path).text) <= sees
+        assert ("sk-live-1" in site.client().get(f"/jobs/{job.id}").text) == sees
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs", "/login", "/nothing", "/healthz", "/jobs/none"])
+def test_every_answer_has_its_guard_rails(make_site, path):
+    """What browsers may load and do is told with every answer, also with those that refuse."""
+    headers = make_site().client().get(path, follow_redirects=False).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_users_come_from_a_file(tmp_path):
+    """`@file` is read against the root, one user a line, with remarks."""
+    (tmp_path / "users.txt").write_text(f"# who\nada:admin:{HASH}\n\nvic:viewer:{HASH}\n")
+    app = Lateshift(root=tmp_path, dashboard_users="@users.txt", spawn="never")
+    client = TestClient(create_dashboard(app), base_url="http://localhost")
+    assert log_in(client, "vic", "correct horse").status_code == 303
+
+
+@pytest.mark.parametrize("text", ["ada", "ada:root:", "ada:admin:plain", ":admin:", "@nowhere.txt"])
+def test_bad_users_are_told_at_once(tmp_path, text):
+    """A user that cannot be read is an error when the dashboard is made, not when somebody logs in."""
+    with pytest.raises(SettingsError, match="LATESHIFT_DASHBOARD_USERS"):
+        create_dashboard(Lateshift(root=tmp_path, dashboard_users=text, spawn="never"))
+
+
+def test_secrets_are_neither_shown_nor_handed_on(tmp_path, monkeypatch):
+    """The doctor masks them, an error about one does not repeat it, and a runner does not get them."""
+    from lateshift.settings import explain_settings, load_settings, to_environment
+
+    monkeypatch.chdir(tmp_path)
+    shown = {each.name: each.value for each in explain_settings(dashboard_token=TOKEN, dashboard_users=USERS)}
+    assert (shown["dashboard_token"], shown["dashboard_users"]) == ("***", "***")
+    environment = to_environment(load_settings(dashboard_token=TOKEN, dashboard_users=USERS))
+    assert TOKEN not in "".join(environment.values())
+    assert HASH not in "".join(environment.values())
+    with pytest.raises(SettingsError) as caught:
+        load_settings(dashboard_token="short-secret")
+    assert "short-secret" not in str(caught.value)
+
+
+def test_passwords_fit_their_own_hash_only():
+    """A hash fits one password, and garbage fits none."""
+    assert check_password("correct horse", HASH)
+    assert not check_password("correct horsf", HASH)
+    assert not check_password("correct horse", "scrypt.AA.AA")
+    assert not check_password("", "")
+
+
+def test_signed_values_run_out():
+    """A value can be read until its time is over."""
+    signer = Signer("secret")
+    assert signer.read(signer.sign("ada")) == "ada"
+    assert signer.read(signer.sign("ada", lifetime=-1)) is None
+
+
+def test_many_addresses_do_not_help_to_guess():
+    """A hundred failures from a hundred addresses close the door for all."""
+    limiter = Limiter(most=10)
+    for number in range(100):
+        limiter.failed(f"10.0.0.{number}")
+    assert limiter.wait("10.9.9.9") > 0

@@ -1,0 +1,192 @@
+"""What an operator does: each action changes what it says, needs its role, and is refused to other sites."""
+
+import re
+
+import pytest
+
+from lateshift.dashboard.accounts import hash_password
+from lateshift.dashboard.routes import PAGES
+
+JOB = """
+def work(order_id: int = 0, amount: str = "") -> int:
+    return order_id
+"""
+
+
+@pytest.fixture
+def code(tmp_path, monkeypatch):
+    """A package whose jobs may run."""
+    (tmp_path / "dashboard_code.py").write_text(JOB)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def post(client, path, **fields):
+    return client.post(path, data=fields, headers={"sec-fetch-site": "same-origin"}, follow_redirects=False)
+
+
+def first(site, status):
+    return site.app.list_jobs(status=status, limit=1)[0]
+
+
+def test_a_failed_job_is_retried(site, client):
+    """Retry makes it wait again, and the next page says so once."""
+    job = first(site, "failed")
+    answer = post(client, f"/jobs/{job.id}/retry")
+    assert answer.status_code == 303
+    assert site.app.get_job(job.id).status == "pending_retry"
+    assert "waits to run again" in client.get(answer.headers["location"]).text
+    assert "waits to run again" not in client.get(answer.headers["location"]).text
+
+
+def test_a_waiting_job_is_cancelled(site, client):
+    """Cancel ends a job that waits, at once."""
+    job = first(site, "pending")
+    post(client, f"/jobs/{job.id}/cancel")
+    assert site.app.get_job(job.id).status == "cancelled"
+
+
+def test_a_running_job_is_asked_to_stop(site, client):
+    """Cancel of a running job is a request to its worker."""
+    job = first(site, "running")
+    post(client, f"/jobs/{job.id}/cancel")
+    assert site.app.get_job(job.id).cancel_requested
+    assert "asked to cancel" in client.get(f"/jobs/{job.id}").text
+
+
+def test_deleting_asks_first(site, client):
+    """Without the confirmation nothing is deleted, and a page asks for it; it works without JavaScript."""
+    job = first(site, "failed")
+    answer = post(client, f"/jobs/{job.id}/delete")
+    assert answer.status_code == 200
+    assert "Delete this job?" in answer.text
+    assert site.app.get_job(job.id).status == "failed"
+    assert post(client, f"/jobs/{job.id}/delete", confirmed="yes").headers["location"] == "/jobs"
+    assert client.get(f"/jobs/{job.id}").status_code == 404
+
+
+def test_a_job_is_run_again_as_a_new_one(make_site, code):
+    """Run again enqueues the same call, and leads to the new job."""
+    site = make_site(filled=False)
+    site.app.close()
+    from lateshift import Lateshift
+
+    app = Lateshift(
+        root=site.app.settings.root,
+        database_url=site.app.settings.database_url,
+        spawn="never",
+        storage_dir=site.app.settings.storage_dir,
+        allowed=["dashboard_code"],
+    )
+    site.desk.app = app
+    job_id = app.run_background_job("dashboard_code.work", parameters={"order_id": 7}, priority=6, queue="q")
+    app.cancel_job(job_id)
+    new = post(site.client(), f"/jobs/{job_id}/again").headers["location"].rpartition("/")[2]
+    job = app.get_job(new)
+    assert (job.name, job.parameters, job.priority, job.queue) == ("dashboard_code.work", {"order_id": 7}, 6, "q")
+    app.close()
+
+
+def test_what_cannot_be_run_again_says_why(site, client):
+    """A callable that is not there any more is refused with its reason, on the job's page."""
+    job = first(site, "failed")
+    answer = post(client, f"/jobs/{job.id}/again")
+    assert answer.headers["location"] == f"/jobs/{job.id}"
+    assert "is-refused" in client.get(answer.headers["location"]).text
+
+
+def test_what_is_not_possible_is_refused(site, client):
+    """A completed job cannot be cancelled: the page says so, and nothing has changed."""
+    job = first(site, "completed")
+    post(client, f"/jobs/{job.id}/cancel")
+    assert "cannot be cancelled" in client.get("/jobs").text
+    assert site.app.get_job(job.id).status == "completed"
+
+
+def test_queues_are_paused_and_resumed(site, client):
+    """Pause and resume change the queue, whatever its name holds."""
+    site.day.job("pending", 1, ("shop.a", "odd / näme?", 1, lambda _: {}, 1, 1))
+    page = client.get("/queues").text
+    action = next(path for path in re.findall(r'action="(/queues/.*?/pause)"', page) if "odd" in path)
+    post(client, action)
+    assert 'action="/queues/odd%20/%20n%C3%A4me%3F/resume"' in client.get("/queues").text
+    post(client, action.replace("/pause", "/resume"))
+    assert action in client.get("/queues").text
+
+
+CHANGES = [page for page in PAGES if page.change]
+
+
+@pytest.mark.parametrize("page", CHANGES, ids=lambda page: page.path)
+def test_an_action_needs_its_role(make_site, page):
+    """Whoever is below the role is refused, and the button is not shown."""
+    lower = {"operator": "viewer", "admin": "operator"}[page.role]
+    site = make_site(authorize=lambda _: lower)
+    job = first(site, "failed")
+    path = page.path.replace("{id}", job.id).replace("{name:path}", "billing")
+    answer = post(site.client(), path, confirmed="yes")
+    assert answer.status_code == 403
+    assert f"takes the role {page.role}" in answer.text
+    assert site.app.get_job(job.id).status == "failed"
+    assert f'action="{path}"' not in site.client().get("/queues" if "queues" in path else f"/jobs/{job.id}").text
+
+
+@pytest.mark.parametrize("page", CHANGES, ids=lambda page: page.path)
+def test_read_only_is_for_everybody(make_site, page):
+    """With read_only no action is done and none is offered, not even to an admin."""
+    site = make_site(read_only=True)
+    job = first(site, "failed")
+    path = page.path.replace("{id}", job.id).replace("{name:path}", "billing")
+    assert post(site.client(), path, confirmed="yes").status_code == 403
+    assert 'method="post"' not in site.client().get(f"/jobs/{job.id}").text
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "cross-site", "origin": "http://localhost:8642"}, False),
+        ({"origin": "http://localhost:8642"}, True),
+        ({"origin": "http://localhost:9999"}, False),
+        ({"origin": "https://evil.example"}, False),
+        ({"origin": "null"}, False),
+        ({}, False),
+        ({"authorization": "Basic eDp5"}, False),
+    ],
+    ids=str,
+)
+def test_other_sites_cannot_act(site, headers, allowed):
+    """By Sec-Fetch-Site where it is sent, else by Origin against Host; with neither, no."""
+    client = site.client(headers={})
+    answer = client.post("/queues/billing/pause", headers=headers, follow_redirects=False)
+    assert (answer.status_code == 303) == allowed
+    assert ("/queues/billing/resume" in client.get("/queues").text) == allowed
+
+
+def test_a_form_leads_back_only_within_the_dashboard(site, client):
+    """A forged `back` leads nowhere else."""
+    for wanted in ("https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example", "jobs"):
+        assert post(client, "/queues/billing/pause", back=wanted).headers["location"] == "/queues"
+    assert (
+        post(client, "/queues/billing/pause", back="/jobs?status=failed").headers["location"] == "/jobs?status=failed"
+    )
+
+
+def test_actions_are_told(site, client, caplog):
+    """Who did what goes to the log, with name and role."""
+    caplog.set_level("INFO", "lateshift.dashboard")
+    job = first(site, "failed")
+    post(client, f"/jobs/{job.id}/retry")
+    assert [record.getMessage() for record in caplog.records] == [f"this machine (admin): retry {job.id}"]
+
+
+def test_a_large_form_is_refused(client):
+    """A form of more than a megabyte is not read."""
+    assert post(client, "/queues/billing/pause", back="x" * 2_000_000).status_code == 413
+
+
+def test_passwords_are_hashed_with_salt():
+    """Two hashes of a password differ."""
+    assert hash_password("one") != hash_password("one")

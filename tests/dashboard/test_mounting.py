@@ -1,0 +1,184 @@
+"""The dashboard inside other applications, each by the two lines that the documentation gives."""
+
+import io
+import re
+import threading
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.validate import validator
+
+import pytest
+from django.conf import settings as django_settings
+from starlette.testclient import TestClient
+
+from lateshift.contrib.web import asgi_mount, wsgi_mount
+
+LOCAL = {"base_url": "http://localhost", "client": ("127.0.0.1", 1), "headers": {"accept": "text/html"}}
+
+
+def ask(application, path, method="GET", body=b"", **environ):
+    """What a WSGI application answers: status, headers, text. Both sides are checked to keep to the rules."""
+    script, _, query = path.partition("?")
+    given = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": script,
+        "SCRIPT_NAME": "",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "localhost",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "QUERY_STRING": query,
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_ACCEPT": "text/html",
+    }
+    told = []
+    answer = validator(application)(given | environ, lambda *start: told.append(start[:2]))
+    text = b"".join(answer).decode()
+    answer.close()
+    return told[0][0], dict(told[0][1]), text
+
+
+@pytest.fixture
+def flask_app(site):
+    import flask
+
+    app = flask.Flask("shop")
+    app.route("/")(lambda: "the shop")
+    app.wsgi_app = wsgi_mount(app.wsgi_app, "/jobs", site.made)
+    return app
+
+
+@pytest.fixture(scope="module")
+def django():
+    """Django with one view; set up once in a process."""
+    import django
+    from django.http import HttpResponse
+    from django.urls import path
+
+    if not django_settings.configured:
+        django_settings.configure()
+        django.setup()
+    from django.test.utils import override_settings
+
+    with override_settings(ROOT_URLCONF=(path("", lambda _: HttpResponse("the shop")),), ALLOWED_HOSTS=["*"]):
+        yield django
+
+
+def test_in_flask(site, flask_app):
+    """Pages, links and forms work below the path, and the application's own pages are still there."""
+    assert ask(flask_app, "/")[2] == "the shop"
+    for path in ("/jobs", "/jobs/", "/jobs/jobs", "/jobs/queues"):
+        status, headers, text = ask(flask_app, path)
+        assert status == "200 OK"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        links = re.findall(r'(?:href|src|action|hx-get)="(.*?)"', text)
+        assert [link for link in links if not link.startswith(("/jobs/", "#"))] == []
+    assert "data-polling" in ask(flask_app, "/jobs/")[2]
+    assert ask(flask_app, "/jobsearch")[0] == "404 NOT FOUND"
+    status, headers, _ = ask(flask_app, "/jobs/queues/mail/pause", "POST", b"x=1", HTTP_SEC_FETCH_SITE="same-origin")
+    assert (status, headers["location"]) == ("303 See Other", "/jobs/queues")
+    assert "/jobs/queues/mail/resume" in ask(flask_app, "/jobs/queues")[2]
+
+
+def test_in_django_with_wsgi(site, django):
+    """The same in Django's wsgi.py."""
+    from django.core.wsgi import get_wsgi_application
+
+    application = wsgi_mount(get_wsgi_application(), "/ops/jobs", site.made)
+    assert ask(application, "/")[2] == "the shop"
+    assert "Overview" in ask(application, "/ops/jobs/")[2]
+
+
+def test_in_django_with_asgi(site, django):
+    """The same in Django's asgi.py, where pages are live by streams."""
+    from django.core.asgi import get_asgi_application
+
+    client = TestClient(asgi_mount(get_asgi_application(), "/ops/jobs", site.made), **LOCAL)
+    assert client.get("/").text == "the shop"
+    for path in ("/ops/jobs", "/ops/jobs/", "/ops/jobs/queues"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "data-polling" not in answer.text
+        assert 'href="/ops/jobs/queues"' in answer.text
+
+
+def test_a_wsgi_server_serves_it_to_a_browser(site, flask_app, chromium):
+    """Under a real WSGI server the pages ask every few seconds instead of holding its threads."""
+    from playwright.sync_api import expect
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with make_server("127.0.0.1", 0, flask_app, handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        page = chromium.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/jobs/jobs")
+        site.day.job("completed", 0, ("shop.fresh.Arrived.handle", "fresh", 1, lambda _: {}, 1, 1))
+        expect(page.get_by_text("Arrived.handle")).to_be_visible(timeout=8000)
+        page.close()
+        server.shutdown()
+        thread.join()
+
+
+def test_the_host_knows_its_users(make_site):
+    """`authorize=` finds the host's request: under WSGI its environ."""
+    site = make_site(authorize=lambda request: request.scope["wsgi_environ"].get("shop.role"))
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    assert ask(application, "/jobs/")[0] == "403 Forbidden"
+    assert ask(application, "/jobs/", **{"shop.role": "viewer"})[0] == "200 OK"
+
+
+def test_an_error_reaches_the_wsgi_server():
+    """What an application raises before it answers is raised to the server, which logs it."""
+
+    async def broken(scope, receive, send):
+        raise KeyError("oh")
+
+    application = wsgi_mount(lambda *_: [], "/jobs", broken)
+    with pytest.raises(KeyError):
+        ask(application, "/jobs/")
+
+
+def test_a_mount_needs_a_path():
+    """At the root it would hide the application."""
+    with pytest.raises(ValueError, match="below a path"):
+        wsgi_mount(None, "/", None)
+
+
+def test_a_stream_ends_when_the_server_lets_go():
+    """A WSGI server that closes the answer ends what still runs behind it."""
+    ended = threading.Event()
+
+    async def endless(scope, receive, send):
+        import asyncio
+
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+                await asyncio.sleep(0.001)
+        finally:
+            ended.set()
+
+    environ = {
+        "PATH_INFO": "/j/",
+        "REQUEST_METHOD": "GET",
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "1",
+        "wsgi.input": io.BytesIO(),
+    }
+    told = []
+    answer = wsgi_mount(None, "/j", endless)(environ, lambda *start: told.append(start))
+    assert next(answer) == b"x"
+    assert told[0][0] == "299 Unknown"
+    answer.close()
+    assert ended.wait(5)

@@ -1,0 +1,27 @@
+"""Every page on the database servers: what it reads is written for all of them."""
+
+import pytest
+
+from lateshift import Lateshift
+from lateshift.job import STATUSES
+from lateshift.storage import migrations, open_database
+
+SERVERS = ["postgres_url", "mariadb_url"]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_page_on_a_server(make_site, request, server):
+    """Lists, all kinds of jobs and a probe answer, and an action works."""
+    url = request.getfixturevalue(server)
+    app = Lateshift(database_url=url, spawn="never")
+    database = open_database(app.settings, as_is=True)
+    migrations.migrate(database)
+    database.close()
+    app.close()
+    site = make_site(database_url=url)
+    client = site.client()
+    jobs = [f"/jobs/{site.app.list_jobs(status=status, limit=1)[0].id}" for status in STATUSES]
+    for path in ("/", "/jobs", "/jobs?status=failed&queue=billing&name=shop", "/queues", "/workers", "/readyz", *jobs):
+        assert client.get(path).status_code == 200, path
+    client.post("/queues/mail/pause")
+    assert "/queues/mail/resume" in client.get("/queues").text

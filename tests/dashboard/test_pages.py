@@ -1,0 +1,171 @@
+"""Every page answers, shows what it should, and is mounted wherever it is asked to be."""
+
+import json
+import re
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from lateshift.dashboard.routes import PAGES
+
+PLAIN = [page.path for page in PAGES if not page.change and "{" not in page.path]
+
+
+def job_of(site, status):
+    return next(job for job in site.app.list_jobs(status=status, limit=50))
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_a_page_answers(client, path):
+    """Each page of the table is there, complete, and without anything from elsewhere."""
+    answer = client.get(path)
+    assert answer.status_code == 200
+    assert answer.text.rstrip().endswith("</html>")
+    assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", answer.text)
+    assert " style=" not in answer.text
+    assert "<script>" not in answer.text
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_a_page_of_an_empty_database_teaches(make_site, path):
+    """Where there is nothing yet, a page says what would fill it."""
+    answer = make_site(filled=False).client().get(path)
+    assert answer.status_code == 200
+    assert 'class="empty"' in answer.text
+
+
+@pytest.mark.parametrize("status", ["pending", "running", "completed", "failed", "pending_retry", "cancelled"])
+def test_a_job_in_each_status_has_its_page(site, client, status):
+    """A job's page tells its callable, its id and its parameters."""
+    job = job_of(site, status)
+    text = client.get(f"/jobs/{job.id}").text
+    assert job.id in text
+    assert job.name.rpartition(".")[2] in text
+    assert all(name in text for name in job.parameters)
+
+
+def test_the_live_part_comes_alone(client):
+    """What a page fetches of itself is its content, without the rail around it."""
+    text = client.get("/queues", headers={"X-Live": "1"}).text
+    assert '<main id="page"' in text
+    assert 'class="rail"' not in text
+
+
+def test_jobs_are_filtered_by_address(site, client):
+    """Status, queue and callable stand in the address, and hold for the rows."""
+    text = client.get("/jobs?status=failed&queue=billing&name=shop.billing").text
+    rows = re.findall(r'<tr id="j-(.*?)"', text)
+    assert len(rows) == 6
+    assert {site.app.get_job(row).status for row in rows} == {"failed"}
+    assert "No such jobs" in client.get("/jobs?queue=nothing").text
+
+
+def test_paging_shows_every_job_once(site, client):
+    """From page to page by the link, no job is missing and none comes twice."""
+    for _ in range(70):
+        site.day.job("completed", 100)
+    seen, path = [], "/jobs"
+    while path:
+        text = client.get(path).text
+        seen += re.findall(r'<tr id="j-(.*?)"', text)
+        found = re.search(r'rel="next" href="(.*?)"', text)
+        path = found and found[1].replace("&amp;", "&")
+    assert len(seen) == len(set(seen)) == len(site.app.list_jobs(limit=1000)) > 100
+
+
+def test_an_unknown_page_or_job_says_so(client):
+    """A wrong address gets words and a way back, with the right code."""
+    assert client.get("/nothing").status_code == 404
+    answer = client.get("/jobs/nothing")
+    assert answer.status_code == 404
+    assert "There is no such job" in answer.text
+
+
+def test_mounted_below_a_path_all_links_stay_there(site):
+    """Below another application no link, form or file leads out of the mount."""
+    outer = Starlette(routes=[Mount("/ops/jobs", site.made)])
+    from starlette.testclient import TestClient
+
+    client = TestClient(outer, client=("127.0.0.1", 1), base_url="http://localhost")
+    job = job_of(site, "failed")
+    for path in [*PLAIN, f"/jobs/{job.id}"]:
+        text = client.get(f"/ops/jobs{path}").text
+        links = re.findall(r'(?:href|src|action|hx-get|hx-post)="(.*?)"', text)
+        assert links
+        assert [link for link in links if not link.startswith(("/ops/jobs/", "#"))] == []
+        for link in {link for link in links if "/static/" in link}:
+            assert client.get(link).status_code == 200
+
+
+def test_files_are_kept_by_browsers_and_change_their_name_with_their_content(client):
+    """A file under its present name may be kept for ever, under an old one not at all; nothing else is served."""
+    path = re.search(r'href="(/static/\w+/app.css)"', client.get("/").text)[1]
+    answer = client.get(path)
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-encoding"] == "gzip"
+    assert client.get("/static/old/app.css").headers["cache-control"] == "no-cache"
+    assert client.get("/static/old/../desk.py").status_code == 404
+    assert client.get("/static/old/%2e%2e/desk.py").status_code == 404
+
+
+def test_a_page_weighs_little(site, client):
+    """CSS and JavaScript of the heaviest page stay below 60 KB on their way."""
+    names = re.findall(r'(?:href|src)="/static/\w+/(.*?\.(?:css|js))"', client.get("/").text)
+    assert sum(site.desk.assets.weight(name) for name in names) < 60_000
+
+
+def test_probes_need_nobody(make_site):
+    """Liveness and readiness answer without a user, also where one is asked for."""
+    client = make_site(dashboard_token="0123456789abcdef").client()
+    assert client.get("/healthz").text == "ok\n"
+    assert client.get("/readyz").text == "ok\n"
+
+
+def test_ready_is_no_when_the_database_is_gone(make_site):
+    """A database that cannot be opened is told by the code alone."""
+    site = make_site(filled=False)
+    site.desk.__dict__["database"] = None
+
+    class Gone:
+        def query(self, *_):
+            from lateshift.errors import StorageUnavailable
+
+            raise StorageUnavailable("gone with its password")
+
+        def close(self):
+            pass
+
+    site.desk.__dict__["database"] = Gone()
+    answer = site.client().get("/readyz")
+    assert answer.status_code == 503
+    assert "password" not in answer.text
+    assert site.client().get("/jobs").status_code == 503
+
+
+def test_ten_tabs_ask_the_database_once(site, client):
+    """The same question within a second is asked once."""
+    asked = []
+    query = site.desk.database.query
+
+    def counting(sql, parameters=()):
+        asked.append(sql)
+        return query(sql, parameters)
+
+    client.get("/")
+    site.desk.forget()
+    site.desk.database.query = counting
+    client.get("/")
+    once = len(asked)
+    for _ in range(9):
+        client.get("/")
+    assert len(asked) == once
+
+
+def test_the_chart_has_the_counts_of_the_hour(client):
+    """The overview's chart holds sixty minutes of what was counted."""
+    text = client.get("/").text
+    data = re.search(r'id="throughput-data" hidden value="(.*?)"', text)[1]
+    minutes, completed, _, failed = json.loads(data)
+    assert len(minutes) == len(completed) == 60
+    assert sum(failed) > 0
