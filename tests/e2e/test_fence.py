@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -60,3 +61,22 @@ def test_a_process_that_was_stopped_for_too_long_ends_when_it_goes_on(project):
     (project.folder / "go").touch()
     project.worker()
     assert finished(app, job_id).crashes == 1
+
+
+def test_who_is_late_does_not_put_the_end_off():
+    """After a stop, the thread that renews may come before the watchdog, which it would call off."""
+    late = """
+import time
+from lateshift.runtime.fence import Fence
+fence, clock = Fence(60.0), time.monotonic
+fence.renew()
+time.monotonic = lambda: clock() + 59.5
+fence.{put_off}()
+print("goes on")
+"""
+    for put_off in ("renew", "keep"):
+        process = subprocess.run(
+            [sys.executable, "-c", late.format(put_off=put_off)], capture_output=True, text=True, check=False
+        )
+        assert (process.returncode, process.stdout) == (1, "")
+        assert "most recent call first" in process.stderr

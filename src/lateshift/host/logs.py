@@ -55,8 +55,11 @@ class FileLog:
         stamp, lines = self._stamp, list[str]()
         ended = self._ended_at_once(batch)
         for event in batch:
-            describe = _DESCRIBE.get(type(event))
-            if describe is None or (isinstance(event, events.JobStarted) and event.job_id in ended):
+            kind = type(event)
+            if kind is events.JobStarted and event.job_id in ended:  # type: ignore[attr-defined]
+                continue
+            describe = _DESCRIBE.get(kind)
+            if describe is None:
                 continue
             form, values = describe(event)
             if form.level < self.level:
@@ -104,7 +107,7 @@ class FileLog:
     def _line(
         self, stamp: _Stamp, event: events.Event, form: _Form, values: tuple[object, ...], traceback: str = ""
     ) -> str:
-        job = (event.job_id, event.name) if isinstance(event, events.JobEvent) else ()
+        job = (event.job_id, event.name) if form.of_job else ()  # type: ignore[attr-defined]
         if self.json:
             fields: dict[str, object] = {"event": form.verb}
             if job:
@@ -231,7 +234,7 @@ class _Form:
 
     def __init__(self, level: int, verb: str, keys: tuple[str, ...], *, of_job: bool = True) -> None:
         self.level, self.verb, self.keys = level, verb, keys
-        self.level_name = logging.getLevelName(level)
+        self.level_name, self.of_job = logging.getLevelName(level), of_job
         units = {"duration": "%.3fs", "delay": "%.6gs"}
         values = [f"{key}={units.get(key, '%s')}" for key in keys]
         words = ["%s.%03d", f"{self.level_name:<7}", *(["%s", "%s"] if of_job else []), verb, *values]

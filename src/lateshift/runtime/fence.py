@@ -4,11 +4,16 @@ Code in C that keeps the GIL (a huge `sum`, a regular expression that runs away)
 the heartbeat included. Others then take the process for dead and run its jobs anew, while the old attempt goes on. So
 the time is kept by a thread that needs no GIL, the watchdog of `faulthandler`: unless it is put off again, it writes to
 standard error where every thread stands, and ends the process.
+
+A process that is stopped and woken has two threads that know it is late, and putting off would call off the watchdog
+before it has looked at its clock. So whoever puts the end off looks first.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import math
+import os
 import time
 from typing import Final
 
@@ -24,11 +29,15 @@ class Fence:
 
     def __init__(self, lease: float) -> None:
         self.lease = lease
-        self._renewed_at = 0.0
+        self._renewed_at = math.inf
 
     def renew(self) -> None:
-        """Put the end off, as a heartbeat is about to be written."""
-        self._renewed_at = time.monotonic()
+        """Put the end off, as a heartbeat is about to be written; too late, it ends the process instead."""
+        now = time.monotonic()
+        if now - self._renewed_at >= self.lease - MARGIN:
+            faulthandler.dump_traceback()
+            os._exit(1)
+        self._renewed_at = now
         faulthandler.dump_traceback_later(self.lease - MARGIN, exit=True)
 
     def keep(self) -> None:
