@@ -6,6 +6,7 @@ import pytest
 
 from lateshift.dashboard.accounts import hash_password
 from lateshift.dashboard.routes import PAGES
+from lateshift.storage import audit
 
 JOB = """
 def work(order_id: int = 0, amount: str = "") -> int:
@@ -175,11 +176,15 @@ def test_a_form_leads_back_only_within_the_dashboard(site, client):
 
 
 def test_actions_are_told(site, client, caplog):
-    """Who did what goes to the log, with name and role."""
+    """Who did what goes to the log, with name and role, and into the audit."""
     caplog.set_level("INFO", "lateshift.dashboard")
     job = first(site, "failed")
     post(client, f"/jobs/{job.id}/retry")
-    assert [record.getMessage() for record in caplog.records] == [f"this machine (admin): retry {job.id}"]
+    assert [record.getMessage() for record in caplog.records] == [f"this machine (admin): retry {job.id} (1)"]
+    noted = audit.page(site.app.database)
+    assert [(entry.actor, entry.action, entry.target, entry.number) for entry in noted] == [
+        ("this machine", "retry", job.id, 1)
+    ]
 
 
 def test_a_large_form_is_refused(client):

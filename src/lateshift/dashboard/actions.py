@@ -11,6 +11,7 @@ from lateshift.dashboard.desk import theme
 from lateshift.dashboard.formatting import last_part, short_id
 from lateshift.dashboard.view import View
 from lateshift.errors import JobStateError, LateshiftError, SpawnError
+from lateshift.storage import audit
 
 log: Final = logging.getLogger("lateshift.dashboard")
 
@@ -49,7 +50,7 @@ def run_again(view: View) -> Response:
         new = str(error.job_id)
     except LateshiftError as error:
         return view.done(str(error), view.url(f"/jobs/{job.id}"), "refused")
-    record(view, "run again", f"{job.id} as {new}")
+    record(view, "run again", job.id, details=f"as {new}")
     return view.done(f"{last_part(job.name)} was enqueued again, as this new job.", view.url(f"/jobs/{new}"))
 
 
@@ -72,9 +73,11 @@ def resume(view: View) -> Response:
     return view.done(f"Queue {name} runs again.", view.back("/queues"))
 
 
-def record(view: View, action: str, subject: str) -> None:
-    """Tell who did what: the one place that every action passes."""
-    log.info("%s (%s): %s %s", view.user.name, view.user.role, action, subject)
+def record(view: View, action: str, target: str, number: int = 1, details: str = "") -> None:
+    """Note who did what to how many jobs, queues or workers: the one place that every action passes."""
+    told = f"{view.user.name} ({view.user.role}): {action} {target} ({number}) {details}"
+    log.info("%s", told.rstrip())
+    audit.append(view.desk.database, view.desk.database.now(), view.user.name, action, target, number, details)
 
 
 def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response:
