@@ -11,7 +11,9 @@ from pathlib import Path
 
 from lateshift import Lateshift, histogram
 from lateshift.enqueuing import new_id
+from lateshift.fingerprint import fingerprint
 from lateshift.host.fleet import host_name
+from lateshift.job import JobError
 from lateshift.storage import tallies, workers, writes
 
 SECOND = 1_000_000
@@ -103,10 +105,11 @@ class Day:
         return job
 
     def _attempt(self, job_id, number, outcome, start, end, error):
+        mark = fingerprint(JobError(*error.values())).key
         self.db.execute(
             "insert into lateshift_attempts values (:id, :n, :n, :outcome, 'w-7f3a90', :start, :end,"
-            " :error_type, :error_message, :error_traceback)",
-            {"id": job_id, "n": number, "outcome": outcome, "start": start, "end": end, **error},
+            " :error_type, :error_message, :error_traceback, :fingerprint)",
+            {"id": job_id, "n": number, "outcome": outcome, "start": start, "end": end, **error, "fingerprint": mark},
         )
         lines = [
             f"2026-11-24 14:03:{number:02d},118 INFO shop.billing: charging order 48012, attempt {number}",

@@ -26,14 +26,14 @@ def hostile(make_site):
     failed = day.job("failed", 5, kind, attempts=2, **error)
     day.job("pending_retry", 5, kind, id="retrying", **error)
     site.app.database.execute(
-        "insert into lateshift_attempts values (:id, 1, 1, 'failed', :evil, 1, 2, :evil, :evil, :evil)",
+        "insert into lateshift_attempts values (:id, 1, 1, 'failed', :evil, 1, 2, :evil, :evil, :evil, null)",
         {"id": failed["id"], "evil": EVIL},
     )
     site.app.database.execute(
         "insert into lateshift_logs values (:id, 1, 1, :evil)", {"id": failed["id"], "evil": EVIL}
     )
     site.app.database.execute(
-        "insert into lateshift_workers values (:e, 'worker', :e, 1, :e, :q, :e, 1, :now)",
+        "insert into lateshift_workers values (:e, 'worker', :e, 1, :e, :q, :e, 1, :now, :e, null, 1, 1)",
         {"e": EVIL, "q": json.dumps([EVIL]), "now": site.app.database.now()},
     )
     return site
