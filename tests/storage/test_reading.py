@@ -86,6 +86,19 @@ def test_queues_at_a_glance(steps, clock):
     assert rows["empty"].paused
 
 
+def test_due_and_delayed_jobs_of_a_long_queue_are_told_apart(steps, monkeypatch):
+    """Also where there are more than are counted, over all priorities: each count stops by itself."""
+    monkeypatch.setattr(reads, "COUNT_LIMIT", 10)
+    steps.enqueue_many(6, priority=9)
+    steps.enqueue_many(3, priority=4)
+    steps.enqueue_many(30, priority=2, delay=60)
+    [row] = reads.queues(steps.db, steps.now)
+    assert (row.waiting, row.delayed) == (9, 11)
+    steps.enqueue_many(3, priority=7)
+    [row] = reads.queues(steps.db, steps.now)
+    assert (row.waiting, row.delayed) == (11, 11)
+
+
 def ahead(steps, job_id: str) -> tuple[int, int]:
     return reads.jobs_ahead(steps.db, job_id, steps.now)
 

@@ -48,6 +48,7 @@ def test_workers_in_detail(steps, clock):
     assert (one.memory, one.cpu, one.heartbeat_at, one.held) == (50_000_000, 0.25, steps.now, 2)
     assert [(job.id, job.queue, job.attempt) for job in one.jobs] == [(first.id, "mail", 1), (second.id, "default", 1)]
     assert one.jobs[1].since - one.jobs[0].since == 2_000_000
+    assert {job.executor for job in one.jobs} == {"thread"}
     assert (one.jobs[1].progress, one.jobs[1].progress_message) == (0.5, "half")
     assert (two.revision, two.memory, two.cpu, two.jobs) == ("1.0", None, None, ())
     assert requests.worker_detail(steps.db, "worker-2") == two

@@ -174,9 +174,9 @@ def queues(db: Database, now: int) -> list[QueueRow]:
     names = {lane.queue for lane in found} | set(running) | set(known)
     rows = []
     for name in sorted(names):
-        waiting = _count_lane(db, name, "<=", now)
-        delayed = _count_lane(db, name, ">", now)
-        due = [lane.run_at for lane in found if lane.queue == name and lane.run_at <= now]
+        mine = [lane for lane in found if lane.queue == name]
+        waiting, delayed = _count_waiting(db, name, mine, now) if mine else (0, 0)
+        due = [lane.run_at for lane in mine if lane.run_at <= now]
         rows.append(
             QueueRow(name, bool(known.get(name, 0)), waiting, delayed, running.get(name, 0), min(due, default=None))
         )
@@ -249,13 +249,31 @@ def logs(db: Database, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
     return [(number, tuple(lines.split("\n"))) for number, lines in rows]
 
 
-def _count_lane(db: Database, queue: str, comparison: str, now: int) -> int:
-    rows = db.query(
-        "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue"
-        f" and run_at {comparison} :now limit :limit) as counted",
-        {"queue": queue, "now": now, "limit": COUNT_LIMIT + 1},
-    )
-    return int(rows[0][0])
+def _count_waiting(db: Database, queue: str, lanes: Sequence[Lane], now: int) -> tuple[int, int]:
+    """(due, delayed) jobs of a queue: all in one go, or lane by lane from both ends where they are too many."""
+    values = {"queue": queue, "now": now, "limit": COUNT_LIMIT + 1}
+    number, due = db.query(
+        "select count(*), sum(case when run_at <= :now then 1 else 0 end) from (select run_at from lateshift_jobs"
+        " where {waiting} and queue = :queue order by queue, executor limit :limit) as counted",
+        values,
+    )[0]
+    if number <= COUNT_LIMIT:
+        return int(due or 0), int(number - (due or 0))
+    return _count_lanes(db, lanes, "<=", now), _count_lanes(db, lanes, ">", now)
+
+
+def _count_lanes(db: Database, lanes: Sequence[Lane], comparison: str, now: int) -> int:
+    total = 0
+    for lane in lanes:
+        if total <= COUNT_LIMIT and (comparison == ">" or lane.run_at <= now):
+            values = {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority}
+            rows = db.query(
+                "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue and"
+                f" executor = :executor and priority = :priority and run_at {comparison} :now limit :limit) as counted",
+                {**values, "now": now, "limit": COUNT_LIMIT + 1 - total},
+            )
+            total += int(rows[0][0])
+    return total
 
 
 def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from lateshift.job import ExecutorKind
 from lateshift.storage import reads
 from lateshift.storage.database import Database, transactional
 
@@ -44,11 +45,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class HeldJob:
-    """A job in a worker's hand, and since when (microseconds); it may not have begun yet if it is short."""
+    """A job in a worker's hand, and since when (microseconds); it may not have begun yet if it is short.
+
+    `executor` is the kind of slot that it takes.
+    """
 
     id: str
     name: str
     queue: str
+    executor: ExecutorKind
     attempt: int
     since: int
     progress: float | None
@@ -160,7 +165,7 @@ def _detail(db: Database, row: tuple[Any, ...], held: int) -> WorkerDetail:
 
 def _jobs(db: Database, worker: str) -> tuple[HeldJob, ...]:
     rows = db.query(
-        "select id, name, queue, attempts, started_at, progress, progress_message from lateshift_jobs"
+        "select id, name, queue, executor, attempts, started_at, progress, progress_message from lateshift_jobs"
         " where worker = :worker and status = 'running' order by started_at, id limit :limit",
         {"worker": worker, "limit": MOST_JOBS},
     )
