@@ -14,7 +14,7 @@ from lateshift.enqueuing import new_id
 from lateshift.fingerprint import fingerprint
 from lateshift.host.fleet import host_name
 from lateshift.job import JobError
-from lateshift.storage import tallies, workers, writes
+from lateshift.storage import audit, tallies, workers, writes
 
 SECOND = 1_000_000
 ERROR = "requests.exceptions.ReadTimeout"
@@ -135,6 +135,31 @@ class Day:
             {"at": self.db.now() - ago * SECOND, "id": name},
         )
 
+    def machines(self):
+        """What the living workers told of themselves, a version that came half an hour ago, and a worker that died."""
+        audit.mark_deploy(self.db, self.now - 2000 * SECOND, "w-7f3a90", "v41")
+        for name, memory, cpu, revision in (("w-7f3a90", 184e6, 0.42, "v41"), ("w-81bc02", 1.31e9, 0.97, "v41")):
+            slots = json.dumps({"thread": 8, "loop": 100, "process": 2})
+            self.db.execute(
+                "update lateshift_workers set memory = :memory, cpu = :cpu, revision = :revision, slots = :slots"
+                " where id = :id",
+                {"memory": round(memory), "cpu": cpu, "revision": revision, "slots": slots, "id": name},
+            )
+        audit.mark_death(self.db, self.now - 1500 * SECOND, "w-3190ab", "4 jobs taken back, 0 of them failed for good")
+
+    def week(self):
+        """A week of history before the last hour, with nights in it: for charts of days."""
+        for back in range(6, 7 * 144):
+            minute, rows = self.now // (60 * SECOND) - 10 * back, []
+            busy = 1 + (minute // 60 % 24 in range(7, 20)) * 2.5 + self.dice.random()
+            for name, queue, _, _, lasts, weight in KINDS:
+                bad = int(self.dice.random() < 0.1) * self.dice.randint(1, 4)
+                counts = self.counts(round(weight * 9 * busy), bad, lasts, self.dice.uniform(0.05, 0.2) * busy)
+                rows.append(((minute, queue, name), counts))
+            self.db.transact(lambda rows=rows, back=back: tallies.add(self.db, "w-81bc02", back, rows))
+        while self.db.transact(lambda: tallies.fold(self.db)):
+            pass
+
     def statistics(self):
         """The counts of the last hour, with a bad quarter of an hour in it."""
         rows = []
@@ -184,12 +209,17 @@ class Day:
             self.job("running", self.dice.uniform(0.2, 6), worker=self.dice.choice(["w-7f3a90", "w-81bc02"]))
         writes.pause_queue(self.db, "partners", self.now)
         self.job("pending", 300, KINDS[5])
+        self.machines()
+
+    def alive(self):
+        """The living workers say so once more."""
+        for worker in ("w-7f3a90", "w-81bc02"):
+            self.beat(worker)
 
     def go_on(self):
         """A moment later: something finishes, something comes."""
         self.now = self.db.now()
-        for worker in ("w-7f3a90", "w-81bc02"):
-            self.beat(worker)
+        self.alive()
         self.job("completed", 0)
         self.job("pending", 0)
 
@@ -214,11 +244,12 @@ def main():
     day = Day(app)
     if "--empty" not in sys.argv:
         day.fill()
+        day.week()
 
         def go_on():
             while True:
                 time.sleep(2)
-                day.go_on() if "--keep" in sys.argv else [day.beat(w) for w in ("w-7f3a90", "w-81bc02")]
+                day.go_on() if "--keep" in sys.argv else day.alive()
 
         threading.Thread(target=go_on, daemon=True).start()
     port = int(next((a for a in sys.argv[2:] if a.isdigit()), 8650))

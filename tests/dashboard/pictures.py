@@ -11,14 +11,18 @@ from dashboard_site import CHROMIUM, FLAGS, Site, served
 from playwright.sync_api import sync_playwright
 
 PAGES = {"overview": "/", "jobs": "/jobs", "queues": "/queues", "workers": "/workers", "nothing": "/jobs?queue=nothing"}
+PAGES |= {"overview-day": "/?range=day", "overview-week": "/?range=week", "overview-table": "/?numbers=yes"}
+PAGES |= {"queue": "/queues/billing", "queue-paused": "/queues/partners", "queue-unknown": "/queues/none/such"}
+PAGES |= {"worker": "/workers/w-81bc02", "worker-dead": "/workers/w-4410ee", "worker-gone": "/workers/w-3190ab"}
 
 
-def take(browser, link, pages, folder):
+def take(browser, link, pages, folder, before=lambda: None):
     for width in (1280, 380):
         for scheme in ("light", "dark"):
             context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
             page = context.new_page()
             for name, path in pages.items():
+                before()
                 page.goto(link + path)
                 page.wait_for_timeout(300)
                 page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
@@ -29,10 +33,11 @@ def main():
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         site = Site(Path(place))
+        site.day.week()
         jobs = {f"job-{each.status}": f"/jobs/{each.id}" for each in site.app.list_jobs(limit=200)}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with served(site) as serving:
-            take(browser, serving.link, PAGES | jobs, folder)
+            take(browser, serving.link, PAGES | jobs, folder, site.day.alive)
         browser.close()
         site.close()
 

@@ -2,11 +2,13 @@
 
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg/onload=alert(3)>{{7*7}}"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
+QUEUE, WORKER = f"/queues/q{quote(EVIL)}", f"/workers/{quote(EVIL)}"
 
 
 @pytest.fixture
@@ -46,7 +48,9 @@ def assert_harmless(text):
     assert not re.search(r"<[^>]*\son\w+=", re.sub(r'"[^"]*"', '""', text))
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs", "/queues", "/workers", "/jobs?name=x", f"/jobs?queue=q{EVIL}"])
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs", "/queues", "/workers", "/jobs?name=x", f"/jobs?queue=q{EVIL}", QUEUE, WORKER]
+)
 def test_lists_show_hostile_texts_as_text(hostile, path):
     """No list turns what is stored, or what stands in its address, into markup."""
     answer = hostile.client().get(path)
@@ -71,6 +75,16 @@ def test_what_an_action_says_is_text(hostile):
     text = client.get("/").text
     assert "is paused" in text
     assert_harmless(text)
+
+
+def test_what_is_asked_before_an_action_is_text(hostile):
+    """The names of a queue and of a worker, in the question and in what is to be typed."""
+    client = hostile.client()
+    for path in (f"{QUEUE}/purge", f"{WORKER}/drain"):
+        answer = client.post(path, data={"typed": "no"}, headers={"sec-fetch-site": "same-origin"})
+        assert answer.status_code == 200
+        assert ESCAPED in answer.text
+        assert_harmless(answer.text)
 
 
 def test_the_login_repeats_nothing_as_markup(make_site):

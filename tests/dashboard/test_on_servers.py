@@ -23,5 +23,19 @@ def test_every_page_on_a_server(make_site, request, server):
     jobs = [f"/jobs/{site.app.list_jobs(status=status, limit=1)[0].id}" for status in STATUSES]
     for path in ("/", "/jobs", "/jobs?status=failed&queue=billing&name=shop", "/queues", "/workers", "/readyz", *jobs):
         assert client.get(path).status_code == 200, path
+    for path in (
+        "/?range=day",
+        "/?range=week&numbers=yes",
+        "/queues/mail",
+        "/queues/mail?range=week",
+        "/workers/w-81bc02",
+    ):
+        assert client.get(path).status_code == 200, path
+    client.post("/queues/mail/purge", data={"typed": "mail"})
+    assert site.app.list_jobs(queue="mail", status="pending") == []
+    client.post("/queues/mail/restore")
+    assert site.app.list_jobs(queue="mail", status="pending")
+    client.post("/workers/w-81bc02/drain", data={"confirmed": "yes"})
+    assert "It was asked to end" in client.get("/workers/w-81bc02").text
     client.post("/queues/mail/pause")
     assert "/queues/mail/resume" in client.get("/queues").text

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lateshift.dashboard.formatting import compact
 
@@ -85,16 +85,12 @@ def _grid(level: float, top: float, inner: int) -> Markup:
 def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
     gap = min(2.0, step * 0.25)
     told = ", ".join(f"{compact(value)} {name}" for name, value in item.parts if value) or f"no {unit}"
-    drawn, y = [], float(inner)
+    drawn, y = "", float(inner)
     for name, value in item.parts:
         high = value / top * (inner - 6)
         y -= high
         if value:
-            drawn.append(
-                Markup('<rect class="s-{}" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
-                    name, x + gap / 2, y, step - gap, max(high, 1.0)
-                )
-            )
-    return Markup(
-        '<g><title>{}: {}</title><rect class="hit" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>{}</g>'
-    ).format(item.label, told, x, step, inner, Markup().join(drawn))
+            place = f'x="{x + gap / 2:.1f}" y="{y:.1f}" width="{step - gap:.1f}" height="{max(high, 1.0):.1f}"'
+            drawn += f'<rect class="s-{escape(name)}" {place}/>'
+    hit = f'<rect class="hit" x="{x:.1f}" y="0" width="{step:.1f}" height="{inner}"/>'
+    return Markup(f"<g><title>{escape(item.label)}: {escape(told)}</title>{hit}{drawn}</g>")  # noqa: S704 - a week has 168 of them, and format() took 60 ms

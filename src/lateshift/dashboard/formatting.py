@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from markupsafe import Markup, escape
 
+from lateshift.job import moment
 from lateshift.storage.reads import COUNT_LIMIT
 from lateshift.wording import count
 from lateshift.wording import duration as short_duration
@@ -80,6 +81,20 @@ def duration(seconds: float) -> str:
     return short_duration(seconds)
 
 
+def speed(per_second: float) -> str:
+    """How many in a time, by the unit that keeps the number readable: 4.2 / s, 27 / min, 3 / h."""
+    if not per_second:
+        return "0 / s"
+    units = ((1, "s"), (60, "min"), (3600, "h"))
+    seconds, unit = next((each for each in units if per_second * each[0] >= 1), units[-1])
+    return f"{compact(per_second * seconds)} / {unit}"
+
+
+def memory(size: int) -> str:
+    """Bytes as people compare processes: 84 MB, 1.2 GB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
 def ago(seconds: float) -> str:
     """A distance in time in one unit: "now", "12 s ago", "in 3 min"."""
     size = abs(seconds)
@@ -90,9 +105,9 @@ def ago(seconds: float) -> str:
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
-def exact(moment: datetime) -> str:
+def exact(when: datetime) -> str:
     """A moment to the millisecond, in this machine's time with its distance from UTC."""
-    local = moment.astimezone()
+    local = when.astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%z}"
 
 
@@ -148,6 +163,9 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "ago": ago,
     "exact": exact,
     "duration": duration,
+    "speed": speed,
+    "memory": memory,
+    "moment": moment,
     "short_id": short_id,
     "leading": leading,
     "last_part": last_part,

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
+from urllib.parse import quote
 
 from lateshift.dashboard.formatting import duration
+from lateshift.host.fleet import serves
+from lateshift.storage.history import QueueRate
 from lateshift.storage.reads import COUNT_LIMIT, QueueRow, WorkerRow
 from lateshift.wording import count
 
 Light = Literal["good", "warning", "bad"]
+
+ORDER: Final[Mapping[Light, int]] = {"bad": 0, "warning": 1, "good": 2}
+"""The worst first."""
 
 LATE: Final = 60.0
 """Seconds that a due job may wait before that is worth a word."""
@@ -20,6 +26,17 @@ STARTING: Final = 10.0
 
 FAILING: Final = 0.05
 """Part of the finished jobs that may fail before that is worth a word."""
+
+
+MANY: Final = 100
+"""Jobs that may wait in a queue which fills faster than it empties, before that is worth a word."""
+
+
+class Trouble(NamedTuple):
+    """What is wrong with a queue, in a word or two."""
+
+    light: Light
+    words: str
 
 
 class Reason(NamedTuple):
@@ -70,10 +87,25 @@ class Facts:
 
 def judge(facts: Facts) -> Verdict:
     """The verdict; reasons come worst first."""
-    order: Mapping[Light, int] = {"bad": 0, "warning": 1, "good": 2}
-    reasons = sorted(_reasons(facts), key=lambda reason: order[reason.light])
+    reasons = sorted(_reasons(facts), key=lambda reason: ORDER[reason.light])
     light: Light = reasons[0].light if reasons else "good"
     return Verdict(light, _sentence(facts, light), tuple(reasons))
+
+
+def find_trouble(
+    queue: QueueRow, now: int, *, served: bool, spawns: bool, rate: QueueRate | None = None
+) -> Trouble | None:
+    """The worst that can be said of a queue; None when nothing can. `spawns`: a runner starts by itself."""
+    late = 0.0 if queue.oldest is None else (now - queue.oldest) / 1_000_000
+    if queue.waiting and queue.paused:
+        return Trouble("warning", "paused")
+    if queue.waiting and not served and (not spawns or late > STARTING):
+        return Trouble("bad", "nobody serves it")
+    if late > LATE:
+        return Trouble("warning", f"late by {duration(late)}")
+    if rate is not None and rate.speed_in > rate.speed_out and queue.waiting >= MANY:
+        return Trouble("warning", "filling up")
+    return None
 
 
 def _sentence(facts: Facts, light: Light) -> str:
@@ -94,6 +126,8 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
         yield Reason("bad", f"{_jobs(facts.waiting)} {verb} and no worker is alive: {how}.", "/workers")
     elif late is not None and late > LATE:
         yield Reason("warning", f"The oldest waiting job has been due for {duration(late)}.", "/queues")
+    if facts.alive:
+        yield from _unserved(facts)
     orphans = sum(facts.held.get(worker.id, 0) for worker in facts.dead)
     if orphans:
         hold = "hold" if len(facts.dead) > 1 else "holds"
@@ -105,7 +139,22 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     for queue in facts.queues:
         if queue.paused and queue.waiting:
             verb = "waits" if queue.waiting == 1 else "wait"
-            yield Reason("warning", f"The queue {queue.name} is paused while {_jobs(queue.waiting)} {verb}.", "/queues")
+            words = f"The queue {queue.name} is paused while {_jobs(queue.waiting)} {verb}."
+            yield Reason("warning", words, _page(queue))
+
+
+def _unserved(facts: Facts) -> Iterator[Reason]:
+    for queue in facts.queues:
+        served = any(serves(worker, queue.name) for worker in facts.alive)
+        trouble = find_trouble(queue, facts.now, served=served, spawns=facts.spawns)
+        if trouble is not None and trouble.light == "bad":
+            verb = "waits" if queue.waiting == 1 else "wait"
+            words = f"{_jobs(queue.waiting)} {verb} in the queue {queue.name}, which no living worker serves."
+            yield Reason("bad", words, _page(queue))
+
+
+def _page(queue: QueueRow) -> str:
+    return f"/queues/{quote(queue.name)}"
 
 
 def _jobs(number: int) -> str:

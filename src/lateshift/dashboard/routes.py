@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
-from lateshift.dashboard import actions
+from lateshift.dashboard import actions, dismissing, purging
 from lateshift.dashboard.accounts import Role
-from lateshift.dashboard.pages import job, jobs, overview, queues, workers
+from lateshift.dashboard.pages import job, jobs, overview, queue, queues, worker, workers
 from lateshift.dashboard.view import View
 
 
@@ -37,5 +37,11 @@ PAGES: Final = (
     Page("/queues", queues.show),
     Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),
     Page("/queues/{name:path}/resume", actions.resume, "operator", change=True),
+    Page("/queues/{name:path}/purge", purging.purge, "admin", change=True),
+    Page("/queues/{name:path}/restore", purging.restore, "admin", change=True),
+    Page("/queues/{name:path}", queue.show),
     Page("/workers", workers.show),
+    Page("/workers/{id:path}/stop", dismissing.stop, "operator", change=True),
+    Page("/workers/{id:path}/drain", dismissing.drain, "operator", change=True),
+    Page("/workers/{id:path}", worker.show),
 )

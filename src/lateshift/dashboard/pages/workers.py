@@ -1,57 +1,40 @@
-"""Workers: who is alive, and what each of them runs."""
+"""Workers: who is alive, what runs in their slots, and what became of the jobs of those that died."""
 
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Final
 
 from starlette.responses import Response
 
+from lateshift.dashboard.fleet_lines import read_workers
 from lateshift.dashboard.view import View
-from lateshift.host.fleet import is_alive
-from lateshift.job import Job
-from lateshift.storage import glimpses, reads
-from lateshift.storage.reads import WorkerRow
+from lateshift.storage import audit, glimpses
 
-SHOWN: Final = 500
-"""Running jobs that are looked at, to tell what each worker runs."""
+SHOWN: Final = 200
+"""Running jobs among which those are looked for that nobody holds any more: of the oldest."""
 
-EACH: Final = 5
+EACH: Final = 4
 """Jobs that are named for each worker."""
 
-
-class Line(NamedTuple):
-    """A worker and what it holds: `number` jobs, of which `jobs` are named."""
-
-    worker: WorkerRow
-    alive: bool
-    number: int
-    jobs: list[Job]
+DEATHS: Final = 10
+WEEK: Final = 7 * 86_400_000_000
 
 
 def show(view: View) -> Response:
     """The page."""
-    workers, held = view.read(reads.workers), view.read(reads.held_jobs)
-    jobs = view.read(glimpses.running, SHOWN)
-    lines = [
-        Line(
-            worker,
-            is_alive(worker, view.now),
-            held[worker.id],
-            [job for job in jobs if job.worker == worker.id][:EACH],
-        )
-        for worker in workers
-    ]
-    ordered = sorted(lines, key=lambda line: (line.worker.host, not line.alive, line.worker.id))
+    lines = read_workers(view)
+    known = {line.worker.id for line in lines}
     return view.page(
         "workers.html",
         section="workers",
         title="Workers",
-        hosts=[(host, list(group)) for host, group in groupby(ordered, key=lambda line: line.worker.host)],
+        hosts=[(host, list(group)) for host, group in groupby(lines, key=lambda line: line.worker.host)],
         alive=sum(line.alive for line in lines),
         dead=sum(not line.alive for line in lines),
-        running=sum(held.values()),
-        lost=[job for job in jobs if job.worker not in {worker.id for worker in workers}],
+        running=sum(line.worker.held for line in lines),
+        lost=[job for job in view.read(glimpses.running, SHOWN) if job.worker not in known],
+        deaths=view.read(audit.marks, view.now - view.now % 60_000_000 - WEEK, view.now, kind="death", limit=DEATHS),
         spawns=view.desk.settings.spawn != "never",
         each=EACH,
     )
