@@ -154,7 +154,7 @@ class Day:
             busy = 1 + (minute // 60 % 24 in range(7, 20)) * 2.5 + self.dice.random()
             for name, queue, _, _, lasts, weight in KINDS:
                 bad = int(self.dice.random() < 0.1) * self.dice.randint(1, 4)
-                counts = self.counts(round(weight * 9 * busy), bad, lasts, self.dice.uniform(0.05, 0.2) * busy)
+                counts = self.counts(round(weight * 22 * busy), bad, lasts, self.dice.uniform(0.05, 0.2) * busy)
                 rows.append(((minute, queue, name), counts))
             self.db.transact(lambda rows=rows, back=back: tallies.add(self.db, "w-81bc02", back, rows))
         while self.db.transact(lambda: tallies.fold(self.db)):

@@ -79,7 +79,8 @@
       context.lineTo(x, top + height);
       context.stroke();
       const wide = context.measureText(words).width + 8 * ratio;
-      if (x > free && x + wide < left + width) { context.fillText(words, x + 4 * ratio, top - 2 * ratio); free = x + wide; }
+      const right = x + wide < left + width, from = right ? x : x - wide;
+      if (from > free) { context.fillText(words, from + 4 * ratio, top - 2 * ratio); free = from + wide; }
     }
     context.restore();
   };
