@@ -7,7 +7,7 @@ from plans import examined, plans
 from test_query_plans import LIMITS, crowd, held  # noqa: F401 - the jobs that both look at
 
 from lateshift.query import parse
-from lateshift.storage import history, requests, search
+from lateshift.storage import history, reads, requests, search
 
 
 def page(text: str, **options):
@@ -41,6 +41,7 @@ READS = {
     "counts": (lambda steps: search.state_counts(steps.db, parse("")), 5_000, 10_000, 10_000),
     "counts of a name": (lambda steps: search.state_counts(steps.db, parse("name:send")), 8_000, 16_000, 20_000),
     "workers": (lambda steps: requests.worker_details(steps.db), 1_500, 1_500, 3_000),
+    "queues": (lambda steps: reads.queues(steps.db, steps.now), 10_000, 18_000, 8_000),
     "rates": (lambda steps: history.queue_rates(steps.db, steps.now), 11_000, 26_000, 20_000),
 }
 
