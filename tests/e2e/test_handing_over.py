@@ -174,8 +174,9 @@ def test_kill_9_of_a_runner_at_any_moment_loses_nothing(project, who):
                 parent = process.parent()
                 victims += {"worker": [process], "supervisor": [parent], "both": [parent, process]}[who]
         for victim in victims:
-            if victim is not None and "lateshift.runtime.process" in " ".join(victim.cmdline()):
-                victim.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if victim is not None and "lateshift.runtime.process" in " ".join(victim.cmdline()):
+                    victim.kill()
         if who == "both":  # so nobody is left to do anything; a process that is being killed still looks alive
             until(lambda: not any(is_alive(row.folder, row.id) for row in runners(app)))
             run_without_asking(app, done)
