@@ -10,7 +10,31 @@ from pathlib import Path
 from dashboard_site import CHROMIUM, FLAGS, Site, served
 from playwright.sync_api import sync_playwright
 
+from lateshift.storage import audit, failures
+
 PAGES = {"overview": "/", "jobs": "/jobs", "queues": "/queues", "workers": "/workers", "nothing": "/jobs?queue=nothing"}
+PAGES |= {"errors": "/errors", "errors-resolved": "/errors?state=resolved&range=30d", "doctor": "/doctor"}
+PAGES |= {"audit": "/audit", "audit-nobody": "/audit?actor=nobody"}
+
+
+def deeds(site):
+    """Some actions for the audit log."""
+    db, now = site.app.database, site.app.database.now()
+    job = site.app.list_jobs(status="failed", limit=1)[0]
+    for number, (actor, action, target, many, details) in enumerate(
+        [
+            ("ada", "retry", job.id, 1, ""),
+            ("ada", "resolve", f"fingerprint:{groups(site)[0]}", 1, "ValueError in shop/partners.py: sync_stock"),
+            ("olga@example.com", "pause", "partners", 1, ""),
+            ("token", "delete", "status:completed before:7d", 12_400, ""),
+            ("olga@example.com", "retry", f"fingerprint:{groups(site)[1]}", 218, "KeyError in shop/reports.py: handle"),
+        ]
+    ):
+        audit.append(db, now - (5 - number) * 1_400_000_000, actor, action, target, many, details)
+
+
+def groups(site):
+    return [group.fingerprint for group in failures.groups(site.app.database, 0)]
 
 
 def take(browser, link, pages, folder):
@@ -29,7 +53,10 @@ def main():
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         site = Site(Path(place))
+        site.day.errors()
+        deeds(site)
         jobs = {f"job-{each.status}": f"/jobs/{each.id}" for each in site.app.list_jobs(limit=200)}
+        jobs |= {f"error-{number}": f"/errors/{key}" for number, key in enumerate(groups(site)[:3])}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with served(site) as serving:
             take(browser, serving.link, PAGES | jobs, folder)

@@ -30,7 +30,7 @@ def delete(view: View) -> Response:
     """Delete a finished job with its attempts and logs; it asks first, where no dialog has."""
     if view.form.get("confirmed") != "yes":
         detail = "1 job, with its attempts and logs. It cannot be brought back."
-        return _ask(view, "Delete this job?", detail, "Delete", f"/jobs/{view.path['id']}")
+        return ask(view, "Delete this job?", detail, "Delete", f"/jobs/{view.path['id']}")
     return _on_job(view, "delete", f"Job {_short(view)} is deleted.", leads_to="/jobs")
 
 
@@ -80,6 +80,20 @@ def record(view: View, action: str, target: str, number: int = 1, details: str =
     audit.append(view.desk.database, view.desk.database.now(), view.user.name, action, target, number, details)
 
 
+def ask(view: View, question: str, detail: str, verb: str, back: str, *, danger: bool = True) -> Response:
+    """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
+    text = view.desk.templates.get_template("confirm.html").render(
+        title=question,
+        detail=detail,
+        verb=verb,
+        back=view.url(back),
+        danger=danger,
+        root=view.root,
+        theme=theme(view.request),
+    )
+    return HTMLResponse(text)
+
+
 def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response:
     job_id = view.path["id"]
     here = view.back(f"/jobs/{job_id}")
@@ -90,14 +104,6 @@ def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response
         return view.done(str(error), here, "refused")
     record(view, action, job_id)
     return view.done(words, view.url(leads_to) if leads_to else here)
-
-
-def _ask(view: View, question: str, detail: str, verb: str, back: str) -> Response:
-    """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
-    text = view.desk.templates.get_template("confirm.html").render(
-        title=question, detail=detail, verb=verb, back=view.url(back), root=view.root, theme=theme(view.request)
-    )
-    return HTMLResponse(text)
 
 
 def _short(view: View) -> str:

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
-from lateshift.dashboard import actions
+from lateshift.dashboard import actions, error_actions
 from lateshift.dashboard.accounts import Role
-from lateshift.dashboard.pages import job, jobs, overview, queues, workers
+from lateshift.dashboard.pages import audit, doctor, errors, job, jobs, overview, queues, workers
 from lateshift.dashboard.view import View
 
 
@@ -34,8 +34,15 @@ PAGES: Final = (
     Page("/jobs/{id}/cancel", actions.cancel, "operator", change=True),
     Page("/jobs/{id}/again", actions.run_again, "operator", change=True),
     Page("/jobs/{id}/delete", actions.delete, "admin", change=True),
+    Page("/errors", errors.show),
+    Page("/errors/{fingerprint}", errors.show_group),
+    Page("/errors/{fingerprint}/retry", error_actions.retry, "operator", change=True),
+    Page("/errors/{fingerprint}/resolve", error_actions.resolve, "operator", change=True),
+    Page("/errors/{fingerprint}/reopen", error_actions.reopen, "operator", change=True),
     Page("/queues", queues.show),
     Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),
     Page("/queues/{name:path}/resume", actions.resume, "operator", change=True),
     Page("/workers", workers.show),
+    Page("/doctor", doctor.show),
+    Page("/audit", audit.show),
 )

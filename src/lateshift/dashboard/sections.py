@@ -18,6 +18,9 @@ class Section(NamedTuple):
 SECTIONS: Final = (
     Section("overview", "Overview", "/", "activity", "o"),
     Section("jobs", "Jobs", "/jobs", "jobs", "j"),
+    Section("errors", "Errors", "/errors", "errors", "e"),
     Section("queues", "Queues", "/queues", "queues", "q"),
     Section("workers", "Workers", "/workers", "workers", "w"),
+    Section("doctor", "Doctor", "/doctor", "doctor", "d"),
+    Section("audit", "Audit log", "/audit", "audit", "a"),
 )
