@@ -287,7 +287,15 @@ def interpreter(command: Command) -> Interpreter | None:
     return Interpreter(path, tuple(version))
 
 
-COMMANDS = {"demo": demo, "test": test, "check": check, "docs": docs, "bench": bench, "pictures": pictures, "lock": lock}
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "check": check,
+    "docs": docs,
+    "bench": bench,
+    "pictures": pictures,
+    "lock": lock,
+}
 
 
 def main(arguments: Sequence[str]) -> int:
