@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from lateshift.dashboard import actions
 from lateshift.dashboard.accounts import Role
-from lateshift.dashboard.pages import job, jobs, overview, queues, workers
+from lateshift.dashboard.pages import again, job, jobs, overview, queues, stack, workers
 from lateshift.dashboard.view import View
 
 
@@ -33,6 +33,10 @@ PAGES: Final = (
     Page("/jobs/{id}/retry", actions.retry, "operator", change=True),
     Page("/jobs/{id}/cancel", actions.cancel, "operator", change=True),
     Page("/jobs/{id}/again", actions.run_again, "operator", change=True),
+    Page("/jobs/{id}/edit", again.show, "operator"),
+    Page("/jobs/{id}/edit", again.run, "operator", change=True),
+    Page("/jobs/{id}/stack", stack.show, "operator"),
+    Page("/jobs/{id}/stack", stack.ask, "operator", change=True),
     Page("/jobs/{id}/delete", actions.delete, "admin", change=True),
     Page("/queues", queues.show),
     Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),

@@ -43,7 +43,7 @@
     if (words) show("lost", "Disconnected");
   };
   const settled = () => { complain(""); show("on", html.hasAttribute("data-polling") ? "Live, every 3 s" : "Live"); };
-  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input, #page select"))
+  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input, #page select, #page textarea"))
     || String(getSelection()).length > 0;
   const refresh = () => {
     if (document.hidden) return;
@@ -74,6 +74,7 @@
       if (source.readyState === 2) { source = null; setTimeout(() => document.hidden || connect(), 3000); }
     });
   };
+  setInterval(() => { if (one("[data-soon]") && source) refresh(); }, 2000); // what grows without a signal: the log of a running job
   const disconnect = () => { source?.close(); source = null; clearInterval(timer); timer = 0; };
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { disconnect(); show("off", "Paused"); } else { refresh(); connect(); }
