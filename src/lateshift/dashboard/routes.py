@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from lateshift.dashboard import actions
 from lateshift.dashboard.accounts import Role
-from lateshift.dashboard.pages import again, job, jobs, overview, queues, stack, workers
+from lateshift.dashboard.pages import again, callables, job, jobs, new_job, overview, queues, stack, workers
 from lateshift.dashboard.view import View
 
 
@@ -41,5 +41,8 @@ PAGES: Final = (
     Page("/queues", queues.show),
     Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),
     Page("/queues/{name:path}/resume", actions.resume, "operator", change=True),
+    Page("/callables", callables.show),
+    Page("/callables/new", new_job.show, "operator"),
+    Page("/callables/new", new_job.enqueue, "operator", change=True),
     Page("/workers", workers.show),
 )

@@ -19,5 +19,6 @@ SECTIONS: Final = (
     Section("overview", "Overview", "/", "activity", "o"),
     Section("jobs", "Jobs", "/jobs", "jobs", "j"),
     Section("queues", "Queues", "/queues", "queues", "q"),
+    Section("callables", "Callables", "/callables", "callables", "c"),
     Section("workers", "Workers", "/workers", "workers", "w"),
 )
