@@ -10,7 +10,17 @@ from pathlib import Path
 from dashboard_site import CHROMIUM, FLAGS, Site, served
 from playwright.sync_api import sync_playwright
 
-PAGES = {"overview": "/", "jobs": "/jobs", "queues": "/queues", "workers": "/workers", "nothing": "/jobs?queue=nothing"}
+PAGES = {
+    "overview": "/",
+    "jobs": "/jobs",
+    "queues": "/queues",
+    "workers": "/workers",
+    "callables": "/callables",
+    "new-job": "/callables/new",
+    "nothing": "/jobs?queue=nothing",
+}
+
+FORM = "every_input.report"
 
 
 def take(browser, link, pages, folder):
@@ -28,8 +38,9 @@ def take(browser, link, pages, folder):
 def main():
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        site = Site(Path(place))
+        site = Site(Path(place), allowed=["shop", "every_input"])
         jobs = {f"job-{each.status}": f"/jobs/{each.id}" for each in site.app.list_jobs(limit=200)}
+        jobs |= {"job-edit": f"{jobs['job-failed']}/edit", "new-job-form": f"/callables/new?callable={FORM}"}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with served(site) as serving:
             take(browser, serving.link, PAGES | jobs, folder)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from lively import KINDS
+from test_hostile import EVIL, assert_harmless, hostile  # noqa: F401 - a fixture
 
 
 def rows(text):
@@ -58,3 +59,14 @@ def test_a_viewer_is_offered_no_new_job(make_site):
     client = make_site(authorize=lambda _: "viewer").client()
     assert "/callables/new" not in client.get("/callables").text
     assert client.get("/callables/new").status_code == 403
+
+
+def test_hostile_texts_are_text_on_the_new_pages_too(hostile):  # noqa: F811
+    """Names in the lists and in the address, and parameters in the form that edits them."""
+    client = hostile.client()
+    job = hostile.app.list_jobs(limit=1)[0]
+    assert_harmless(client.get("/callables").text)
+    assert_harmless(client.get("/callables/new", params={"callable": EVIL}).text)
+    assert_harmless(client.get(f"/jobs/{job.id}/edit").text)
+    headers = {"sec-fetch-site": "same-origin"}
+    assert_harmless(client.post(f"/jobs/{job.id}/edit", data={"parameters": EVIL}, headers=headers).text)

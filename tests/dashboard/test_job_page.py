@@ -7,8 +7,8 @@ import pytest
 from dashboard_site import SAME
 
 from lateshift import RetryPolicy
+from lateshift.dashboard.neighbours import compare
 from lateshift.dashboard.python_call import as_python
-from lateshift.dashboard.runs import compare
 from lateshift.storage import audit, bulk, requests
 from lateshift.storage.history import Point, Quantiles
 

@@ -149,8 +149,8 @@ def test_the_form_is_made_from_the_signature(own):
     }
     assert re.findall(r'<(?:select|textarea) id="f-p\.(\w+)"', text) == ["paper", "draft", "tags"]
     assert '<option value="">Default: A4</option>' in text
-    assert "default 1<" in text
-    assert "default reports<" in text
+    assert "if empty: 1<" in text
+    assert "if empty: reports<" in text
 
 
 def test_a_job_is_enqueued_from_the_form(own):

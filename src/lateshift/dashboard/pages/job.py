@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from lateshift.dashboard import runs, timeline, tracebacks
+from lateshift.dashboard import neighbours, timeline, tracebacks
 from lateshift.dashboard.python_call import as_python
 from lateshift.dashboard.rows import lasted
 from lateshift.dashboard.view import View
@@ -41,8 +41,8 @@ def show(view: View) -> Response:
         raised_at=tracebacks.innermost(job.error.traceback) if job.error else None,
         take_apart=tracebacks.take_apart,
         lasted=lasted(job),
-        runs=runs.around(view, job),
-        days=runs.DAYS,
+        runs=neighbours.around(view, job),
+        days=neighbours.DAYS,
         call=as_python(job, view.read(bulk.original, job_id), view.shown(job.parameters)),
         masked=view.shown(job.parameters) != job.parameters,
         may=permitted(view, job),

@@ -43,7 +43,7 @@
     if (words) show("lost", "Disconnected");
   };
   const settled = () => { complain(""); show("on", html.hasAttribute("data-polling") ? "Live, every 3 s" : "Live"); };
-  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input, #page select, #page textarea"))
+  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input, #page select"))
     || String(getSelection()).length > 0;
   const refresh = () => {
     if (document.hidden) return;
@@ -55,6 +55,8 @@
     clearTimeout(quiet);
     quiet = setTimeout(() => { busy = false; }, 10000);
   };
+  let going = 0;
+  const goingOn = () => { clearTimeout(going); if (one("#page [data-going]")) going = setTimeout(refresh, 1000); }; // what no signal tells of
   const finished = () => { busy = false; clearTimeout(quiet); if (asked) setTimeout(refresh, 200); };
   const connect = () => {
     if (html.hasAttribute("data-polling") || !window.EventSource) { timer ||= setInterval(refresh, 3000); settled(); return; }
@@ -74,7 +76,6 @@
       if (source.readyState === 2) { source = null; setTimeout(() => document.hidden || connect(), 3000); }
     });
   };
-  setInterval(() => { if (one("[data-soon]") && source) refresh(); }, 2000); // what grows without a signal: the log of a running job
   const disconnect = () => { source?.close(); source = null; clearInterval(timer); timer = 0; };
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) { disconnect(); show("off", "Paused"); } else { refresh(); connect(); }
@@ -122,7 +123,7 @@
     }
     if (ctx.request.method === "GET") { for (const task of tasks || []) if (task.fragment) hold(task.fragment); settled(); }
   });
-  document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); document.dispatchEvent(new Event("lateshift:fresh")); });
+  document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); goingOn(); document.dispatchEvent(new Event("lateshift:fresh")); });
   document.addEventListener("htmx:finally:request", finished);
   document.addEventListener("htmx:error", () => { finished(); complain("The dashboard does not answer. It is tried again by itself."); });
   htmx.registerExtension("keep", { // what the reader has opened stays open
@@ -227,6 +228,7 @@
   readClock();
   tick();
   fade();
+  goingOn();
   setInterval(tick, 1000);
   if (!document.hidden) connect();
 })();
