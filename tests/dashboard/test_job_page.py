@@ -9,6 +9,7 @@ from dashboard_site import SAME
 from lateshift import RetryPolicy
 from lateshift.dashboard.neighbours import compare
 from lateshift.dashboard.python_call import as_python
+from lateshift.errors import JobNotFound
 from lateshift.storage import audit, bulk, requests
 from lateshift.storage.history import Point, Quantiles
 
@@ -98,6 +99,15 @@ def test_running_again_keeps_the_options_of_the_call(own):
     answer = post(own.client(), f"/jobs/{job_id}/again")
     new = answer.headers["location"].rpartition("/")[2]
     assert bulk.original(own.app.database, new).options == bulk.original(own.app.database, job_id).options
+
+
+def test_a_job_that_is_gone_cannot_run_again(site, client):
+    """Neither in code nor by the form."""
+    with pytest.raises(JobNotFound):
+        site.app.run_again("nothing")
+    assert client.get("/jobs/nothing/edit").status_code == 404
+    assert post(client, "/jobs/nothing/edit", parameters="{}").status_code == 404
+    assert post(client, "/jobs/nothing/stack").status_code == 404
 
 
 def test_as_python_works_when_pasted(own):
