@@ -12,9 +12,22 @@ from playwright.sync_api import sync_playwright
 
 from lateshift.storage import audit, failures
 
-PAGES = {"overview": "/", "jobs": "/jobs", "queues": "/queues", "workers": "/workers", "nothing": "/jobs?queue=nothing"}
-PAGES |= {"errors": "/errors", "errors-resolved": "/errors?state=resolved&range=30d", "doctor": "/doctor"}
-PAGES |= {"audit": "/audit", "audit-nobody": "/audit?actor=nobody"}
+PAGES = {
+    "overview": "/",
+    "jobs": "/jobs",
+    "queues": "/queues",
+    "workers": "/workers",
+    "callables": "/callables",
+    "new-job": "/callables/new",
+    "errors": "/errors",
+    "errors-resolved": "/errors?state=resolved&range=30d",
+    "doctor": "/doctor",
+    "audit": "/audit",
+    "audit-nobody": "/audit?actor=nobody",
+    "nothing": "/jobs?queue=nothing",
+}
+
+FORM = "every_input.report"
 
 
 def deeds(site):
@@ -52,11 +65,12 @@ def take(browser, link, pages, folder):
 def main():
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        site = Site(Path(place))
+        site = Site(Path(place), allowed=["shop", "every_input"])
         site.day.errors()
         deeds(site)
         jobs = {f"job-{each.status}": f"/jobs/{each.id}" for each in site.app.list_jobs(limit=200)}
         jobs |= {f"error-{number}": f"/errors/{key}" for number, key in enumerate(groups(site)[:3])}
+        jobs |= {"job-edit": f"{jobs['job-failed']}/edit", "new-job-form": f"/callables/new?callable={FORM}"}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with served(site) as serving:
             take(browser, serving.link, PAGES | jobs, folder)

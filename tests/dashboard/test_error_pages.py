@@ -11,7 +11,8 @@ from test_hostile import EVIL, assert_harmless
 from lateshift.dashboard import error_actions
 from lateshift.dashboard.charts import Bar, columns, spikes
 from lateshift.fingerprint import Fingerprint, fingerprint
-from lateshift.storage import audit, failures
+from lateshift.query import parse
+from lateshift.storage import audit, failures, search
 from lateshift.storage.failures import HOUR, FailureCount
 
 KEY = fingerprint(TIMEOUT).key
@@ -260,3 +261,11 @@ def test_counts_are_drawn_with_their_numbers():
     assert re.search(r'd="(.*?)"', small)[1].count("M") == 2
     assert "Failed: 6 in all, at most 4 at a time" in small
     assert 'd=""' in spikes("Failed", [])
+
+
+def test_a_jobs_error_leads_to_its_group(site, client):
+    """From one failure to all that are like it."""
+    site.day.errors()
+    key = failures.groups(site.app.database, 0)[0].fingerprint
+    job = search.search(site.app.database, parse(f"fingerprint:{key}")).jobs[0]
+    assert f'href="/errors/{key}"' in client.get(f"/jobs/{job.id}").text

@@ -35,17 +35,10 @@ def delete(view: View) -> Response:
 
 
 def run_again(view: View) -> Response:
-    """Enqueue a new job with the same callable, parameters, queue and priority."""
+    """Enqueue a new job with the same callable, parameters and options."""
     job = view.app.get_job(view.path["id"])
     try:
-        new = view.app.run_background_job(
-            job.name,
-            parameters=job.parameters,
-            priority=job.priority,
-            queue=job.queue,
-            max_retries=job.max_attempts - 1,
-            timeout=job.timeout,
-        )
+        new = view.app.run_again(job.id)
     except SpawnError as error:
         new = str(error.job_id)
     except LateshiftError as error:

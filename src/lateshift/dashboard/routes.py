@@ -13,7 +13,20 @@ from starlette.responses import Response
 
 from lateshift.dashboard import actions, error_actions
 from lateshift.dashboard.accounts import Role
-from lateshift.dashboard.pages import audit, doctor, errors, job, jobs, overview, queues, workers
+from lateshift.dashboard.pages import (
+    again,
+    audit,
+    callables,
+    doctor,
+    errors,
+    job,
+    jobs,
+    new_job,
+    overview,
+    queues,
+    stack,
+    workers,
+)
 from lateshift.dashboard.view import View
 
 
@@ -33,6 +46,10 @@ PAGES: Final = (
     Page("/jobs/{id}/retry", actions.retry, "operator", change=True),
     Page("/jobs/{id}/cancel", actions.cancel, "operator", change=True),
     Page("/jobs/{id}/again", actions.run_again, "operator", change=True),
+    Page("/jobs/{id}/edit", again.show, "operator"),
+    Page("/jobs/{id}/edit", again.run, "operator", change=True),
+    Page("/jobs/{id}/stack", stack.show, "operator"),
+    Page("/jobs/{id}/stack", stack.ask, "operator", change=True),
     Page("/jobs/{id}/delete", actions.delete, "admin", change=True),
     Page("/errors", errors.show),
     Page("/errors/{fingerprint}", errors.show_group),
@@ -42,6 +59,9 @@ PAGES: Final = (
     Page("/queues", queues.show),
     Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),
     Page("/queues/{name:path}/resume", actions.resume, "operator", change=True),
+    Page("/callables", callables.show),
+    Page("/callables/new", new_job.show, "operator"),
+    Page("/callables/new", new_job.enqueue, "operator", change=True),
     Page("/workers", workers.show),
     Page("/doctor", doctor.show),
     Page("/audit", audit.show),
