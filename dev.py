@@ -7,6 +7,7 @@
     python3 dev.py check                  ruff, mypy and the architecture test
     python3 dev.py docs                   run the code in README.md and docs/, follow their links
     python3 dev.py bench [OPTIONS]        the benchmark, with its peers
+    python3 dev.py pictures [FOLDER]      every page of the dashboard, into build/pictures
     python3 dev.py lock [--upgrade]       resolve the dependency groups of pyproject.toml into requirements/
 
 CONTRIBUTING.md says how we work.
@@ -216,6 +217,14 @@ def docs(arguments: Sequence[str]) -> int:
     return become(MAIN.pytest(str(ROOT / "tests" / "test_docs.py"), *arguments))
 
 
+def pictures(arguments: Sequence[str]) -> int:
+    """Pictures of every page of the dashboard, into the folder that is named, or build/pictures."""
+    install(BROWSER)
+    folder = Path(arguments[0] if arguments else ROOT / "build" / "pictures").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return become([MAIN.python, str(ROOT / "tests" / "dashboard" / "pictures.py"), str(folder)])
+
+
 def bench(arguments: Sequence[str]) -> int:
     MAIN.prepare("bench")
     install(SERVERS | {"redis-server": "redis-server"})
@@ -278,7 +287,15 @@ def interpreter(command: Command) -> Interpreter | None:
     return Interpreter(path, tuple(version))
 
 
-COMMANDS = {"demo": demo, "test": test, "check": check, "docs": docs, "bench": bench, "lock": lock}
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "check": check,
+    "docs": docs,
+    "bench": bench,
+    "pictures": pictures,
+    "lock": lock,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -23,12 +23,12 @@ select {id}, 'jobs.noop', 'default', 'thread', {priority}, '{status}',
        nullif(({now} + i) * {attempts}, 0), case {attempts} when 1 then 'null' end, '{{"n":1}}'
 from n"""
 
-_NUMBERS = {
+NUMBERS = {
     "sqlite": "with recursive n(i) as (select 1 union all select i + 1 from n where i < {count})",
     "postgres": "with n(i) as (select * from generate_series(1, {count}))",
     "mariadb": "with n(i) as (select seq from seq_1_to_{count})",
 }
-_ID = {
+ID = {
     "sqlite": "printf('%08x-%04x-7000-8000-%012x', {kind}, i & 65535, i)",
     "postgres": "format('%s-%s-7000-8000-%s', lpad('{kind}', 8, '0'), lpad(to_hex(i & 65535), 4, '0'),"
     " lpad(to_hex(i), 12, '0'))",
@@ -65,7 +65,7 @@ def _fill(place: Place, ready: int, finished: int, delayed: int) -> None:
     )
     for number, (count, status, priority, delay, attempts) in enumerate(groups):
         values = {"kind": number, "count": count, "status": status, "priority": priority, "now": now, "delay": delay}
-        words = {name: part[place.kind].format(**values) for name, part in (("numbers", _NUMBERS), ("id", _ID))}
+        words = {name: part[place.kind].format(**values) for name, part in (("numbers", NUMBERS), ("id", ID))}
         if count:
             place.look.execute(_FILL.format(**values, **words, attempts=attempts))
     place.rest()

@@ -21,8 +21,8 @@ from place import Place
 from servers import KINDS
 
 BENCHMARKS = {
-    "sqlite": ("drain", "enqueue", "latency", "cold_start", "backlog", "footprint"),
-    "postgres": ("drain", "enqueue", "latency", "backlog", "footprint", "crowd"),
+    "sqlite": ("drain", "enqueue", "latency", "cold_start", "backlog", "footprint", "dashboard"),
+    "postgres": ("drain", "enqueue", "latency", "backlog", "footprint", "crowd", "dashboard"),
     "mariadb": ("drain", "enqueue", "latency", "backlog", "footprint", "crowd"),
 }
 NAMES = tuple(f"{kind}_{name}" for kind, names in BENCHMARKS.items() for name in names)

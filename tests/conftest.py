@@ -6,6 +6,17 @@ import pytest
 
 pytest_plugins = ["pytester", "servers_plugin"]
 
+ONCE = {"chromium", "mariadb", "mariadb_server", "mariadb_url"}
+"""What tests are slow with, and no version of Python makes a difference to; PostgreSQL's driver is partly in C."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as slow what uses one of these."""
+    for item in items:
+        given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if not ONCE.isdisjoint([*item.fixturenames, *map(str, given)]):
+            item.add_marker("slow")
+
 
 @pytest.fixture(autouse=True)
 def _no_outside_settings(monkeypatch):

@@ -16,13 +16,17 @@ _SHOWN: Final = 60
 
 
 class Parameter(NamedTuple):
-    """One parameter: its hint as msgspec takes it, and as it is written. `problem` says why it takes no value."""
+    """One parameter: its hint as msgspec takes it, and as it is written. `problem` says why it takes no value.
+
+    `default` is what it is without a value; of one that is required it means nothing.
+    """
 
     name: str
     hint: Any
     written: str
     required: bool
     problem: str | None
+    default: object
 
 
 def read_parameters(
@@ -90,7 +94,8 @@ def _parameter(item: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
     hint, problem = _supported(hints.get(item.name, Any))
     if item.kind is item.VAR_KEYWORD and problem is not None:  # Unpack[...], of which we know no better
         hint, problem = Any, None
-    return Parameter(item.name, hint, written, item.default is item.empty, problem and f"{problem} ({written})")
+    required = item.default is item.empty
+    return Parameter(item.name, hint, written, required, problem and f"{problem} ({written})", item.default)
 
 
 def _supported(hint: Any) -> tuple[Any, str | None]:

@@ -19,13 +19,14 @@ from lateshift.parameters import Parameter, complaint, read_parameters, shown
 
 
 class Signature:
-    """What a callable takes by name. Make it with `Signature.of`."""
+    """What a callable takes by name; one with `**` is open to any name. Make it with `Signature.of`."""
 
     def __init__(self, function: Callable[..., Any], *, drop_self: bool) -> None:
         self.label: str = getattr(function, "__qualname__", repr(function))
         self.parameters, self._others = read_parameters(function, self.label, drop_self=drop_self)
+        self.is_open = self._others is not None
         self._by_name = {parameter.name: parameter for parameter in self.parameters}
-        self._struct = _struct(self.parameters, open_ended=self._others is not None)
+        self._struct = _struct(self.parameters, open_ended=self.is_open)
         self._decode = msgspec.json.Decoder(self._struct, dec_hook=wire_hook).decode
         self._all_required = all(parameter.required for parameter in self.parameters)
         self._plain = [item.name for item in self.parameters if is_plain(item.hint)]
@@ -70,6 +71,13 @@ class Signature:
         else:
             return values
         raise refusal
+
+    def problem(self, name: str, value: object) -> str | None:
+        """What is wrong with the value of one parameter as it comes from JSON, or None."""
+        parameter = self._by_name.get(name) or self._others
+        if parameter is None:
+            return f"there is no such parameter; it takes ({self.describe()})"
+        return parameter.problem or _wire_problem(parameter, value)
 
     def describe(self) -> str:
         """The parameters as they are written, for messages: `order_id: int, note: str = ...`."""

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from lively_errors import add_groups, add_jobs
+
 from lateshift import Lateshift, histogram
 from lateshift.enqueuing import new_id
 from lateshift.fingerprint import fingerprint
@@ -32,6 +34,8 @@ TRACEBACK = """Traceback (most recent call last):
     raise ReadTimeout(e, request=request)
 requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='pay.example.com', port=443): Read timed out. (timeout=10)
 """
+
+TIMEOUT = JobError(ERROR, TRACEBACK.splitlines()[-1].partition(": ")[2], TRACEBACK)
 
 KINDS = [  # name, queue, priority, parameters, seconds, weight
     ("shop.billing.ChargeCard.handle", "billing", 8, lambda n: {"order_id": 48_000 + n, "amount": "129.90"}, 1.4, 3),
@@ -82,10 +86,9 @@ class Day:
         self.db.execute(INSERT, row | changes)
         return row | changes
 
-    def failure(self, ago, attempts=4, kind=KINDS[0], *, status="failed"):
+    def failure(self, ago, attempts=4, kind=KINDS[0], *, status="failed", error=TIMEOUT):
         """A job with all its attempts, each with an error and some log lines."""
-        message = TRACEBACK.splitlines()[-1].partition(": ")[2]
-        error = {"error_type": ERROR, "error_message": message, "error_traceback": TRACEBACK}
+        error = {"error_type": error.type, "error_message": error.message, "error_traceback": error.traceback}
         job = self.job("failed", ago, kind, attempts=attempts, lease=attempts, **error)
         if status != "failed":
             self.db.execute(
@@ -188,6 +191,7 @@ class Day:
     def fill(self, completed=120):
         self.db.transact(lambda: self._fill(completed))
         self.statistics()
+        add_groups(self.db, self.now, TIMEOUT)
 
     def _fill(self, completed):
         self.workers()
@@ -215,6 +219,10 @@ class Day:
         """The living workers say so once more."""
         for worker in ("w-7f3a90", "w-81bc02"):
             self.beat(worker)
+
+    def errors(self):
+        """Failed jobs of other kinds, as the error groups tell of them."""
+        add_jobs(self)
 
     def go_on(self):
         """A moment later: something finishes, something comes."""
@@ -245,6 +253,7 @@ def main():
     if "--empty" not in sys.argv:
         day.fill()
         day.week()
+        day.errors()
 
         def go_on():
             while True:

@@ -10,10 +10,48 @@ from pathlib import Path
 from dashboard_site import CHROMIUM, FLAGS, Site, served
 from playwright.sync_api import sync_playwright
 
-PAGES = {"overview": "/", "jobs": "/jobs", "queues": "/queues", "workers": "/workers", "nothing": "/jobs?queue=nothing"}
+from lateshift.storage import audit, failures
+
+PAGES = {
+    "overview": "/",
+    "jobs": "/jobs",
+    "queues": "/queues",
+    "workers": "/workers",
+    "callables": "/callables",
+    "new-job": "/callables/new",
+    "errors": "/errors",
+    "errors-resolved": "/errors?state=resolved&range=30d",
+    "doctor": "/doctor",
+    "audit": "/audit",
+    "audit-nobody": "/audit?actor=nobody",
+    "nothing": "/jobs?queue=nothing",
+}
+
 PAGES |= {"overview-day": "/?range=day", "overview-week": "/?range=week", "overview-table": "/?numbers=yes"}
 PAGES |= {"queue": "/queues/billing", "queue-paused": "/queues/partners", "queue-unknown": "/queues/none/such"}
 PAGES |= {"worker": "/workers/w-81bc02", "worker-dead": "/workers/w-4410ee", "worker-gone": "/workers/w-3190ab"}
+
+FORM = "every_input.report"
+
+
+def deeds(site):
+    """Some actions for the audit log."""
+    db, now = site.app.database, site.app.database.now()
+    job = site.app.list_jobs(status="failed", limit=1)[0]
+    for number, (actor, action, target, many, details) in enumerate(
+        [
+            ("ada", "retry", job.id, 1, ""),
+            ("ada", "resolve", f"fingerprint:{groups(site)[0]}", 1, "ValueError in shop/partners.py: sync_stock"),
+            ("olga@example.com", "pause", "partners", 1, ""),
+            ("token", "delete", "status:completed before:7d", 12_400, ""),
+            ("olga@example.com", "retry", f"fingerprint:{groups(site)[1]}", 218, "KeyError in shop/reports.py: handle"),
+        ]
+    ):
+        audit.append(db, now - (5 - number) * 1_400_000_000, actor, action, target, many, details)
+
+
+def groups(site):
+    return [group.fingerprint for group in failures.groups(site.app.database, 0)]
 
 
 def take(browser, link, pages, folder, before=lambda: None):
@@ -32,9 +70,13 @@ def take(browser, link, pages, folder, before=lambda: None):
 def main():
     folder = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
-        site = Site(Path(place))
+        site = Site(Path(place), allowed=["shop", "every_input"])
         site.day.week()
+        site.day.errors()
+        deeds(site)
         jobs = {f"job-{each.status}": f"/jobs/{each.id}" for each in site.app.list_jobs(limit=200)}
+        jobs |= {f"error-{number}": f"/errors/{key}" for number, key in enumerate(groups(site)[:3])}
+        jobs |= {"job-edit": f"{jobs['job-failed']}/edit", "new-job-form": f"/callables/new?callable={FORM}"}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with served(site) as serving:
             take(browser, serving.link, PAGES | jobs, folder, site.day.alive)

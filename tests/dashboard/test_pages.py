@@ -27,7 +27,7 @@ def test_a_page_answers(client, path):
     assert "<script>" not in answer.text
 
 
-@pytest.mark.parametrize("path", PLAIN)
+@pytest.mark.parametrize("path", [path for path in PLAIN if path != "/doctor"])  # there is always something to check
 def test_a_page_of_an_empty_database_teaches(make_site, path):
     """Where there is nothing yet, a page says what would fill it."""
     answer = make_site(filled=False).client().get(path)

@@ -202,14 +202,14 @@ def test_a_long_purge_goes_on_by_itself(site, client, monkeypatch):
     begin = threading.Event()
     run = purging.BulkAction.run
     monkeypatch.setattr(purging.BulkAction, "run", lambda action: (begin.wait(5), run(action)))
-    for _ in range(600):
-        site.day.job("pending", 1, ("shop.bulk.x", "bulk", 1, lambda _: {}, 1, 1))
+    bulk = ("shop.bulk.x", "bulk", 1, lambda _: {}, 1, 1)
+    site.app.database.transact(lambda: [site.day.job("pending", 1, bulk) for _ in range(600)])
     post(client, "/queues/bulk/purge", typed="bulk")
     text = client.get("/queues/bulk").text
     assert "600 jobs that waited in bulk are being thrown away" in text
     begin.set()
     for thread in threading.enumerate():
-        if thread.name.startswith("lateshift-dashboard"):
+        if thread.name.startswith("lateshift-purge"):
             thread.join()
     assert in_queue(site, "bulk", *WAITING) == []
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from lateshift import Job, Lateshift
 from lateshift.host.fleet import host_name, is_alive
 from lateshift.storage import open_database, reads
@@ -30,6 +32,14 @@ def until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "") -
             return value
         time.sleep(0.01)
     raise AssertionError(f"not within {seconds} s: {what or condition}")
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, collected or not; it may do so while we look."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Project:

@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from project import finished, until
+from project import finished, gone, until
 
 from lateshift import Call
 from lateshift.errors import StorageUnavailable
@@ -108,7 +108,7 @@ def test_no_two_attempts_overlap_when_a_worker_is_killed(project):
     first = int(project.journal()[0].split()[2])
     worker.process.send_signal(signal.SIGKILL)
     worker.ended()
-    until(lambda: not psutil.pid_exists(first) or psutil.Process(first).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: gone(first))
     project.worker()
     until(lambda: len(project.journal()) == 2)
     (project.folder / "go").touch()
@@ -125,7 +125,7 @@ def test_an_isolated_job_that_keeps_the_gil_ends_with_its_worker(project):
     child = int(project.journal()[0].split()[2])
     worker.process.send_signal(signal.SIGKILL)
     worker.ended()
-    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: gone(child))
 
 
 def test_a_crash_in_a_child_process_harms_nobody_else(project):

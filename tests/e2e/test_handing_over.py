@@ -15,7 +15,9 @@ import pytest
 from project import finished, until
 
 from lateshift import Call
-from lateshift.host.presence import is_alive
+from lateshift.host.presence import is_alive, presence_folder
+from lateshift.host.spawn import start_runner
+from lateshift.host.turn import take_turn
 from lateshift.storage import reads
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals; Windows has tests of its own")
@@ -72,6 +74,18 @@ def test_an_enqueue_at_any_moment_of_the_runners_leaving_is_run(project):
     for number in range(25):
         run_without_asking(app, number)
         time.sleep(random.uniform(0.0, 0.15))
+
+
+def test_a_runner_gives_up_the_turn_before_it_can_be_found(project):
+    """Who kills it as soon as it is seen leaves nothing behind that keeps the next enqueue from starting another."""
+    app = project.app(spawn="never", idle_exit=0.5)
+    folder = presence_folder(app.settings)
+    app.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert take_turn(folder)
+    with app.database.transaction():  # it cannot write its row meanwhile
+        start_runner(app.settings)
+        until(lambda: not (folder / "runner.turn").read_bytes(), what="the turn to be given up")
+    until(lambda: runners(app))
 
 
 def test_an_enqueue_at_any_moment_of_a_bursts_end_is_run(project):
@@ -174,8 +188,9 @@ def test_kill_9_of_a_runner_at_any_moment_loses_nothing(project, who):
                 parent = process.parent()
                 victims += {"worker": [process], "supervisor": [parent], "both": [parent, process]}[who]
         for victim in victims:
-            if victim is not None and "lateshift.runtime.process" in " ".join(victim.cmdline()):
-                victim.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if victim is not None and "lateshift.runtime.process" in " ".join(victim.cmdline()):
+                    victim.kill()
         if who == "both":  # so nobody is left to do anything; a process that is being killed still looks alive
             until(lambda: not any(is_alive(row.folder, row.id) for row in runners(app)))
             run_without_asking(app, done)

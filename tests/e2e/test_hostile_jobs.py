@@ -6,9 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
-from project import finished, until
+from project import finished, gone, until
 
 from lateshift import Call
 
@@ -124,7 +123,7 @@ def test_a_coroutine_that_forks_leaves_no_second_worker(project, app, name):
     job_id = app.enqueue_many([hostile(name)])[0]
     assert finished(app, job_id).result == "the parent"
     child = int(project.journal()[1].split()[1])
-    until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: gone(child))
     (project.folder / "go").touch()
     assert finished(app, neighbour).result == "go"
     worker.say("stop")

@@ -6,16 +6,12 @@ import sys
 
 import psutil
 import pytest
-from project import finished, until
+from project import finished, gone, until
 
 from lateshift.runtime import tree
 from lateshift.storage import reads
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sessions and fork; Windows has tests of its own")
-
-
-def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_standard_input_is_empty_for_a_job_and_what_it_starts(project):

@@ -7,7 +7,7 @@ from plans import examined, plans
 from test_query_plans import LIMITS, crowd, held  # noqa: F401 - the jobs that both look at
 
 from lateshift.query import parse
-from lateshift.storage import history, reads, requests, search
+from lateshift.storage import glimpses, history, reads, requests, search
 
 
 def page(text: str, **options):
@@ -40,6 +40,8 @@ READS = {
     "an error group": (page("fingerprint:0123456789abcdef"), 20, 50, 100),
     "counts": (lambda steps: search.state_counts(steps.db, parse("")), 5_000, 10_000, 10_000),
     "counts of a name": (lambda steps: search.state_counts(steps.db, parse("name:send")), 8_000, 16_000, 20_000),
+    "runs around a job": (lambda steps: search.runs_around(steps.db, job_id(steps)), 600, 1_200, 1_500),
+    "newest names": (lambda steps: glimpses.newest_names(steps.db), 2_500, 4_500, 3_000),
     "workers": (lambda steps: requests.worker_details(steps.db), 1_500, 1_500, 3_000),
     "queues": (lambda steps: reads.queues(steps.db, steps.now), 10_000, 18_000, 8_000),
     "rates": (lambda steps: history.queue_rates(steps.db, steps.now), 11_000, 26_000, 20_000),

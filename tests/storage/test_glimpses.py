@@ -64,3 +64,10 @@ def test_the_pulse_changes_with_pauses_and_requests(steps, clock):
     seen.append(pulse(steps.db))
     assert len(set(seen)) >= 3
     assert all(one != other for one, other in itertools.pairwise(seen))
+
+
+def test_the_names_of_the_newest_jobs(steps):
+    """Each callable once, also of jobs that have not run yet."""
+    for name in ("app.b", "app.a", "app.b"):
+        steps.enqueue(name=name)
+    assert glimpses.newest_names(steps.db) == ["app.a", "app.b"]

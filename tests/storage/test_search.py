@@ -326,3 +326,18 @@ def test_parameters_that_sql_cannot_tell_apart(steps):
     assert search.count_matching(steps.db, parse("parameters.a.n:7")) == Count(100)
     ids = [job_id for piece in search.matching_ids(steps.db, parse("parameters.a.n:7"), steps.now) for job_id in piece]
     assert sorted(ids) == sorted(wanted)
+
+
+def test_runs_around(steps):
+    """The jobs of the same callable next to one, the nearest first; neither others nor what has not run."""
+    ids = []
+    for number in range(7):
+        ids.append(steps.running(name="app.jobs.send").id)
+        steps.running(name=f"app.jobs.send{number}")
+        steps.enqueue(name="app.jobs.send", delay=60)
+        steps.clock.move(1)
+    older, newer = search.runs_around(steps.db, ids[3], limit=2, seconds=60)
+    assert [job.id for job in older] == [ids[2], ids[1]]
+    assert [job.id for job in newer] == [ids[4], ids[5]]
+    assert search.runs_around(steps.db, ids[0], seconds=60)[0] == []
+    assert search.runs_around(steps.db, "nothing") == ([], [])

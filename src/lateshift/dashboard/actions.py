@@ -35,17 +35,10 @@ def delete(view: View) -> Response:
 
 
 def run_again(view: View) -> Response:
-    """Enqueue a new job with the same callable, parameters, queue and priority."""
+    """Enqueue a new job with the same callable, parameters and options."""
     job = view.app.get_job(view.path["id"])
     try:
-        new = view.app.run_background_job(
-            job.name,
-            parameters=job.parameters,
-            priority=job.priority,
-            queue=job.queue,
-            max_retries=job.max_attempts - 1,
-            timeout=job.timeout,
-        )
+        new = view.app.run_again(job.id)
     except SpawnError as error:
         new = str(error.job_id)
     except LateshiftError as error:
@@ -80,6 +73,20 @@ def record(view: View, action: str, target: str, number: int = 1, details: str =
     audit.append(view.desk.database, view.desk.database.now(), view.user.name, action, target, number, details)
 
 
+def ask(view: View, question: str, detail: str, verb: str, back: str, *, danger: bool = True) -> Response:
+    """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
+    text = view.desk.templates.get_template("confirm.html").render(
+        title=question,
+        detail=detail,
+        verb=verb,
+        back=view.url(back),
+        danger=danger,
+        root=view.root,
+        theme=theme(view.request),
+    )
+    return HTMLResponse(text)
+
+
 def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response:
     job_id = view.path["id"]
     here = view.back(f"/jobs/{job_id}")
@@ -90,14 +97,6 @@ def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response
         return view.done(str(error), here, "refused")
     record(view, action, job_id)
     return view.done(words, view.url(leads_to) if leads_to else here)
-
-
-def ask(view: View, question: str, detail: str, verb: str, back: str) -> Response:
-    """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
-    text = view.desk.templates.get_template("confirm.html").render(
-        title=question, detail=detail, verb=verb, back=view.url(back), root=view.root, theme=theme(view.request)
-    )
-    return HTMLResponse(text)
 
 
 def _short(view: View) -> str:

@@ -62,6 +62,43 @@ def bars(
     ).format(WIDTH, height, summary, Markup().join(drawn))
 
 
+def columns(
+    title: str, unit: str, items: Sequence[Bar], ticks: Sequence[tuple[int, str]] = (), height: int = 120
+) -> Markup:
+    """As `bars`, but as wide as there is room, with texts that keep their size; the axis stands above its lines."""
+    top, step, inner = ceiling(max((item.total for item in items), default=0)), 100 / max(len(items), 1), height - 20
+    drawn = [
+        Markup('<line class="grid" x1="0" x2="100%" y1="{0:.1f}" y2="{0:.1f}"/>').format(inner - level * (inner - 16))
+        for level in (0.0, 0.5, 1.0)
+    ]
+    for number, item in enumerate(items):
+        drawn.append(_column(item, number * step, step, inner, top, unit))
+    for level in (0.5, 1.0) if top % 2 == 0 else (1.0,):
+        place = inner - level * (inner - 16) - 4
+        drawn.append(Markup('<text class="tick" x="0" y="{:.1f}">{}</text>').format(place, compact(top * level)))
+    for number, text in ticks:
+        drawn.append(Markup('<text class="tick" x="{:.2f}%" y="{}">{}</text>').format(number * step, height - 4, text))
+    totals = [item.total for item in items]
+    summary = f"{title}, {unit}: {compact(sum(totals))} in all, at most {compact(max(totals, default=0))}"
+    return Markup('<svg class="bars" height="{}" role="img" aria-label="{}">{}</svg>').format(
+        height, summary, Markup().join(drawn)
+    )
+
+
+def spikes(title: str, values: Sequence[float], width: int = 96, height: int = 24) -> Markup:
+    """Counts over time as small bars, for a cell of a table; its title gives the numbers."""
+    top, step = max(values, default=0) or 1, width / max(len(values), 1)
+    drawn = ""
+    for number, value in enumerate(values):
+        high = max(2.0, value / top * (height - 2))
+        drawn += f"M{number * step + 0.5:g} {height}v-{high:.1f}h{step - 1:g}v{high:.1f}z" if value else ""
+    label = f"{title}: {compact(sum(values))} in all, at most {compact(max(values, default=0))} at a time"
+    return Markup(
+        '<svg class="spikes" width="{0}" height="{1}" role="img" aria-label="{2}"><title>{2}</title>'
+        '<line class="grid" x1="0" x2="{0}" y1="{3}" y2="{3}"/><path d="{4}"/></svg>'
+    ).format(width, height, label, height - 0.5, drawn)
+
+
 def sparkline(title: str, values: Sequence[float], width: int = 96, height: int = 24) -> Markup:
     """A line without axes, for a cell of a table; its title gives the numbers."""
     top = max(values, default=0) or 1
@@ -82,9 +119,28 @@ def _grid(level: float, top: float, inner: int) -> Markup:
     ).format(AXIS, WIDTH, y, y, AXIS - 6, y + 3.5, compact(top * level))
 
 
+def _column(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
+    drawn, y = [], float(inner)
+    for name, value in item.parts:
+        high = value / top * (inner - 16)
+        y -= high
+        if value:
+            drawn.append(
+                Markup('<rect class="s-{}" x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}"/>').format(
+                    name, x + step * 0.12, y, step * 0.76, max(high, 1.0)
+                )
+            )
+    return Markup(
+        '<g><title>{}: {}</title><rect class="hit" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"/>{}</g>'
+    ).format(item.label, _told(item, unit), x, step, inner, Markup().join(drawn))
+
+
+def _told(item: Bar, unit: str) -> str:
+    return ", ".join(f"{compact(value)} {name}" for name, value in item.parts if value) or f"no {unit}"
+
+
 def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
     gap = min(2.0, step * 0.25)
-    told = ", ".join(f"{compact(value)} {name}" for name, value in item.parts if value) or f"no {unit}"
     drawn, y = "", float(inner)
     for name, value in item.parts:
         high = value / top * (inner - 6)
@@ -93,4 +149,4 @@ def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) ->
             place = f'x="{x + gap / 2:.1f}" y="{y:.1f}" width="{step - gap:.1f}" height="{max(high, 1.0):.1f}"'
             drawn += f'<rect class="s-{escape(name)}" {place}/>'
     hit = f'<rect class="hit" x="{x:.1f}" y="0" width="{step:.1f}" height="{inner}"/>'
-    return Markup(f"<g><title>{escape(item.label)}: {escape(told)}</title>{hit}{drawn}</g>")  # noqa: S704 - a week has 168 of them, and format() took 60 ms
+    return Markup(f"<g><title>{escape(item.label)}: {escape(_told(item, unit))}</title>{hit}{drawn}</g>")  # noqa: S704 - a week has 168 of them, and format() took 60 ms

@@ -17,6 +17,7 @@ from lateshift.app import Lateshift
 from lateshift.dashboard import charts, formatting
 from lateshift.dashboard.access import Access, Authorize
 from lateshift.dashboard.assets import Assets
+from lateshift.dashboard.checkup import Checkup
 from lateshift.dashboard.guard import desk_root
 from lateshift.dashboard.watcher import Watcher
 from lateshift.storage import open_database
@@ -60,6 +61,7 @@ class Desk:
         self.read_only = read_only
         self.access = Access(app.settings, authorize)
         self.assets = ASSETS
+        self.checkup = Checkup(app.settings)
         self.watcher = Watcher(lambda: pulse(self.database), self._outdate)
         self._answers: dict[Hashable, tuple[float, Any]] = {}
         self._asking: dict[Hashable, threading.Lock] = {}

@@ -53,7 +53,7 @@ def _dismiss(view: View, kind: RequestKind) -> Response:
         return view.done(f"The worker {worker_id} is not alive: there is nobody to ask.", page, "refused")
     if view.form.get("confirmed") != "yes":
         detail = f"{worker_id}: {meaning(kind, line, view.desk.settings)}"
-        return ask(view, QUESTIONS[kind], detail, kind.capitalize(), f"/workers/{worker_id}")
+        return ask(view, QUESTIONS[kind], detail, kind.capitalize(), f"/workers/{worker_id}", danger=kind == "stop")
     requests.ask(view.desk.database, worker_id, kind, view.desk.database.now())
     record(view, kind, worker_id, details=f"it held {count(line.worker.held, 'job')}")
     words = "stop" if kind == "stop" else "drain: it ends when its jobs have ended"

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from markupsafe import Markup, escape
 
-from lateshift.job import moment
+from lateshift.fingerprint import fingerprint
+from lateshift.job import JobError, moment
 from lateshift.storage.reads import COUNT_LIMIT
 from lateshift.wording import count
 from lateshift.wording import duration as short_duration
@@ -127,6 +128,11 @@ def last_part(path: str) -> str:
     return ".".join(parts[-2:] if parts[-2:-1] and parts[-2][:1].isupper() else parts[-1:])
 
 
+def group_of(error: JobError) -> str:
+    """The fingerprint of the error group that a failure belongs to."""
+    return fingerprint(error).key
+
+
 def json_text(value: Any) -> str:
     """A value as JSON over several lines."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
@@ -174,4 +180,5 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "json_text": json_text,
     "code_html": code_html,
     "count": count,
+    "fingerprint": group_of,
 }

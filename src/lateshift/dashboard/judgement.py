@@ -135,7 +135,7 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     if facts.failed and facts.failed > FAILING * facts.finished:
         share = facts.failed / max(facts.finished, facts.failed)
         words = f"{facts.failed:,} of {_jobs(facts.finished)} that finished in the last hour failed, {share:.0%}."
-        yield Reason("warning", words, "/jobs?status=failed")
+        yield Reason("warning", words, "/errors")
     for queue in facts.queues:
         if queue.paused and queue.waiting:
             verb = "waits" if queue.waiting == 1 else "wait"

@@ -95,7 +95,7 @@ def _ask(view: View, name: str, waiting: Count) -> Response:
 
 def _in_background(view: View, work: Callable[[], object]) -> bool:
     """Do what may take long in a thread, and wait a little; whether it has finished. The rest goes on without us."""
-    executor = ThreadPoolExecutor(1, "lateshift-dashboard")
+    executor = ThreadPoolExecutor(1, "lateshift-purge")
     future = executor.submit(work)
     executor.shutdown(wait=False)
     try:

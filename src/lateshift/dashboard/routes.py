@@ -11,9 +11,24 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
-from lateshift.dashboard import actions, dismissing, purging
+from lateshift.dashboard import actions, dismissing, error_actions, purging
 from lateshift.dashboard.accounts import Role
-from lateshift.dashboard.pages import job, jobs, overview, queue, queues, worker, workers
+from lateshift.dashboard.pages import (
+    again,
+    audit,
+    callables,
+    doctor,
+    errors,
+    job,
+    jobs,
+    new_job,
+    overview,
+    queue,
+    queues,
+    stack,
+    worker,
+    workers,
+)
 from lateshift.dashboard.view import View
 
 
@@ -33,15 +48,29 @@ PAGES: Final = (
     Page("/jobs/{id}/retry", actions.retry, "operator", change=True),
     Page("/jobs/{id}/cancel", actions.cancel, "operator", change=True),
     Page("/jobs/{id}/again", actions.run_again, "operator", change=True),
+    Page("/jobs/{id}/edit", again.show, "operator"),
+    Page("/jobs/{id}/edit", again.run, "operator", change=True),
+    Page("/jobs/{id}/stack", stack.show, "operator"),
+    Page("/jobs/{id}/stack", stack.ask, "operator", change=True),
     Page("/jobs/{id}/delete", actions.delete, "admin", change=True),
+    Page("/errors", errors.show),
+    Page("/errors/{fingerprint}", errors.show_group),
+    Page("/errors/{fingerprint}/retry", error_actions.retry, "operator", change=True),
+    Page("/errors/{fingerprint}/resolve", error_actions.resolve, "operator", change=True),
+    Page("/errors/{fingerprint}/reopen", error_actions.reopen, "operator", change=True),
     Page("/queues", queues.show),
     Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),
     Page("/queues/{name:path}/resume", actions.resume, "operator", change=True),
     Page("/queues/{name:path}/purge", purging.purge, "admin", change=True),
     Page("/queues/{name:path}/restore", purging.restore, "admin", change=True),
     Page("/queues/{name:path}", queue.show),
+    Page("/callables", callables.show),
+    Page("/callables/new", new_job.show, "operator"),
+    Page("/callables/new", new_job.enqueue, "operator", change=True),
     Page("/workers", workers.show),
     Page("/workers/{id:path}/stop", dismissing.stop, "operator", change=True),
     Page("/workers/{id:path}/drain", dismissing.drain, "operator", change=True),
     Page("/workers/{id:path}", worker.show),
+    Page("/doctor", doctor.show),
+    Page("/audit", audit.show),
 )

@@ -18,6 +18,10 @@ class Section(NamedTuple):
 SECTIONS: Final = (
     Section("overview", "Overview", "/", "activity", "o"),
     Section("jobs", "Jobs", "/jobs", "jobs", "j"),
+    Section("errors", "Errors", "/errors", "errors", "e"),
     Section("queues", "Queues", "/queues", "queues", "q"),
+    Section("callables", "Callables", "/callables", "callables", "c"),
     Section("workers", "Workers", "/workers", "workers", "w"),
+    Section("doctor", "Doctor", "/doctor", "doctor", "d"),
+    Section("audit", "Audit log", "/audit", "audit", "a"),
 )

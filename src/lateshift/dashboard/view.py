@@ -77,6 +77,17 @@ class View:
         path = "/" + str(self.request.scope["path"]).removeprefix(self.root).lstrip("/")
         return self.url(path, **{**self.query, **changes})
 
+    @property
+    def is_fragment(self) -> bool:
+        """Whether htmx asks for a part of a page, which is not the live part."""
+        headers = self.request.headers
+        return headers.get("hx-request") is not None and headers.get("x-live") is None
+
+    def read_only(self) -> Response:
+        """Instead of a form that would change something, where nothing may be changed."""
+        words = "It changes nothing, so there is nothing to fill in. LATESHIFT_DASHBOARD_READ_ONLY says so."
+        return self.desk.refuse(self.request, 403, "This dashboard is read-only", words)
+
     def page(self, template: str, *, section: str, title: str, code: int = 200, **context: Any) -> Response:
         """The page, or only its live part when it is fetched anew."""
         live = self.request.headers.get("x-live") is not None

@@ -7,8 +7,8 @@ looks at what waits once more after nobody can find it any longer:
   runner and a `--burst` worker that leave look after that, and are replaced if a job waits. So does one whose
   supervisor was killed, which starts a runner. All others are replaced anyhow, unless somebody told their supervisor
   to stop: what was stored before that waits, like all that a stop leaves.
-- The turn to start a runner (`turn`) lasts until the new runner's worker has a row, which is before its first look; or
-  until the new process has found another one in its place, and looks at that again.
+- The turn to start a runner (`turn`) lasts until the new runner's worker is about to write its row, which is before its
+  first look; or until the new process has found another one in its place, and looks at that again.
 - The one that holds the lock of the runner, `runner.only`, looks when it has let go of it, and begins anew if a job
   waits. When it is told to stop it lets go at once, so that another one can begin while its last jobs end.
 

@@ -1,7 +1,8 @@
 """Whose turn it is to start a runner: a file on this host, which needs no database that others have locked.
 
-The turn lasts until the runner has announced itself, or has found another one in its place and ends. Should neither
-happen, because it was killed on the way, it lasts for `PAUSE`.
+The turn lasts until the runner is about to announce itself, or has found another one in its place and ends. Should
+neither happen, because it was killed on the way, it lasts for `PAUSE`. It ends before the announcement: one that was
+killed as soon as it was seen, but still had the turn, left the next job without a runner.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     worker = _make_worker(config, app, db, presence, wake)
     worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
     parent.listen(worker.tell)
-    worker.register(_describe(config, app.settings, worker.crew))
     if config.kind == "runner":
-        end_turn(folder)
+        end_turn(folder)  # before anybody can find it, and kill it in between
+    worker.register(_describe(config, app.settings, worker.crew))
     reason = worker.run()
     presence.release()
     wake.close()

@@ -12,6 +12,9 @@ from lateshift.storage.reads import _JOB, _job
 LANES: Final = 40
 """Lanes that are looked into for what comes next; a program has a handful."""
 
+NEWEST: Final = 2_000
+"""Jobs from which the names of callables are told that have not run yet."""
+
 
 def running(db: Database, limit: int) -> list[Job]:
     """Jobs that run, those first that have run longest."""
@@ -39,3 +42,12 @@ def upcoming(db: Database, now: int, limit: int) -> list[Job]:
         )
         found += [_job(row) for row in rows]
     return sorted(found, key=lambda job: job.run_at)[:limit]
+
+
+def newest_names(db: Database) -> list[str]:
+    """The callables of the newest jobs, whether they have run or not."""
+    rows = db.query(
+        "select distinct name from (select name from lateshift_jobs order by {age} desc limit :limit) as newest",
+        {"limit": NEWEST},
+    )
+    return sorted(row[0] for row in rows)

@@ -88,7 +88,7 @@ def search(
     ahead, behind = (beyond, before if key is not None else None)
     if back:
         hits, ahead, behind = hits[::-1], key and before, beyond
-    return Found(_jobs(db, hits), _cursor("a", ahead), _cursor("b", behind), chosen, possible, complete)
+    return Found(tuple(_jobs(db, hits)), _cursor("a", ahead), _cursor("b", behind), chosen, possible, complete)
 
 
 def state_counts(db: Database, query: Query) -> dict[str, Count]:
@@ -131,6 +131,23 @@ def matching_ids(db: Database, query: Query, until: int) -> Iterator[list[str]]:
     """
     for piece in streams.walk(_all_readers(db, query, until), WINDOW):
         yield [hit.id for hit in piece]
+
+
+def runs_around(db: Database, job_id: str, limit: int = 4, seconds: float = 0.03) -> tuple[list[Job], list[Job]]:
+    """(older, newer) jobs of the same callable as a job that have run, or do, the nearest by age first.
+
+    It looks as far as a page does, on each side for `seconds`: of a rare callable fewer may be found than there are.
+    """
+    place = db.query("select {age}, name from lateshift_jobs where id = :id", {"id": job_id})
+    if not place:
+        return [], []
+    age, name = place[0]
+    same = Filters(("name = :same", "attempts > 0"), frozenset({"name", "attempts"}), {"same": name}, ())
+    older, newer = (
+        Reader(db, way, same, (age,)).read(limit, Budget.of(WINDOW, seconds))
+        for way in (streams.by_age(), streams.by_age().reverse())
+    )
+    return _jobs(db, older), _jobs(db, newer)
 
 
 _QUEUED: Final = "{waiting} and queue = :queue"
@@ -245,9 +262,9 @@ def _beyond(hits: list[Hit], readers: Sequence[Reader], *, complete: bool, more:
     return hits[-1].key if hits else None
 
 
-def _jobs(db: Database, hits: Sequence[Hit]) -> tuple[Job, ...]:
+def _jobs(db: Database, hits: Sequence[Hit]) -> list[Job]:
     found = {job.id: job for job in reads.by_ids(db, [hit.id for hit in hits])}
-    return tuple(found[hit.id] for hit in hits if hit.id in found)
+    return [found[hit.id] for hit in hits if hit.id in found]
 
 
 def _cursor(way: str, key: Key | None) -> str | None:

@@ -8,13 +8,14 @@ from typing import Final
 
 from starlette.responses import Response
 
-from lateshift.dashboard import timeline, tracebacks
+from lateshift.dashboard import neighbours, timeline, tracebacks
+from lateshift.dashboard.python_call import as_python
 from lateshift.dashboard.rows import lasted
 from lateshift.dashboard.view import View
 from lateshift.errors import JobNotFound
 from lateshift.explain import explain
 from lateshift.job import FINISHED, Job
-from lateshift.storage import reads
+from lateshift.storage import bulk, reads
 
 EXPLAINED: Final = 2.0
 """Seconds for which an explanation serves: it may import the callable."""
@@ -40,6 +41,10 @@ def show(view: View) -> Response:
         raised_at=tracebacks.innermost(job.error.traceback) if job.error else None,
         take_apart=tracebacks.take_apart,
         lasted=lasted(job),
+        runs=neighbours.around(view, job),
+        days=neighbours.DAYS,
+        call=as_python(job, view.read(bulk.original, job_id), view.shown(job.parameters)),
+        masked=view.shown(job.parameters) != job.parameters,
         may=permitted(view, job),
     )
 
@@ -59,5 +64,7 @@ def permitted(view: View, job: Job) -> dict[str, bool]:
         "retry": operator and job.status in ("failed", "cancelled", "pending_retry"),
         "cancel": operator and job.status not in FINISHED and not job.cancel_requested,
         "again": operator and job.status in FINISHED,
+        "edit": operator and job.status in (*FINISHED, "pending_retry"),
+        "stack": operator and job.status == "running",
         "delete": admin and job.status in FINISHED,
     }

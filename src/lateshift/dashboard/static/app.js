@@ -55,6 +55,8 @@
     clearTimeout(quiet);
     quiet = setTimeout(() => { busy = false; }, 10000);
   };
+  let going = 0;
+  const goingOn = () => { clearTimeout(going); if (one("#page [data-going]")) going = setTimeout(refresh, 1000); }; // what no signal tells of
   const finished = () => { busy = false; clearTimeout(quiet); if (asked) setTimeout(refresh, 200); };
   const connect = () => {
     if (html.hasAttribute("data-polling") || !window.EventSource) { timer ||= setInterval(refresh, 3000); settled(); return; }
@@ -121,7 +123,7 @@
     }
     if (ctx.request.method === "GET") { for (const task of tasks || []) if (task.fragment) hold(task.fragment); settled(); }
   });
-  document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); document.dispatchEvent(new Event("lateshift:fresh")); });
+  document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); goingOn(); document.dispatchEvent(new Event("lateshift:fresh")); });
   document.addEventListener("htmx:finally:request", finished);
   document.addEventListener("htmx:error", () => { finished(); complain("The dashboard does not answer. It is tried again by itself."); });
   htmx.registerExtension("keep", { // what the reader has opened stays open
@@ -226,6 +228,7 @@
   readClock();
   tick();
   fade();
+  goingOn();
   setInterval(tick, 1000);
   if (!document.hidden) connect();
 })();

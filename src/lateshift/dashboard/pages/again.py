@@ -1,0 +1,47 @@
+"""Running a job again with other parameters: a form with its parameters as JSON, which keeps what was typed."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from lateshift.dashboard.actions import record
+from lateshift.dashboard.formatting import json_text, last_part
+from lateshift.dashboard.typed import read_parameters
+from lateshift.dashboard.view import View
+from lateshift.errors import InvalidJob, SpawnError
+
+
+def show(view: View) -> Response:
+    """The form. Raises JobNotFound."""
+    job = view.app.get_job(view.path["id"])
+    return _form(view, json_text(job.parameters))
+
+
+def run(view: View) -> Response:
+    """Enqueue what was typed, or give it back with what is wrong. Raises JobNotFound."""
+    job = view.app.get_job(view.path["id"])
+    typed = view.form.get("parameters", "")
+    try:
+        new = view.app.run_again(job.id, read_parameters(typed))
+    except SpawnError as error:
+        new = str(error.job_id)
+    except InvalidJob as error:
+        return _form(view, typed, str(error))
+    record(view, "run again", job.id, details=f"with other parameters, as {new}")
+    return view.done(f"{last_part(job.name)} was enqueued with these parameters.", view.url(f"/jobs/{new}"))
+
+
+def _form(view: View, typed: str, problem: str = "") -> Response:
+    if view.desk.read_only:
+        return view.read_only()
+    job = view.app.get_job(view.path["id"])
+    return view.page(
+        "again.html",
+        section="jobs",
+        title=f"Run {last_part(job.name)} again",
+        code=422 if problem else 200,
+        job=job,
+        typed=typed,
+        problem=problem,
+        lines=min(24, max(6, typed.count("\n") + 2)),
+    )

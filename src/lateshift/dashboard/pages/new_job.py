@@ -1,0 +1,87 @@
+"""A new job: which callable, then a form made from its signature. Only here a page imports what it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from lateshift.allowlist import AllowList
+from lateshift.dashboard.actions import record
+from lateshift.dashboard.formatting import last_part
+from lateshift.dashboard.pages.callables import known
+from lateshift.dashboard.sheet import Sheet
+from lateshift.dashboard.view import View
+from lateshift.errors import InvalidJob, InvalidParameters, SpawnError
+from lateshift.target import resolve
+
+
+def show(view: View) -> Response:
+    """The page: a choice of callables, or the form for the one that the address names."""
+    if view.desk.read_only:
+        return view.read_only()
+    name = view.query.get("callable", "").strip()
+    if not name:
+        return _choose(view)
+    try:
+        return _fill(view, name, _sheet(view, name), {}, {})
+    except InvalidJob as error:
+        return _choose(view, name, str(error))
+
+
+def enqueue(view: View) -> Response:
+    """Enqueue what was typed, or give it back with what is wrong with it."""
+    name = view.form.get("callable", "").strip()
+    try:
+        sheet = _sheet(view, name)
+    except InvalidJob as error:
+        return _choose(view, name, str(error))
+    filled = sheet.read(view.form)
+    if filled.problems:
+        return _fill(view, name, sheet, view.form, filled.problems)
+    words, kind = f"A new job of {last_part(sheet.target.path)} was enqueued: this one.", "done"
+    try:
+        job_id = view.app.run_background_job(sheet.target.path, parameters=filled.parameters, **filled.options)
+    except SpawnError as error:
+        job_id, words, kind = str(error.job_id), str(error), "refused"
+    except InvalidParameters as error:
+        return _fill(view, name, sheet, view.form, {sheet.key_of(error.parameter): str(error)})
+    except InvalidJob as error:
+        return _fill(view, name, sheet, view.form, {"": str(error)})
+    record(view, "enqueue", job_id, details=sheet.target.path)
+    return view.done(words, view.url(f"/jobs/{job_id}"), kind)
+
+
+def _sheet(view: View, name: str) -> Sheet:
+    """The form of a callable, which is imported if the allow-list permits. Raises InvalidJob."""
+    settings = view.desk.settings
+    return Sheet(resolve(name, AllowList(settings.allowed)), settings)
+
+
+def _choose(view: View, name: str = "", problem: str = "") -> Response:
+    settings = view.desk.settings
+    allow = AllowList(settings.allowed)
+    return view.page(
+        "new_job.html",
+        section="callables",
+        title="New job",
+        code=422 if problem else 200,
+        sheet=None,
+        name=name,
+        problem=problem,
+        names=sorted(filter(allow.permits, known(view))),
+        entries=allow.entries,
+    )
+
+
+def _fill(view: View, name: str, sheet: Sheet, typed: Mapping[str, str], problems: Mapping[str, str]) -> Response:
+    return view.page(
+        "new_job.html",
+        section="callables",
+        title=f"New job of {last_part(sheet.target.path)}",
+        code=422 if problems else 200,
+        sheet=sheet,
+        name=name,
+        typed=typed,
+        problems=problems,
+    )

@@ -1,0 +1,74 @@
+"""Where a running job is at this moment: its worker is asked, and the answer is shown as soon as it comes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.responses import HTMLResponse, Response
+
+from lateshift.dashboard import tracebacks
+from lateshift.dashboard.actions import record
+from lateshift.dashboard.view import View
+from lateshift.errors import JobNotFound, JobStateError
+from lateshift.job import Job, moment
+from lateshift.storage import reads, requests
+from lateshift.storage.requests import Request
+
+PATIENCE: Final = 10_000_000
+"""Microseconds that a worker has for an answer: it looks once a second, a child process has five."""
+
+
+def ask(view: View) -> Response:
+    """Ask the worker. Raises JobNotFound, and JobStateError for a job that does not run."""
+    job, db = _job(view), view.desk.database
+    if job.status != "running" or job.worker is None:
+        raise JobStateError(f"Job {job.id} is {job.status}: only a running job has a stack.", job.id, job.status)
+    asked = requests.ask(db, job.worker, "stack", db.now(), job.id)
+    record(view, "show stack", job.id)
+    if view.is_fragment:
+        return _show(view, job, job.worker, asked)
+    return view.done(
+        "The worker is asked where the job is.", view.url(f"/jobs/{job.id}/stack", worker=job.worker, asked=asked)
+    )
+
+
+def show(view: View) -> Response:
+    """The answer, or that there is none yet. Raises JobNotFound."""
+    return _show(view, _job(view), view.query.get("worker", ""), view.query.get("asked", ""))
+
+
+def _show(view: View, job: Job, worker: str, asked: str) -> Response:
+    request = requests.answer_to(view.desk.database, worker, asked)
+    if request is not None and request.job_id != job.id:
+        request = None
+    state = _state(request, view.desk.database.now())
+    text = (request.answer or "") if request else ""
+    context: dict[str, Any] = {
+        "job": job,
+        "state": state,
+        "again": view.url(f"/jobs/{job.id}/stack", worker=worker, asked=asked),
+        "pieces": tracebacks.take_apart(text),
+        "text": text,
+        "answered": moment(request.answered_at) if request and request.answered_at else None,
+        "may_ask": view.may("operator") and job.status == "running",
+    }
+    if view.is_fragment:
+        return HTMLResponse(view.desk.templates.get_template("stack_part.html").render(view=view, **context))
+    return view.page("stack.html", section="jobs", title="Live stack", **context)
+
+
+def _state(request: Request | None, now: int) -> str:
+    """Whether the answer is here, awaited, late, or not to be had any more."""
+    if request is None:
+        return "gone"
+    if request.answer is not None:
+        return "here"
+    return "late" if now - request.asked_at > PATIENCE else "awaited"
+
+
+def _job(view: View) -> Job:
+    job_id = view.path["id"]
+    job = reads.get(view.desk.database, job_id)
+    if job is None:
+        raise JobNotFound(job_id)
+    return job

@@ -1,0 +1,271 @@
+"""Errors in groups: which there are, how one of them looks, and what an operator does with it."""
+
+import re
+
+import pytest
+from lively import TIMEOUT
+from lively_errors import STORIES
+from test_actions import post
+from test_hostile import EVIL, assert_harmless
+
+from lateshift.dashboard import error_actions
+from lateshift.dashboard.charts import Bar, columns, spikes
+from lateshift.fingerprint import Fingerprint, fingerprint
+from lateshift.query import parse
+from lateshift.storage import audit, failures, search
+from lateshift.storage.failures import HOUR, FailureCount
+
+KEY = fingerprint(TIMEOUT).key
+STORED = {story.error.type: fingerprint(story.error).key for story in STORIES}
+RESOLVED, RETURNED, NEW = (
+    STORED[name] for name in ("smtplib.SMTPRecipientsRefused", "PIL.UnidentifiedImageError", "KeyError")
+)
+
+
+def rows(client, path="/errors"):
+    """The groups of a list, in its order, each with its row."""
+    return dict(re.findall(r'<tr id="e-(\w+)">(.*?)</tr>', client.get(path).text, re.DOTALL))
+
+
+def only(site, key=KEY):
+    return failures.groups(site.app.database, 0, fingerprint=key)[0]
+
+
+def test_groups_are_listed_by_state(client):
+    """What is open, with what came back and what is new among it, and what is resolved."""
+    shown = rows(client, "/errors?range=30d")
+    assert set(shown) == {KEY, NEW, RETURNED, STORED["psycopg.errors.DeadlockDetected"]}
+    assert "came back" in shown[RETURNED]
+    assert ">new<" in shown[NEW]
+    assert "shop/reports.py: handle" in shown[NEW]
+    assert "NightlyRevenue.handle" in shown[NEW]
+    assert set(rows(client, "/errors?range=30d&state=resolved")) == {RESOLVED, STORED["ValueError"]}
+
+
+def test_a_period_shows_what_was_seen_in_it(client):
+    """The last hour, the last day, a week, a month; an unknown one is the day."""
+    counted = {
+        name: len(rows(client, f"/errors?range={name}")) + len(rows(client, f"/errors?range={name}&state=resolved"))
+        for name in ("1h", "24h", "7d", "30d", "nonsense")
+    }
+    assert counted["1h"] == 2
+    assert counted["1h"] < counted["24h"] == counted["nonsense"] <= counted["7d"] <= counted["30d"] == 6
+
+
+def test_the_last_hour_is_counted_by_the_hour(make_site):
+    """Failures are known by the hour: the page says since when it counts, and does not count what was before."""
+    site = make_site(filled=False)
+    now = site.app.database.now()
+    for back, failed in ((0, 3), (5, 100)):
+        at = now - back * HOUR
+        failures.add(site.app.database, "w", [FailureCount(fingerprint(TIMEOUT), "a.b", "m", failed, 0, at, at, "")])
+    text = site.client().get("/errors?range=1h").text
+    assert "3 failed attempts in the last hour" in text
+    assert re.search(r"Counted by the hour: since \d\d:00", text)
+    assert "103 failed attempts" in site.client().get("/errors").text
+
+
+def test_groups_are_sorted(client):
+    """By when they were seen last, by how often, by when they were seen first."""
+    last, count, first = (list(rows(client, f"/errors?range=30d&sort={sort}")) for sort in ("last", "count", "first"))
+    assert len({tuple(last), tuple(count), tuple(first)}) == 3
+    assert first[0] == NEW
+    assert last == list(rows(client, "/errors?range=30d&sort=nonsense"))
+
+
+def test_many_groups_are_cut(make_site):
+    """A page shows a hundred, and says how many more there are."""
+    site = make_site(filled=False)
+    now = site.app.database.now()
+    marks = [Fingerprint(f"{number:016x}", "E", "a.py: b", "m") for number in range(103)]
+    failures.add(site.app.database, "w", [FailureCount(mark, "a.b", "m", 1, 0, now, now, "") for mark in marks])
+    assert len(rows(site.client())) == 100
+    assert "3 more are not shown" in site.client().get("/errors").text
+
+
+def test_a_group_has_its_page(site, client):
+    """The message, the traceback of the latest occurrence, who raises it, its jobs, and where to find them all."""
+    text = client.get(f"/errors/{KEY}").text
+    assert "requests.exceptions." in text
+    assert "Read timed out" in text
+    assert "frames of library code" in text
+    assert "receipt = self.gateway.charge(order, amount)" in text
+    assert "ChargeCard.handle" in text
+    assert "sync_stock" in text
+    jobs = re.findall(r'<tr id="j-(.*?)"', text)
+    assert len(jobs) == 8
+    assert {site.app.get_job(job).error.type for job in jobs} == {TIMEOUT.type}
+    assert f"q=fingerprint%3A{KEY}+status%3Afailed" in text
+    assert "Retry 6 failed jobs" in text
+
+
+def test_its_period_is_the_widest_that_is_needed(client):
+    """A group that was not seen in the period is shown for all that is known."""
+    assert "in the last 24 hours" not in client.get(f"/errors/{STORED['ValueError']}?range=1h").text
+    text = client.get(f"/errors/{KEY}?range=7d").text
+    assert "per 7 hours, the last 7 days" in text
+
+
+def test_a_group_without_jobs_says_so(client):
+    """Jobs are kept for a shorter time than groups: the page says why there is no traceback."""
+    text = client.get(f"/errors/{RESOLVED}").text
+    assert "its traceback is gone" in text
+    assert "Retry" not in re.sub(r"<title>.*?</title>", "", text.split("<main")[1].split("</main>")[0])
+
+
+def test_an_error_that_a_job_got_over_has_its_traceback(site, client):
+    """Where the job has failed in another way since, the attempt tells how it failed so."""
+    job = site.app.list_jobs(status="failed", name="shop.billing.ChargeCard.handle", limit=1)[0]
+    at = site.app.database.now()
+    failures.add(site.app.database, "w", [FailureCount(fingerprint(TIMEOUT), job.name, "m", 1, 0, at, at, job.id)])
+    site.app.database.execute("update lateshift_jobs set error_type = 'X', error_message = 'other'")
+    site.app.database.execute("update lateshift_attempts set fingerprint = null")
+    text = client.get(f"/errors/{KEY}").text
+    assert "receipt = self.gateway.charge(order, amount)" in text
+    assert "None is kept any more" in text
+
+
+def test_an_unknown_group_is_told(client):
+    """An address of a group that is not there, or that cannot be one, is answered in words."""
+    for key in ("0123456789abcdef", "nonsense here", "'"):
+        answer = client.get(f"/errors/{key}")
+        assert answer.status_code == 404
+        assert "There is no such error group" in answer.text
+        for action in ("retry", "resolve", "reopen"):
+            assert post(client, f"/errors/{key}/{action}", confirmed="yes").status_code == 404
+
+
+def test_a_group_is_resolved_and_reopened(site, client):
+    """Resolved it is put away under the name of who did it; reopened it is back. Both lead back to where one was."""
+    answer = post(client, f"/errors/{KEY}/resolve", back="/errors?range=7d")
+    assert answer.headers["location"] == "/errors?range=7d"
+    assert "ReadTimeout is resolved" in client.get("/errors").text
+    assert KEY not in rows(client)
+    assert "resolved by this machine" in client.get(f"/errors/{KEY}").text
+    post(client, f"/errors/{KEY}/reopen")
+    assert only(site).state == "open"
+    assert KEY in rows(client)
+    noted = [(entry.action, entry.target, entry.details) for entry in audit.page(site.app.database)]
+    told = f"{TIMEOUT.type} in shop/gateway.py: charge"
+    assert noted == [("reopen", f"fingerprint:{KEY}", told), ("resolve", f"fingerprint:{KEY}", told)]
+
+
+def test_a_resolved_group_that_is_seen_again_is_open(site, client):
+    """Nobody has to reopen it."""
+    post(client, f"/errors/{KEY}/resolve")
+    at = site.app.database.now()
+    failures.add(site.app.database, "w", [FailureCount(fingerprint(TIMEOUT), "a.b", "m", 1, 0, at, at, "")])
+    site.desk.forget()
+    assert "came back" in rows(client)[KEY]
+
+
+def test_retrying_a_group_says_how_many_first(site, client):
+    """Without JavaScript a page asks, with the number; then its failed jobs wait, and no others."""
+    before = {job.id for job in site.app.list_jobs(status="failed")}
+    answer = post(client, f"/errors/{KEY}/retry")
+    assert "Retry 6 failed jobs?" in answer.text
+    assert {job.id for job in site.app.list_jobs(status="failed")} == before
+    answer = post(client, f"/errors/{KEY}/retry", confirmed="yes")
+    assert answer.headers["location"] == f"/errors/{KEY}"
+    assert "6 jobs wait to run again." in client.get(f"/errors/{KEY}").text
+    assert site.app.list_jobs(status="failed") == []
+    assert [(entry.action, entry.number) for entry in audit.page(site.app.database)] == [("retry", 6)]
+    post(client, f"/errors/{KEY}/retry", confirmed="yes")
+    assert "No failed job of this group is left" in client.get(f"/errors/{KEY}").text
+
+
+def test_other_groups_keep_their_failed_jobs(site, client):
+    """Only the jobs whose last failure was of this group are retried."""
+    site.day.errors()
+    post(client, f"/errors/{NEW}/retry", confirmed="yes")
+    left = {job.error.type for job in site.app.list_jobs(status="failed", limit=100)}
+    assert "KeyError" not in left
+    assert TIMEOUT.type in left
+
+
+def test_what_takes_longer_says_that_more_is_left(site, client, monkeypatch):
+    """One press retries for two seconds; the sentence says how to go on, and another press does."""
+    monkeypatch.setattr(error_actions, "SECONDS", 0.0)
+    for _ in range(600):
+        site.day.failure(50, 1)
+    post(client, f"/errors/{KEY}/retry", confirmed="yes")
+    text = client.get(f"/errors/{KEY}").text
+    assert "More are left" in text
+    left = len(site.app.list_jobs(status="failed", limit=1000))
+    assert 0 < left < 606
+    monkeypatch.setattr(error_actions, "SECONDS", 60.0)
+    post(client, f"/errors/{KEY}/retry", confirmed="yes")
+    assert site.app.list_jobs(status="failed") == []
+
+
+def test_a_runner_that_cannot_start_is_told(make_site, monkeypatch):
+    """The jobs wait all the same, and the sentence says that nothing runs them."""
+    site = make_site()
+
+    def refuse(*_):
+        raise error_actions.SpawnError("No runner could be started.")
+
+    monkeypatch.setattr(error_actions, "ensure_runner", refuse)
+    client = site.client()
+    post(client, f"/errors/{KEY}/retry", confirmed="yes")
+    text = client.get("/errors").text
+    assert "6 jobs wait to run again. No runner could be started." in text
+    assert "is-refused" in text
+
+
+@pytest.mark.parametrize("action", ["retry", "resolve"])
+def test_a_viewer_may_only_look(make_site, action):
+    """Neither the list nor the page has a button, and the action is refused."""
+    site = make_site(authorize=lambda _: "viewer")
+    for path in ("/errors", f"/errors/{KEY}"):
+        text = site.client().get(path).text
+        assert "ReadTimeout" in text
+        assert 'method="post"' not in text
+    assert post(site.client(), f"/errors/{KEY}/{action}", confirmed="yes").status_code == 403
+    assert only(site).state == "open"
+
+
+def test_a_viewer_is_not_shown_redacted_parameters(make_site):
+    """The jobs of a group are shown as everywhere: without the values that LATESHIFT_REDACT names."""
+    assert "sk-live-1" in make_site().client().get(f"/errors/{KEY}").text
+    assert "sk-live-1" not in make_site(authorize=lambda _: "viewer").client().get(f"/errors/{KEY}").text
+
+
+def test_the_overview_leads_to_the_groups(client):
+    """A failure among the latest links to all of its kind."""
+    assert f'href="/errors/{KEY}"' in client.get("/").text
+
+
+def test_hostile_errors_are_text(make_site):
+    """Type, place, message and callable of a group are shown as text."""
+    site = make_site(filled=False)
+    now = site.app.database.now()
+    mark = Fingerprint("0" * 16, EVIL, EVIL, EVIL)
+    failures.add(site.app.database, "w", [FailureCount(mark, f"shop.{EVIL}", EVIL, 1, 0, now, now, EVIL)])
+    post(site.client(), f"/errors/{mark.key}/resolve")
+    for path in ("/errors?state=resolved", f"/errors/{mark.key}", "/audit"):
+        text = site.client().get(path).text
+        assert "&lt;script&gt;" in text
+        assert_harmless(text)
+
+
+def test_counts_are_drawn_with_their_numbers():
+    """Each part tells its value, the whole is summed up, and half a failure is on no axis."""
+    drawn = columns("Failed", "of late", [Bar("10:00", [("failed", 3)]), Bar("11:00", [])], [(0, "10:00")])
+    assert "10:00: 3 failed" in drawn
+    assert "11:00: no of late" in drawn
+    assert "Failed, of late: 3 in all, at most 3" in drawn
+    assert ">2<" in drawn
+    assert "2.5" not in columns("Failed", "of late", [Bar("10:00", [("failed", 5)])])
+    small = spikes("Failed", [0, 4, 0, 2])
+    assert re.search(r'd="(.*?)"', small)[1].count("M") == 2
+    assert "Failed: 6 in all, at most 4 at a time" in small
+    assert 'd=""' in spikes("Failed", [])
+
+
+def test_a_jobs_error_leads_to_its_group(site, client):
+    """From one failure to all that are like it."""
+    site.day.errors()
+    key = failures.groups(site.app.database, 0)[0].fingerprint
+    job = search.search(site.app.database, parse(f"fingerprint:{key}")).jobs[0]
+    assert f'href="/errors/{key}"' in client.get(f"/jobs/{job.id}").text
