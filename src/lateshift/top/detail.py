@@ -68,7 +68,7 @@ def frame(detail: Detail | None, state: State, console: Console, width: int, hei
     state.scroll = max(0, min(state.scroll, len(lines) - room))
     shown = [Text(" ") + line for line in lines[state.scroll : state.scroll + room]]
     shown += [Text()] * (room - len(shown))
-    return cropped([*shown, *foot], width)
+    return cropped([*shown, *foot], width, height)
 
 
 def _lines(detail: Detail) -> Iterator[Text]:

@@ -53,7 +53,7 @@ def frame(picture: Picture, state: State, place: str, width: int, height: int) -
     body = _body(picture, state, width, height - len(head) - len(foot))
     lines = [*head, *body]
     lines += [Text()] * (height - len(lines) - len(foot))
-    return cropped([*lines[: max(0, height - len(foot))], *foot], width)
+    return cropped([*lines[: max(0, height - len(foot))], *foot], width, height)
 
 
 def plain(picture: Picture, place: str, room: int | None, *, filtered: bool) -> Iterator[str]:
@@ -107,11 +107,12 @@ def footer(state: State, hints: Sequence[tuple[str, str]], width: int) -> list[T
     return [line]
 
 
-def cropped(lines: Sequence[Text], width: int) -> list[Text]:
-    """Lines no wider than the screen."""
-    for each in lines:
+def cropped(lines: Sequence[Text], width: int, height: int) -> list[Text]:
+    """The lines as far as the screen has room, the last of them for sure."""
+    shown = list(lines[max(0, len(lines) - height) :])
+    for each in shown:
         each.truncate(width, overflow="crop")
-    return list(lines)
+    return shown
 
 
 def _head(picture: Picture, state: State, place: str, width: int, height: int) -> list[Text]:
