@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -26,35 +26,39 @@ from lateshift.wording import ago
 HINTS: Final = (("Esc", "back"), ("↑↓", "scroll"), ("r", "retry"), ("c", "cancel"), ("q", "quit"))
 
 LOG_LINES: Final = 12
+EXPLAINED: Final = 2_000_000
+"""Microseconds for which an explanation serves: it may import the callable."""
+
 LONGEST: Final = 2_000
 """Characters of parameters and results; `lateshift show` has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A job with its attempts and its explanation, at a moment."""
+    """A job with its attempts at the moment `now`, and its explanation as of `explained` (both in microseconds)."""
 
     job: Job
     sentences: tuple[str, ...]
+    explained: int
     now: int
 
 
 def read(app: Lateshift, db: Database, job_id: str, before: Detail | None) -> Detail | None:
-    """The job as it is now, None if it is gone. What explains it is asked anew when it has moved on."""
-    job = reads.get(db, job_id, history=True)
+    """The job as it is now, None if it is gone."""
+    job, now = reads.get(db, job_id, history=True), db.now()
     if job is None:
         return None
-    if before is not None and before.job.id == job.id and _standing(before.job) == _standing(job):
-        return Detail(job, before.sentences, db.now())
+    if before is not None and now - before.explained < EXPLAINED and _standing(before.job) == _standing(job):
+        return replace(before, job=job, now=now)
     with contextlib.redirect_stderr(io.StringIO()):  # it may import the callable, which may print
         try:
-            return Detail(job, explain(app, job_id).beside_the_job, db.now())
+            return Detail(job, explain(app, job_id).beside_the_job, now, now)
         except JobNotFound:
             return None
 
 
 def _standing(job: Job) -> tuple[object, ...]:
-    return job.status, job.attempts, job.run_at, job.started_at, job.cancel_requested
+    return job.id, job.status, job.attempts, job.run_at, job.started_at, job.cancel_requested
 
 
 def frame(detail: Detail | None, state: State, console: Console, width: int, height: int) -> list[Text]:

@@ -23,6 +23,9 @@ from lateshift.top.terminal import Terminal
 
 _ASCII: Final = str.maketrans("●▲■─…↑↓▁▂▃▄▅▆▇█", "*!#-~^v_.-:=+*#")
 
+RESTS: Final = 4
+"""How often the time of a look passes before the next one: a filter that no index serves takes a fifth at most."""
+
 
 class Top:
     """`lateshift top` in a terminal, from the first picture to the key that ends it."""
@@ -39,8 +42,8 @@ class Top:
 
     def run(self) -> None:
         """Until `q`."""
+        due = time.monotonic() + self._interval
         with Terminal() as terminal:
-            due = time.monotonic() + self._interval
             while True:
                 self._draw(terminal)
                 key = terminal.key(due - time.monotonic())
@@ -48,10 +51,11 @@ class Top:
                 if command is not None and command.verb == "quit":
                     return
                 if self._obey(command, terminal) or time.monotonic() >= due:
+                    began = time.monotonic()
                     self._look_again()
                     if command is not None and command.verb == "search":
                         self._state.go_to_what_was_found(self._picture)
-                    due = time.monotonic() + self._interval
+                    due = time.monotonic() + max(self._interval, RESTS * (time.monotonic() - began))
 
     def _obey(self, command: Command | None, terminal: Terminal) -> bool:
         """Do what a key wanted; whether to look at the database again."""
