@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
+from lateshift import Lateshift
 from lateshift.cli.shapes import TOP_KEYS
 from lateshift.errors import StorageError
-from lateshift.storage import audit, reads
+from lateshift.storage import audit, migrations, open_database, reads
 
 pytest.importorskip("pty", reason="no pseudo-terminals on Windows")
 
@@ -318,6 +320,21 @@ def test_json(site):
     assert (told["light"], told["counts"]["running"], told["workers"]) == ("warning", 6, 2)
     assert {job["queue"] for job in (*told["running"], *told["failed"])} == {"billing"}
     assert [queue["name"] for queue in told["queues"]] == ["billing"]
+
+
+@pytest.mark.parametrize("server", ["postgres_url", "mariadb_url"])
+def test_it_looks_at_database_servers(make_site, request, server):
+    """The same picture, with and without a filter."""
+    url = request.getfixturevalue(server)
+    app = Lateshift(database_url=url, spawn="never")
+    with closing(open_database(app.settings, as_is=True)) as database:
+        migrations.migrate(database)
+    app.close()
+    site = make_site(database_url=url)
+    told = plain(site)
+    assert "Running 6" in told
+    assert "Failures 6" in told
+    assert "Failures 6" in plain(site, "--filter", "error:timeout queue:billing")
 
 
 def test_a_wrong_filter_is_refused(site):
