@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import webbrowser
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -46,6 +45,8 @@ class Served:
         self._console.print(f"\nThe dashboard is at {link}, with the jobs of a shop as well.", style="bold")
         self._feed.open()
         if self._open_it:
+            import webbrowser
+
             webbrowser.open(link)
 
     def go_on(self, program: str) -> None:
