@@ -16,6 +16,7 @@ SHAPES = {
     "An attempt": shapes.ATTEMPT_KEYS,
     "A queue": shapes.QUEUE_KEYS.partition(";")[0],
     "A worker": shapes.WORKER_KEYS,
+    "An overview": shapes.TOP_KEYS,
     "A check": shapes.CHECK_KEYS,
 }
 

@@ -36,6 +36,13 @@ class Explanation:
     status: str
     sentences: tuple[str, ...]
 
+    @property
+    def beside_the_job(self) -> tuple[str, ...]:
+        """The sentences without the commands that show more of the job or run it again: where both are at hand."""
+        again = f"; `lateshift retry {self.job_id}` runs it again"
+        shorter = (sentence.replace(again, "") for sentence in self.sentences)
+        return tuple(sentence for sentence in shorter if f"`lateshift show {self.job_id}`" not in sentence)
+
 
 def explain(app: Lateshift, job_id: str) -> Explanation:
     """Say why a job is where it is and what will happen next. Raises JobNotFound.

@@ -50,6 +50,5 @@ def served(site, port=0):
     try:
         yield serving
     finally:
-        serving._server.should_exit = True
-        serving.desk.watcher.close()
+        serving.stop()
         thread.join()

@@ -1,6 +1,7 @@
 """Takes a picture of every page, wide and narrow, light and dark: `python tests/dashboard/pictures.py FOLDER`.
 
-Look at them before you call a change of the pages done.
+Look at them before you call a change of the pages done. `python tests/dashboard/pictures.py --readme` takes those that
+README.md shows, into docs/images.
 """
 
 import sys
@@ -8,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from dashboard_site import CHROMIUM, FLAGS, Site, served
+from palette import in_palette
 from playwright.sync_api import sync_playwright
 
 from lateshift.storage import audit, failures
@@ -54,6 +56,9 @@ def groups(site):
     return [group.fingerprint for group in failures.groups(site.app.database, 0)]
 
 
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+
+
 def take(browser, link, pages, folder, before=lambda: None):
     for width in (1280, 380):
         for scheme in ("light", "dark"):
@@ -67,8 +72,20 @@ def take(browser, link, pages, folder, before=lambda: None):
             context.close()
 
 
+def take_for_readme(browser, link, site):
+    """The overview by day, a job that failed by night."""
+    failed = site.app.list_jobs(status="failed", limit=1)[0]
+    for name, path, scheme in (("overview", "/", "light"), ("job", f"/jobs/{failed.id}", "dark")):
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+        page.goto(link + path)
+        page.wait_for_timeout(500)
+        (IMAGES / f"{name}-{scheme}.png").write_bytes(in_palette(page.screenshot()))
+        page.close()
+
+
 def main():
-    folder = Path(sys.argv[1])
+    folder = IMAGES if "--readme" in sys.argv else Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         site = Site(Path(place), allowed=["shop", "every_input"])
         site.day.week()
@@ -79,7 +96,10 @@ def main():
         jobs |= {"job-edit": f"{jobs['job-failed']}/edit", "new-job-form": f"/callables/new?callable={FORM}"}
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with served(site) as serving:
-            take(browser, serving.link, PAGES | jobs, folder, site.day.alive)
+            if folder == IMAGES:
+                take_for_readme(browser, serving.link, site)
+            else:
+                take(browser, serving.link, PAGES | jobs, folder, site.day.alive)
         browser.close()
         site.close()
 

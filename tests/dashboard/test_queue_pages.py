@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from lateshift.dashboard import formatting, purging
-from lateshift.dashboard.judgement import find_trouble
 from lateshift.dashboard.pages.queue import outlook
 from lateshift.dashboard.queue_lines import QueueLine
+from lateshift.judgement import find_trouble
 from lateshift.storage import audit
 from lateshift.storage.counting import Count
 from lateshift.storage.history import QueueRate

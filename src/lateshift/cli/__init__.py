@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from lateshift.cli import changes, completion, dashboard, enqueuing, jobs, logs, project, queues, work
+from lateshift.cli import changes, completion, dashboard, enqueuing, jobs, logs, project, queues, top, work
 from lateshift.cli.base import Commands, report
 
 EPILOG: Final = """\
@@ -31,7 +31,7 @@ Commands that read print one JSON object or array with --json. Times in JSON are
 are local. `lateshift COMMAND --help` names the keys.
 """
 
-FAMILIES: Final = (project, work, enqueuing, jobs, logs, changes, queues, dashboard, completion)
+FAMILIES: Final = (project, work, enqueuing, jobs, logs, changes, queues, top, dashboard, completion)
 
 
 @click.group(

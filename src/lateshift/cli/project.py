@@ -85,7 +85,9 @@ def doctor(*, as_json: bool) -> int:
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def demo(folder: Path | None) -> int:
+@click.option("--dashboard", is_flag=True, help="Serve the dashboard on it, with more jobs to look at, until Ctrl-C.")
+@click.option("--open", "open_it", is_flag=True, help="The same, and open it in the browser.")
+def demo(folder: Path | None, *, dashboard: bool, open_it: bool) -> int:
     """See Lateshift at work on a folder of source files.
 
     Has one job done for each file of FOLDER, by default of Python's own library. Interrupted and started again, it
@@ -93,7 +95,7 @@ def demo(folder: Path | None) -> int:
     """
     from lateshift.demo import run_demo
 
-    return run_demo(folder, plain=not fancy())
+    return run_demo(folder, plain=not fancy(), dashboard=dashboard or open_it, open_it=open_it)
 
 
 def _print_checks(checks: list[Check]) -> None:

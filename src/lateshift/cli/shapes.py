@@ -21,6 +21,11 @@ QUEUE_KEYS: Final = (
     "counts end at 10001, for more than 10000"
 )
 WORKER_KEYS: Final = "id, kind, host, pid, queues ([] for all), version, started_at, heartbeat_at, running, alive"
+TOP_KEYS: Final = (
+    "at, light (good, warning or bad), sentence, reasons (array of texts), per_second (jobs finished), failure_rate (0 "
+    "to 1, of the last hour; or null), oldest (seconds that the longest waiting job waits; or null), workers, "
+    "dead_workers, counts (jobs by status, to 10001), queues, running, waiting, failed (arrays of jobs, 50 at most)"
+)
 CHECK_KEYS: Final = 'name, level ("ok", "warning" or "error"), message, remedy'
 
 

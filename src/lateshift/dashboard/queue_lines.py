@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
-from lateshift.dashboard.judgement import ORDER, Trouble, find_trouble
 from lateshift.dashboard.view import View
 from lateshift.host.fleet import is_alive, serves
+from lateshift.judgement import ORDER, Trouble, find_trouble
 from lateshift.storage import history, reads
 from lateshift.storage.counting import Count
 from lateshift.storage.history import QueueRate

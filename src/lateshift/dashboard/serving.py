@@ -62,6 +62,11 @@ class Serving:
         finally:
             self.desk.close()
 
+    def stop(self) -> None:
+        """End `run`, which goes on in another thread."""
+        self._server.should_exit = True
+        self.desk.watcher.close()
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches an address."""

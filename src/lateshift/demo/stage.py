@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from lateshift.app import Lateshift
+from lateshift.demo.feed import ALLOWED as SHOP
 from lateshift.demo.run import ALLOWED, DELAYS, DemoRefused, Run
+from lateshift.demo.served import Served
 from lateshift.demo.sources import find_sources, standard_library
 from lateshift.host.presence import try_lock
 from lateshift.settings import load_settings
@@ -31,15 +33,15 @@ UNWRAPPED: Final = 10_000
 """Columns that no line needs."""
 
 
-def perform(folder: Path | None, *, plain: bool) -> int:
+def perform(folder: Path | None, *, plain: bool, dashboard: bool = False, open_it: bool = False) -> int:
     """Run the demo; see `run_demo`."""
     console = _console(plain=plain)
     # The demo stands for a project that allows its own jobs to run, and lets a runner start by itself.
-    app = Lateshift(allowed=[*load_settings().allowed, ALLOWED], spawn="auto")
+    app = Lateshift(allowed=[*load_settings().allowed, ALLOWED, SHOP], spawn="auto")
     program = command()
     try:
-        with _only_one(app):
-            return _play(app, folder, console, program)
+        with _only_one(app), Served(app, console, open_it=open_it) if dashboard else nullcontext() as served:
+            return _play(app, folder, console, program, served)
     except KeyboardInterrupt:
         console.show_cursor(True)  # the display does that itself, unless it was interrupted while it began
         again = f"{program} demo" + (f" {_quoted(str(folder))}" if folder else "")
@@ -108,7 +110,7 @@ def _only_one(app: Lateshift) -> Iterator[None]:
         os.close(lock)
 
 
-def _play(app: Lateshift, given: Path | None, console: Console, program: str) -> int:
+def _play(app: Lateshift, given: Path | None, console: Console, program: str, served: Served | None) -> int:
     from lateshift.demo.report import Report
     from lateshift.demo.show import Progress
 
@@ -126,10 +128,14 @@ def _play(app: Lateshift, given: Path | None, console: Console, program: str) ->
         _say_what_is_resumed(console, run)
     else:
         _say_what_is_enqueued(console, run, len(sources), in_all, time.perf_counter() - began)
+    if served is not None:
+        served.begin()
     Progress(run, console).follow()
     report = Report(run, program)
     report.show(console)
     run.forget()
+    if served is not None:
+        served.go_on(program)
     return report.exit_code
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Final
 
 from starlette.responses import Response
@@ -34,7 +32,7 @@ def show(view: View) -> Response:
         section="jobs",
         title=job.name.rpartition(".")[2] if "." in job.name else job.name,
         job=job,
-        sentences=_told(explanation.sentences, job_id),
+        sentences=explanation.beside_the_job,
         spans=timeline.spans(job, view.moment),
         draw=timeline.draw,
         pieces=tracebacks.take_apart(job.error.traceback) if job.error else [],
@@ -47,14 +45,6 @@ def show(view: View) -> Response:
         masked=view.shown(job.parameters) != job.parameters,
         may=permitted(view, job),
     )
-
-
-def _told(sentences: Sequence[str], job_id: str) -> list[str]:
-    """An explanation without what this page shows anyway: commands to see more of the job or to run it again."""
-    shorter = [
-        re.sub(rf"; `lateshift retry {re.escape(job_id)}` runs it again", "", sentence) for sentence in sentences
-    ]
-    return [sentence for sentence in shorter if f"`lateshift show {job_id}`" not in sentence]
 
 
 def permitted(view: View, job: Job) -> dict[str, bool]:
