@@ -10,7 +10,17 @@ from pathlib import Path
 from dashboard_site import CHROMIUM, FLAGS, Site, served
 from playwright.sync_api import sync_playwright
 
-PAGES = {"overview": "/", "jobs": "/jobs", "queues": "/queues", "workers": "/workers", "nothing": "/jobs?queue=nothing"}
+PAGES = {
+    "overview": "/",
+    "jobs": "/jobs",
+    "queues": "/queues",
+    "workers": "/workers",
+    "nothing": "/jobs?queue=nothing",
+    "jobs-found": "/jobs?status=failed&q=queue:billing+error:timeout",
+    "jobs-wrong": "/jobs?q=queue:billing+eror:x",
+    "bulk": "/bulk",
+    "bulk-confirm": "/bulk/priority/jobs?all=yes&q=queue:mail",
+}
 
 
 def take(browser, link, pages, folder):

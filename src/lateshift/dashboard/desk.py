@@ -17,6 +17,7 @@ from lateshift.app import Lateshift
 from lateshift.dashboard import charts, formatting
 from lateshift.dashboard.access import Access, Authorize
 from lateshift.dashboard.assets import Assets
+from lateshift.dashboard.bulk_runs import Runs
 from lateshift.dashboard.guard import desk_root
 from lateshift.dashboard.watcher import Watcher
 from lateshift.storage import open_database
@@ -61,6 +62,7 @@ class Desk:
         self.access = Access(app.settings, authorize)
         self.assets = ASSETS
         self.watcher = Watcher(lambda: pulse(self.database), self._outdate)
+        self.runs = Runs(lambda: self.database, self.forget)
         self._answers: dict[Hashable, tuple[float, Any]] = {}
         self._asking: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -112,6 +114,7 @@ class Desk:
     def close(self) -> None:
         """Close what is open; the next request opens it again."""
         self.watcher.close()
+        self.runs.close()
         if "database" in self.__dict__:
             self.database.close()
 

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from markupsafe import Markup, escape
 
+from lateshift.storage.counting import Count
 from lateshift.storage.reads import COUNT_LIMIT
 from lateshift.wording import count
 from lateshift.wording import duration as short_duration
@@ -53,8 +54,10 @@ def status(name: str) -> Status:
     return OUTCOMES.get(name, Status(name.replace("_", " ").capitalize(), "dot"))
 
 
-def bounded(number: int) -> str:
-    """A count that stops at its limit: "10,000+"."""
+def bounded(number: int | Count) -> str:
+    """A count that stops at its limit: "10,000+"; "…" where nothing could be counted in a moment."""
+    if isinstance(number, Count):
+        return str(number) if number.number or not number.more else "…"
     return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else f"{number:,}"
 
 

@@ -43,7 +43,8 @@
     if (words) show("lost", "Disconnected");
   };
   const settled = () => { complain(""); show("on", html.hasAttribute("data-polling") ? "Live, every 3 s" : "Live"); };
-  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input, #page select"))
+  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input:not([type=checkbox]), #page select"))
+    || one("#page [data-hold]:checked")
     || String(getSelection()).length > 0;
   const refresh = () => {
     if (document.hidden) return;
@@ -55,6 +56,8 @@
     clearTimeout(quiet);
     quiet = setTimeout(() => { busy = false; }, 10000);
   };
+  let going = 0;
+  const goingOn = () => { clearTimeout(going); if (one("#page [data-soon]")) going = setTimeout(refresh, 1000); }; // what no signal tells of
   const finished = () => { busy = false; clearTimeout(quiet); if (asked) setTimeout(refresh, 200); };
   const connect = () => {
     if (html.hasAttribute("data-polling") || !window.EventSource) { timer ||= setInterval(refresh, 3000); settled(); return; }
@@ -121,7 +124,7 @@
     }
     if (ctx.request.method === "GET") { for (const task of tasks || []) if (task.fragment) hold(task.fragment); settled(); }
   });
-  document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); document.dispatchEvent(new Event("lateshift:fresh")); });
+  document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); goingOn(); document.dispatchEvent(new Event("lateshift:fresh")); });
   document.addEventListener("htmx:finally:request", finished);
   document.addEventListener("htmx:error", () => { finished(); complain("The dashboard does not answer. It is tried again by itself."); });
   htmx.registerExtension("keep", { // what the reader has opened stays open
@@ -137,7 +140,7 @@
     fade();
   };
   let fading = 0;
-  const fade = () => { clearTimeout(fading); if (one(".toast")) fading = setTimeout(() => one("#told").matches(":hover") ? fade() : one("#told").replaceChildren(), 7000); };
+  const fade = () => { clearTimeout(fading); if (one(".toast")) fading = setTimeout(() => one("#told").matches(":hover") ? fade() : one("#told").replaceChildren(), one(".toast form") ? 30000 : 7000); };
 
   // --- Pressing things.
   const ask = one("#ask");
@@ -226,6 +229,7 @@
   readClock();
   tick();
   fade();
+  goingOn();
   setInterval(tick, 1000);
   if (!document.hidden) connect();
 })();
