@@ -88,8 +88,7 @@ def _queues(db: Database) -> list[str]:
 
 
 def _errors(db: Database) -> list[str]:
-    found = failures.groups(db, db.now() - RECENT)
-    return list(dict.fromkeys(group.type.rpartition(".")[2] for group in found))
+    return sorted({kind.rpartition(".")[2] for kind in failures.types(db)})
 
 
 _VALUES: Final[dict[str, Callable[[Database], list[str]]]] = {

@@ -6,7 +6,7 @@
 
   // --- What the search box offers. Places are counted in characters, as the server does.
   const box = () => one("#q"), offers = () => one("#offers");
-  let asking = 0, number = 0;
+  let asking = 0, number = 0, offered = "";
   const options = () => all("[role=option]", offers());
   const active = () => one("[aria-selected=true]", offers());
   const open = (html) => {
@@ -22,7 +22,7 @@
     try {
       const answer = await fetch(`${box().dataset.offers}?${new URLSearchParams({ q: text, at })}`);
       const html = answer.ok ? await answer.text() : "";
-      if (mine === number && document.activeElement === box()) open(html);
+      if (mine === number && document.activeElement === box()) { offered = text; open(html); }
     } catch { /* without an answer there is nothing to offer */ }
   };
   const choose = (option) => {
@@ -52,13 +52,13 @@
     if (option) take(option);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.target !== box() || offers().hidden) return;
+    if (event.target !== box() || offers().hidden || (offered !== box().value && event.key !== "Escape")) return;
     const list = options(), at = list.indexOf(active());
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && list.length) choose(list[at < 0 ? (step > 0 ? 0 : list.length - 1) : (at + step + list.length) % list.length]);
     else if (event.key === "Enter" && active()) take(active());
     else if (event.key === "Tab" && active()) take(active());
-    else if (event.key === "Escape") close();
+    else if (event.key === "Escape") { close(); if (box().value === box().defaultValue) return; } // and leaves the box
     else return;
     event.preventDefault();
     event.stopPropagation();
