@@ -20,7 +20,7 @@ from lateshift.storage.search import Found
 
 SHOWN: Final = 50
 
-SECONDS: Final = 0.06
+SECONDS: Final = 0.04
 """How long a page looks for rows where no index helps; then it shows what it has, and offers to go on."""
 
 LISTED: Final = 30.0
