@@ -23,5 +23,11 @@ def test_every_page_on_a_server(make_site, request, server):
     jobs = [f"/jobs/{site.app.list_jobs(status=status, limit=1)[0].id}" for status in STATUSES]
     for path in ("/", "/jobs", "/jobs?status=failed&queue=billing&name=shop", "/queues", "/workers", "/readyz", *jobs):
         assert client.get(path).status_code == 200, path
+    assert "ReadTimeout" in client.get("/jobs?q=error:timeout+-queue:mail").text
+    assert 'data-text="queue:billing"' in client.get("/jobs/suggestions?q=queue:bil").text
+    answer = client.post("/bulk/delete/jobs", data={"all": "yes", "status": "failed"})
+    assert "Deleted 6 jobs." in answer.text
+    answer = client.post(f"/bulk/{site.desk.runs.all()[0].id}/undo")
+    assert "Brought back 6 jobs." in answer.text
     client.post("/queues/mail/pause")
     assert "/queues/mail/resume" in client.get("/queues").text
