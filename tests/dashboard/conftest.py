@@ -6,6 +6,14 @@ import pytest
 from dashboard_site import CHROMIUM, FLAGS, Site
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """On a busy machine as well, a search and a count come to their end."""
+    monkeypatch.setattr("lateshift.storage.search.SECONDS", 60.0)
+    monkeypatch.setattr("lateshift.dashboard.pages.jobs.SECONDS", 60.0)
+    monkeypatch.setattr("lateshift.dashboard.bulk_actions.COUNTED", 60.0)
+
+
 @pytest.fixture
 def make_site(tmp_path):
     """Makes sites, and closes them at the end."""

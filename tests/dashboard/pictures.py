@@ -27,6 +27,10 @@ PAGES = {
     "audit": "/audit",
     "audit-nobody": "/audit?actor=nobody",
     "nothing": "/jobs?queue=nothing",
+    "jobs-found": "/jobs?status=failed&q=queue:billing+error:timeout",
+    "jobs-wrong": "/jobs?q=queue:billing+eror:x",
+    "bulk": "/bulk",
+    "bulk-confirm": "/bulk/priority/jobs?all=yes&q=queue:mail",
 }
 
 PAGES |= {"overview-day": "/?range=day", "overview-week": "/?range=week", "overview-table": "/?numbers=yes"}

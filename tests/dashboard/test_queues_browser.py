@@ -70,7 +70,7 @@ def test_a_queue_is_purged_with_its_name_typed(own, open_page, script):  # noqa:
     page.get_by_role("button", name=re.compile(r"Purge \d+ jobs")).click()
     expect(page.locator(".lede")).to_have_text("Nothing waits in it.")
     assert site.app.list_jobs(queue="mail", status="pending") == []
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_label("Purged").get_by_role("button", name="Undo").click()
     expect(page.get_by_text("thrown away")).to_have_count(0)
     assert site.app.list_jobs(queue="mail", status="pending")
 

@@ -282,6 +282,28 @@ def test_a_read_has_a_time_limit(steps):
     assert steps.db.within(1.0, lambda: writes.cancel(steps.db, job_id, steps.now)) == "pending"
 
 
+def test_a_search_that_no_job_can_match(crowd):
+    """States that exclude each other give an empty page at once, in every order."""
+    for sort in (None, "newest", "due", "finished", "longest"):
+        page = search.search(crowd.steps.db, parse("status:failed -status:failed"), sort=sort)
+        assert (page.jobs, page.next, page.previous, page.complete) == ((), None, None, True)
+    assert search.count_matching(crowd.steps.db, parse("status:failed -status:failed")) == Count(0)
+
+
+def test_words_that_do_not_look_into_parameters(crowd):
+    """For who may not see them: neither what has such a word nor what has not can be told by them."""
+
+    def labels(text):
+        page = search.search(crowd.steps.db, parse(text).labels_only())
+        return crowd.named([job.id for job in page.jobs])
+
+    assert labels("vip") == set()
+    assert labels("-order_id") == ALL
+    assert labels("letter") == {"mail"}
+    assert labels("ünï") == {"failed", "retry"}
+    assert labels(crowd.ids["mail"]) == {"mail"}
+
+
 def offers(steps, text: str) -> list[str]:
     return [offer.text for offer in completion.complete(steps.db, text, len(text))]
 
@@ -298,6 +320,11 @@ def test_completion(crowd):
     assert offers(steps, "worker:7") == ["worker-7"]
     assert offers(steps, "priority:1") == ["10"]
     assert offers(steps, "nonsense:x") == []
+    assert offers(steps, "parameters.") == [
+        *("parameters.customer:", "parameters.flag:", "parameters.note:", "parameters.nothing:", "parameters.odd:"),
+        "parameters.order_id:",
+    ]
+    assert offers(steps, "parameters.ORD") == ["parameters.order_id:"]
     assert len(offers(steps, "")) == completion.MOST
     [offer] = completion.complete(steps.db, "a queue:ma b", 10)
     assert ("a queue:ma b"[: offer.start] + offer.text + "a queue:ma b"[offer.end :]) == "a queue:mail b"

@@ -11,7 +11,7 @@ from lateshift.dashboard.desk import theme
 from lateshift.dashboard.formatting import last_part, short_id
 from lateshift.dashboard.view import View
 from lateshift.errors import JobStateError, LateshiftError, SpawnError
-from lateshift.storage import audit
+from lateshift.storage import audit, bulk
 
 log: Final = logging.getLogger("lateshift.dashboard")
 
@@ -27,11 +27,17 @@ def cancel(view: View) -> Response:
 
 
 def delete(view: View) -> Response:
-    """Delete a finished job with its attempts and logs; it asks first, where no dialog has."""
+    """Delete a finished job with its attempts and logs, with a way back; it asks first, where no dialog has."""
+    job = view.app.get_job(view.path["id"])
     if view.form.get("confirmed") != "yes":
-        detail = "1 job, with its attempts and logs. It cannot be brought back."
-        return ask(view, "Delete this job?", detail, "Delete", f"/jobs/{view.path['id']}")
-    return _on_job(view, "delete", f"Job {_short(view)} is deleted.", leads_to="/jobs")
+        detail = "1 job, with its attempts and logs. For ten minutes it can be brought back."
+        return ask(view, "Delete this job?", detail, "Delete", f"/jobs/{job.id}")
+    deletion = bulk.BulkAction(view.desk.database, "delete", [job.id])
+    if not deletion.run().changed:
+        words = f"Job {_short(view)} is {job.status}, only finished jobs can be deleted: cancel it first."
+        return view.done(words, view.url(f"/jobs/{job.id}"), "refused")
+    record(view, "delete", job.id)
+    return view.done(f"Job {_short(view)} is deleted.", view.url("/jobs"), undo=deletion.id)
 
 
 def run_again(view: View) -> Response:
@@ -87,16 +93,16 @@ def ask(view: View, question: str, detail: str, verb: str, back: str, *, danger:
     return HTMLResponse(text)
 
 
-def _on_job(view: View, action: str, words: str, leads_to: str = "") -> Response:
+def _on_job(view: View, action: str, words: str) -> Response:
     job_id = view.path["id"]
     here = view.back(f"/jobs/{job_id}")
-    doing = {"retry": view.app.retry_job, "cancel": view.app.cancel_job, "delete": view.app.delete_job}
+    doing = {"retry": view.app.retry_job, "cancel": view.app.cancel_job}
     try:
         doing[action](job_id)
     except (JobStateError, SpawnError) as error:
         return view.done(str(error), here, "refused")
     record(view, action, job_id)
-    return view.done(words, view.url(leads_to) if leads_to else here)
+    return view.done(words, here)
 
 
 def _short(view: View) -> str:

@@ -65,7 +65,7 @@ def _route(desk: Desk, page: Page) -> BaseRoute:
         user = request.scope["lateshift_user"]
         if not user.may(page.role) or (page.change and desk.read_only):
             return desk.refuse(request, 403, "Not yours to do", _why_not(desk, page))
-        view = View(desk, request, await _form(request) if page.change else {})
+        view = View(desk, request, await _form(request))
         response = await run_in_threadpool(page.show, view)
         if page.change:
             desk.forget()
@@ -106,16 +106,16 @@ async def _with_form(desk: Desk, show: Callable[[View], Response], request: Requ
     return await run_in_threadpool(show, View(desk, request, await _form(request)))
 
 
-async def _form(request: Request) -> Mapping[str, str]:
-    """The fields of a form; of several with one name the last."""
+async def _form(request: Request) -> list[tuple[str, str]]:
+    """The fields of a form, in their order."""
     if request.method != "POST":
-        return {}
+        return []
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST:
             raise HTTPException(413, "The form is too large.")
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 async def _no_page(desk: Desk, request: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from lateshift.app import Lateshift
 from lateshift.dashboard import charts, formatting
 from lateshift.dashboard.access import Access, Authorize
 from lateshift.dashboard.assets import Assets
+from lateshift.dashboard.bulk_runs import Runs
 from lateshift.dashboard.checkup import Checkup
 from lateshift.dashboard.guard import desk_root
 from lateshift.dashboard.watcher import Watcher
@@ -63,6 +64,7 @@ class Desk:
         self.assets = ASSETS
         self.checkup = Checkup(app.settings)
         self.watcher = Watcher(lambda: pulse(self.database), self._outdate)
+        self.runs = Runs(lambda: self.database, self.forget)
         self._answers: dict[Hashable, tuple[float, Any]] = {}
         self._asking: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -114,6 +116,7 @@ class Desk:
     def close(self) -> None:
         """Close what is open; the next request opens it again."""
         self.watcher.close()
+        self.runs.close()
         if "database" in self.__dict__:
             self.database.close()
 

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from lateshift.fingerprint import fingerprint
 from lateshift.job import JobError, moment
+from lateshift.storage.counting import Count
 from lateshift.storage.reads import COUNT_LIMIT
 from lateshift.wording import ago, count, last_part, short_id
 from lateshift.wording import long_duration as duration
@@ -77,8 +78,10 @@ def status(name: str) -> Status:
     return OUTCOMES.get(name, Status(name.replace("_", " ").capitalize(), "dot"))
 
 
-def bounded(number: int) -> str:
-    """A count that stops at its limit: "10,000+"."""
+def bounded(number: int | Count) -> str:
+    """A count that stops at its limit: "10,000+"; "…" where nothing could be counted in a moment."""
+    if isinstance(number, Count):
+        return str(number) if number.number or not number.more else "…"
     return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else f"{number:,}"
 
 

@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
-from lateshift.dashboard import actions, dismissing, error_actions, purging
+from lateshift.dashboard import actions, bulk_actions, dismissing, error_actions, purging
 from lateshift.dashboard.accounts import Role
 from lateshift.dashboard.pages import (
     again,
     audit,
+    bulk,
     callables,
     doctor,
     errors,
@@ -33,17 +34,22 @@ from lateshift.dashboard.view import View
 
 
 class Page(NamedTuple):
-    """One address; `role` is the least one that is let in, and with `change` it is asked for with POST."""
+    """One address; `role` is the least one that is let in, and with `change` it is asked for with POST.
+
+    A `part` is not a page but something that a script puts into one.
+    """
 
     path: str
     show: Callable[[View], Response]
     role: Role = "viewer"
     change: bool = False
+    part: bool = False
 
 
 PAGES: Final = (
     Page("/", overview.show),
     Page("/jobs", jobs.show),
+    Page("/jobs/suggestions", jobs.suggest, part=True),
     Page("/jobs/{id}", job.show),
     Page("/jobs/{id}/retry", actions.retry, "operator", change=True),
     Page("/jobs/{id}/cancel", actions.cancel, "operator", change=True),
@@ -53,6 +59,12 @@ PAGES: Final = (
     Page("/jobs/{id}/stack", stack.show, "operator"),
     Page("/jobs/{id}/stack", stack.ask, "operator", change=True),
     Page("/jobs/{id}/delete", actions.delete, "admin", change=True),
+    Page("/bulk", bulk.listing),
+    Page("/bulk/{id}", bulk.show),
+    Page("/bulk/{id}/stop", bulk_actions.stop, "operator", change=True),
+    Page("/bulk/{id}/undo", bulk_actions.undo, "admin", change=True),
+    Page("/bulk/{action}/jobs", bulk.confirm, "operator"),
+    Page("/bulk/{action}/jobs", bulk_actions.start, "operator", change=True),
     Page("/errors", errors.show),
     Page("/errors/{fingerprint}", errors.show_group),
     Page("/errors/{fingerprint}/retry", error_actions.retry, "operator", change=True),
@@ -62,7 +74,6 @@ PAGES: Final = (
     Page("/queues/{name:path}/pause", actions.pause, "operator", change=True),
     Page("/queues/{name:path}/resume", actions.resume, "operator", change=True),
     Page("/queues/{name:path}/purge", purging.purge, "admin", change=True),
-    Page("/queues/{name:path}/restore", purging.restore, "admin", change=True),
     Page("/queues/{name:path}", queue.show),
     Page("/callables", callables.show),
     Page("/callables/new", new_job.show, "operator"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -33,8 +33,10 @@ _PATH: Final = re.compile(r"/(?!/)[!-\[\]-~]*")
 class View:
     """One request. Pages run in a thread, so everything here may wait for the database."""
 
-    def __init__(self, desk: Desk, request: Request, form: Mapping[str, str]) -> None:
-        self.desk, self.request, self.form = desk, request, form
+    def __init__(self, desk: Desk, request: Request, fields: Sequence[tuple[str, str]] = ()) -> None:
+        self.desk, self.request = desk, request
+        self._fields = fields
+        self.form = dict(fields)
         self.user: User = request.scope.get("lateshift_user") or User("nobody", "viewer")
         self.root = desk_root(request)
         self.query = dict(request.query_params)
@@ -66,6 +68,10 @@ class View:
     def shown(self, value: Any) -> Any:
         """Parameters or a result as this user may see them."""
         return value if self.user.may("operator") else redact(value, self.desk.settings.redact)
+
+    def chosen(self, name: str) -> list[str]:
+        """Every value that a form or the address has under one name: `form` and `query` hold the last."""
+        return [value for field, value in (*self._fields, *self.request.query_params.multi_items()) if field == name]
 
     def url(self, path: str, **query: object) -> str:
         """A link within the dashboard, wherever it is mounted; empty values are left out."""
@@ -108,10 +114,10 @@ class View:
             response.delete_cookie(FLASH, path=self.root or "/")
         return response
 
-    def done(self, words: str, path: str, kind: str = "done") -> Response:
-        """After an action: to a page that says in a sentence what was done."""
+    def done(self, words: str, path: str, kind: str = "done", undo: str = "") -> Response:
+        """After an action: to a page that says in a sentence what was done, and offers to `undo` that deletion."""
         response = RedirectResponse(path, 303)
-        value = quote(msgspec.json.encode([kind, words]).decode())
+        value = quote(msgspec.json.encode([kind, words, undo]).decode())
         response.set_cookie(FLASH, value, max_age=20, path=self.root or "/", httponly=True, samesite="lax")
         return response
 
@@ -124,9 +130,9 @@ class View:
         """Whether a path is one of the dashboard, and nothing that a browser would take for another host."""
         return path.startswith(f"{self.root}/") and _PATH.fullmatch(path) is not None
 
-    def _told(self) -> tuple[str, str] | None:
+    def _told(self) -> tuple[str, str, str] | None:
         try:
-            kind, words = msgspec.json.decode(unquote(self.request.cookies.get(FLASH, "")))
-            return (str(kind), str(words)) if kind in ("done", "refused") else None
+            kind, words, undo = msgspec.json.decode(unquote(self.request.cookies.get(FLASH, "")))
+            return (str(kind), str(words), str(undo)) if kind in ("done", "refused") else None
         except (ValueError, TypeError):
             return None

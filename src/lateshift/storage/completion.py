@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -13,8 +14,10 @@ from lateshift.storage.database import Database
 
 RECENT: Final = 7 * 86_400_000_000
 MOST: Final = 10
+LOOKED_AT: Final = 100
+"""Jobs, the newest, whose parameters are offered by name."""
 
-_MEANINGS: Final = {
+MEANINGS: Final = {
     "id": "an id, or its beginning",
     "queue": "a queue",
     "status": "a state",
@@ -43,15 +46,22 @@ class Completion:
 def complete(db: Database, text: str, caret: int, limit: int = MOST) -> list[Completion]:
     """What could stand at the caret of a search, the best first. Never fails for what is typed."""
     place = place_at(text, caret)
+    if place.field is None and place.typed.lower().startswith("parameters."):
+        return [_offer(place, f"{path}:", "of recent jobs") for path in _parameters(db, place.typed)][:limit]
     if place.field is None:
         return [
-            _offer(place, f"{name}{'.' if name == 'parameters' else ':'}", _MEANINGS[name]) for name in _names(place)
+            _offer(place, f"{name}{'.' if name == 'parameters' else ':'}", MEANINGS[name]) for name in _names(place)
         ][:limit]
-    values = _VALUES[place.field](db) if place.field in _VALUES else []
+    values = known(db, place.field)
     typed = place.typed.lower()
     begin = [value for value in values if value.lower().startswith(typed)]
     inside = [value for value in values if typed in value.lower() and value not in begin]
     return [_offer(place, _quoted(value), "") for value in [*begin, *inside][:limit] if value.lower() != typed]
+
+
+def known(db: Database, field: str) -> list[str]:
+    """The values of a field that jobs of the last days have; empty for a field of which nobody keeps a list."""
+    return _VALUES[field](db) if field in _VALUES else []
 
 
 def _names(place: Place) -> list[str]:
@@ -66,14 +76,19 @@ def _quoted(value: str) -> str:
     return value if not any(character in ' ",\\' for character in value) else '"' + value.replace('"', '\\"') + '"'
 
 
+def _parameters(db: Database, typed: str) -> list[str]:
+    names = {name for job in reads.list_jobs(db, limit=LOOKED_AT) for name in job.parameters}
+    paths = sorted(f"parameters.{name}" for name in names if not re.search(r'[\s:".]', name))
+    return [path for path in paths if path.lower().startswith(typed.lower())]
+
+
 def _queues(db: Database) -> list[str]:
     named = {row.name for row in reads.queues(db, db.now())} if len(reads.lanes(db)) < 200 else set()
     return sorted(named | set(history.queue_names(db, db.now() - RECENT)))
 
 
 def _errors(db: Database) -> list[str]:
-    found = failures.groups(db, db.now() - RECENT)
-    return list(dict.fromkeys(group.type.rpartition(".")[2] for group in found))
+    return sorted({kind.rpartition(".")[2] for kind in failures.types(db)})
 
 
 _VALUES: Final[dict[str, Callable[[Database], list[str]]]] = {

@@ -107,6 +107,12 @@ def groups(db: Database, since: int, until: int | None = None, *, fingerprint: s
     return [_as_group(described[key], by_group[key], names.get(key, [])) for key in latest if key in described]
 
 
+def types(db: Database) -> list[str]:
+    """The types of exceptions that there are groups of, at most 500."""
+    rows = db.query("select distinct type from lateshift_groups order by type limit :limit", {"limit": MOST_GROUPS})
+    return [row[0] for row in rows]
+
+
 @transactional
 def resolve(db: Database, fingerprint: str, actor: str, now: int) -> bool:
     """Call a group resolved, until it is seen again; whether there is such a group."""

@@ -43,7 +43,8 @@
     if (words) show("lost", "Disconnected");
   };
   const settled = () => { complain(""); show("on", html.hasAttribute("data-polling") ? "Live, every 3 s" : "Live"); };
-  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input, #page select"))
+  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input:not([type=checkbox]), #page select"))
+    || one("#page [data-hold]:checked")
     || String(getSelection()).length > 0;
   const refresh = () => {
     if (document.hidden) return;
@@ -139,7 +140,7 @@
     fade();
   };
   let fading = 0;
-  const fade = () => { clearTimeout(fading); if (one(".toast")) fading = setTimeout(() => one("#told").matches(":hover") ? fade() : one("#told").replaceChildren(), 7000); };
+  const fade = () => { clearTimeout(fading); if (one(".toast")) fading = setTimeout(() => one("#told").matches(":hover") ? fade() : one("#told").replaceChildren(), one(".toast form") ? 30000 : 7000); };
 
   // --- Pressing things.
   const ask = one("#ask");
