@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -45,7 +45,8 @@ _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 class Term:
     """One condition. `field` is one of `FIELDS`, or "text" for a word alone; `path` leads to a value in parameters.
 
-    `values` are alternatives. `start` and `end` tell where it stands in the text.
+    A word that must not look into parameters has the field "label". `values` are alternatives. `start` and `end` tell
+    where it stands in the text.
     """
 
     field: str
@@ -78,6 +79,11 @@ class Query:
     def without(self, *fields: str) -> Query:
         """The same search without the terms of some fields."""
         return Query(tuple(term for term in self.terms if term.field not in fields), self.text)
+
+    def labels_only(self) -> Query:
+        """The same search with words that do not look into parameters: for who may not see all that is there."""
+        terms = (replace(term, field="label") if term.field == "text" else term for term in self.terms)
+        return Query(tuple(terms), self.text)
 
     def narrowed(self, statuses: Sequence[str]) -> Query:
         """The same search among the jobs of some statuses."""

@@ -53,7 +53,10 @@ class Progress:
 
 
 class BulkAction:
-    """An action on jobs, as a value that is moved on by `step`. What it has done so far is `progress`."""
+    """An action on jobs, as a value that is moved on by `step`. What it has done so far is `progress`.
+
+    `id` names it, and the batch that `undo` takes.
+    """
 
     def __init__(
         self, db: Database, action: Action, target: Sequence[str] | Query, *, priority: int | None = None
@@ -63,7 +66,7 @@ class BulkAction:
         self._db, self._action = db, action
         self._priority = check_priority(priority) if action == "priority" else 0
         self._now = db.now()
-        self._batch = secrets.token_hex(8)
+        self.id = secrets.token_hex(8)
         self._pieces, total = self._plan(target)
         self.progress = Progress(action, 0, 0, total, finished=False)
 
@@ -75,7 +78,7 @@ class BulkAction:
             return self.progress
         changed = self._act(ids) if ids else 0
         done = self.progress
-        undo = self._batch if self._action in TAKEN_BACK and (changed or done.undo) else None
+        undo = self.id if self._action in TAKEN_BACK and (changed or done.undo) else None
         self.progress = replace(done, seen=done.seen + len(ids), changed=done.changed + changed, undo=undo)
         return self.progress
 
@@ -101,7 +104,7 @@ class BulkAction:
             return change_priority(self._db, ids, self._priority)
         if self._action == "run_now":
             return run_now(self._db, ids, self._now)
-        return trash.throw_away(self._db, self._batch, ids, STATUSES[self._action], self._now)
+        return trash.throw_away(self._db, self.id, ids, STATUSES[self._action], self._now)
 
 
 def undo(db: Database, batch: str) -> int:

@@ -20,7 +20,16 @@ from lateshift.query import Query, Term, seconds_ago
 _MERGED: Final = ("queue", "name", "worker", "priority", "attempts")
 """Fields of which several terms mean any of them."""
 
-_TEXT: Final = ("name", "queue", "parameters", "error_type", "error_message")
+_LABEL: Final = ("name", "queue", "error_type", "error_message")
+_TEXT: Final = (*_LABEL, "parameters")
+
+_LOOKED_INTO: Final = {
+    "text": _TEXT,
+    "label": _LABEL,
+    "error": ("error_type", "error_message"),
+    "name": ("name",),
+    "worker": ("worker",),
+}
 
 _WRITTEN_AS_IT_IS: Final = re.compile(r"[\w .,:@+-]+", re.ASCII)
 """What JSON has no other way to write."""
@@ -97,9 +106,8 @@ class _Maker:
             return f"{self._column('enqueued_at')} {'>=' if term.field == 'after' else '<'} {moment}"
         if term.field == "parameters":
             return self._parameter_holds(term, value)
-        columns = {"text": _TEXT, "error": ("error_type", "error_message"), "name": ("name",), "worker": ("worker",)}
-        found = [self._holds(column, value) for column in columns[term.field]]
-        if term.field == "text" and value.isascii():
+        found = [self._holds(column, value) for column in _LOOKED_INTO[term.field]]
+        if term.field in ("text", "label") and value.isascii():
             found.append(f"{self._column('id')} = {self._parameter(value.lower())}")
         return " or ".join(found)
 
