@@ -23,8 +23,21 @@ MINUTES: Final = 60
 
 def show(view: View) -> Response:
     """The page."""
-    counted = last_hour(view)
-    facts = observe(view, counted)
+    minute = view.now // 60_000_000
+    counted = Minutes(view.read(history.minutes, minute - MINUTES + 1), minute)
+    workers = view.read(reads.workers)
+    alive = [worker for worker in workers if is_alive(worker, view.now)]
+    queues = view.read(reads.queues, view.now)
+    facts = Facts(
+        now=view.now,
+        queues=queues,
+        alive=alive,
+        dead=[worker for worker in workers if worker not in alive],
+        held=view.read(reads.held_jobs),
+        finished=counted.total("completed") + counted.total("failed"),
+        failed=counted.total("failed"),
+        spawns=view.desk.settings.spawn != "never",
+    )
     return view.page(
         "overview.html",
         section="overview",
@@ -33,33 +46,11 @@ def show(view: View) -> Response:
         verdict=judge(facts),
         counts=view.read(reads.counts),
         history=counted,
-        queues=sorted(facts.queues, key=lambda queue: (-queue.waiting, -queue.running, queue.name))[:SHOWN],
-        queue_count=len(facts.queues),
+        queues=sorted(queues, key=lambda queue: (-queue.waiting, -queue.running, queue.name))[:SHOWN],
+        queue_count=len(queues),
         running=job_rows(view.read(glimpses.running, SHOWN), view.moment),
         failures=job_rows(view.read(glimpses.latest, "failed", SHOWN), view.moment),
         upcoming=job_rows(view.read(glimpses.upcoming, view.now, SHOWN), view.moment),
-    )
-
-
-def last_hour(view: View) -> Minutes:
-    """What ended in the last hour, by minutes."""
-    minute = view.now // 60_000_000
-    return Minutes(view.read(history.minutes, minute - MINUTES + 1), minute)
-
-
-def observe(view: View, counted: Minutes) -> Facts:
-    """What there is to judge."""
-    workers = view.read(reads.workers)
-    alive = [worker for worker in workers if is_alive(worker, view.now)]
-    return Facts(
-        now=view.now,
-        queues=view.read(reads.queues, view.now),
-        alive=alive,
-        dead=[worker for worker in workers if worker not in alive],
-        held=view.read(reads.held_jobs),
-        finished=counted.total("completed") + counted.total("failed"),
-        failed=counted.total("failed"),
-        spawns=view.desk.settings.spawn != "never",
     )
 
 
