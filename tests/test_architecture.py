@@ -61,7 +61,7 @@ LAYERS = {
     "host": "host",
     "app": "app background default enqueuing",
     "runtime": "runtime",
-    "edges": "__init__ __main__ cli contrib dashboard demo doctor explain pytest_plugin testing wording",
+    "edges": "__init__ __main__ cli contrib dashboard demo doctor explain judgement pytest_plugin testing top wording",
 }
 LAYER = {part: number for number, layer in enumerate(LAYERS.values()) for part in layer.split()}
 

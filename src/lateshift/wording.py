@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
+from typing import Final
+
+_UNITS: Final = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (1e18, 86_400, "d"))
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -20,6 +23,39 @@ def duration(seconds: float) -> str:
             return f"{seconds / size:.3g} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
     days = seconds / 86_400
     return f"{days:.0f} days" if days < 1000 else f"{days / 365.25:,.0f} years"
+
+
+def long_duration(seconds: float) -> str:
+    """How long something took, in at most two units: 132 ms, 4.2 s, 1 min 4 s, 2 h 5 min, 3 d 4 h."""
+    if seconds < 59.95:
+        return duration(seconds)
+    whole = round(seconds)
+    for size, name, part, part_name in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {name}" + (f" {rest} {part_name}" if rest else "")
+    return duration(seconds)
+
+
+def ago(seconds: float) -> str:
+    """A distance in time in one unit: "now", "12 s ago", "in 3 min"."""
+    size = abs(seconds)
+    if size < 1:
+        return "now"
+    _, unit, name = next(step for step in _UNITS if size < step[0])
+    words = f"{int(size // unit)} {name}"
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+def short_id(job_id: str) -> str:
+    """The end of an id, where those of one moment differ."""
+    return job_id[-8:]
+
+
+def last_part(path: str) -> str:
+    """What the eye looks for in a callable path: a function, or a class with its method."""
+    parts = path.split(".")
+    return ".".join(parts[-2:] if parts[-2:-1] and parts[-2][:1].isupper() else parts[-1:])
 
 
 def local_time(moment: datetime) -> str:

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from lateshift.dashboard import charts, formatting, timeline, tracebacks
-from lateshift.dashboard.judgement import Facts, judge
 from lateshift.dashboard.redaction import HIDDEN, redact
 from lateshift.dashboard.watcher import Watcher
 from lateshift.job import Attempt, Job
+from lateshift.judgement import Facts, judge
 from lateshift.storage.reads import QueueRow, WorkerRow
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

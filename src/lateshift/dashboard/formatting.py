@@ -14,10 +14,30 @@ import msgspec
 from markupsafe import Markup, escape
 
 from lateshift.storage.reads import COUNT_LIMIT
-from lateshift.wording import count
-from lateshift.wording import duration as short_duration
+from lateshift.wording import ago, count, last_part, short_id
+from lateshift.wording import long_duration as duration
 
-_UNITS: Final = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (1e18, 86_400, "d"))
+__all__ = [
+    "FILTERS",
+    "OUTCOMES",
+    "STATUSES",
+    "Status",
+    "ago",
+    "bounded",
+    "code_html",
+    "compact",
+    "count",
+    "duration",
+    "exact",
+    "json_html",
+    "json_line",
+    "json_text",
+    "last_part",
+    "leading",
+    "short_id",
+    "status",
+]
+
 _TOKENS: Final = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)'
 )
@@ -68,48 +88,15 @@ def compact(number: float) -> str:
     return f"{number:.3g}"
 
 
-def duration(seconds: float) -> str:
-    """How long something took, in at most two units: 132 ms, 4.2 s, 1 min 4 s, 2 h 5 min, 3 d 4 h."""
-    if seconds < 59.95:
-        return short_duration(seconds)
-    whole = round(seconds)
-    for size, name, part, part_name in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {name}" + (f" {rest} {part_name}" if rest else "")
-    return short_duration(seconds)
-
-
-def ago(seconds: float) -> str:
-    """A distance in time in one unit: "now", "12 s ago", "in 3 min"."""
-    size = abs(seconds)
-    if size < 1:
-        return "now"
-    _, unit, name = next(step for step in _UNITS if size < step[0])
-    words = f"{int(size // unit)} {name}"
-    return f"{words} ago" if seconds > 0 else f"in {words}"
-
-
 def exact(moment: datetime) -> str:
     """A moment to the millisecond, in this machine's time with its distance from UTC."""
     local = moment.astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%z}"
 
 
-def short_id(job_id: str) -> str:
-    """The end of an id, where those of one moment differ."""
-    return job_id[-8:]
-
-
 def leading(path: str) -> str:
     """A callable path up to what the eye looks for: `app.jobs.` of `app.jobs.ProcessOrder.handle`."""
     return path[: len(path) - len(last_part(path))]
-
-
-def last_part(path: str) -> str:
-    """What the eye looks for in a callable path: the class or function; `handle` goes without saying, and is left."""
-    parts = path.split(".")
-    return ".".join(parts[-2:] if parts[-2:-1] and parts[-2][:1].isupper() else parts[-1:])
 
 
 def json_text(value: Any) -> str:

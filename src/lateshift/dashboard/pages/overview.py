@@ -8,11 +8,10 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from lateshift.dashboard.charts import Bar
-from lateshift.dashboard.judgement import Facts, judge
 from lateshift.dashboard.rows import job_rows
 from lateshift.dashboard.view import View
-from lateshift.host.fleet import is_alive
 from lateshift.job import moment
+from lateshift.judgement import judge, observe
 from lateshift.storage import glimpses, history, reads
 
 SHOWN: Final = 6
@@ -24,20 +23,9 @@ MINUTES: Final = 60
 def show(view: View) -> Response:
     """The page."""
     minute = view.now // 60_000_000
-    counted = Minutes(view.read(history.minutes, minute - MINUTES + 1), minute)
-    workers = view.read(reads.workers)
-    alive = [worker for worker in workers if is_alive(worker, view.now)]
-    queues = view.read(reads.queues, view.now)
-    facts = Facts(
-        now=view.now,
-        queues=queues,
-        alive=alive,
-        dead=[worker for worker in workers if worker not in alive],
-        held=view.read(reads.held_jobs),
-        finished=counted.total("completed") + counted.total("failed"),
-        failed=counted.total("failed"),
-        spawns=view.desk.settings.spawn != "never",
-    )
+    rows = view.read(history.minutes, minute - MINUTES + 1)
+    counted = Minutes(rows, minute)
+    facts = observe(view.read, view.now, rows, spawns=view.desk.settings.spawn != "never")
     return view.page(
         "overview.html",
         section="overview",
@@ -46,8 +34,8 @@ def show(view: View) -> Response:
         verdict=judge(facts),
         counts=view.read(reads.counts),
         history=counted,
-        queues=sorted(queues, key=lambda queue: (-queue.waiting, -queue.running, queue.name))[:SHOWN],
-        queue_count=len(queues),
+        queues=sorted(facts.queues, key=lambda queue: (-queue.waiting, -queue.running, queue.name))[:SHOWN],
+        queue_count=len(facts.queues),
         running=job_rows(view.read(glimpses.running, SHOWN), view.moment),
         failures=job_rows(view.read(glimpses.latest, "failed", SHOWN), view.moment),
         upcoming=job_rows(view.read(glimpses.upcoming, view.now, SHOWN), view.moment),

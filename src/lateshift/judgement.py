@@ -1,14 +1,18 @@
-"""Whether everything is all right: a light, a sentence, and the reasons, decided from what was read."""
+"""Whether everything is all right: a light, a sentence, and the reasons, decided from what was read.
+
+The overview of the dashboard and `lateshift top` say the same, as both ask here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from lateshift.dashboard.formatting import duration
+from lateshift.host.fleet import is_alive
+from lateshift.storage import reads
 from lateshift.storage.reads import COUNT_LIMIT, QueueRow, WorkerRow
-from lateshift.wording import count
+from lateshift.wording import count, long_duration
 
 Light = Literal["good", "warning", "bad"]
 
@@ -68,6 +72,27 @@ class Facts:
         return (self.now - min(times)) / 1_000_000 if times else None
 
 
+def observe(read: Callable[..., Any], now: int, counted: Sequence[Mapping[str, Any]], *, spawns: bool) -> Facts:
+    """What there is to judge at a moment (microseconds).
+
+    `read` asks a storage function and may remember its answers; `counted` is `history.minutes` of the last hour;
+    `spawns` is whether runners start by themselves.
+    """
+    workers: list[WorkerRow] = read(reads.workers)
+    alive = [worker for worker in workers if is_alive(worker, now)]
+    failed = sum(int(row["failed"]) for row in counted)
+    return Facts(
+        now=now,
+        queues=read(reads.queues, now),
+        alive=alive,
+        dead=[worker for worker in workers if worker not in alive],
+        held=read(reads.held_jobs),
+        finished=failed + sum(int(row["completed"]) for row in counted),
+        failed=failed,
+        spawns=spawns,
+    )
+
+
 def judge(facts: Facts) -> Verdict:
     """The verdict; reasons come worst first."""
     order: Mapping[Light, int] = {"bad": 0, "warning": 1, "good": 2}
@@ -93,7 +118,7 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
         how = "start one with `lateshift work`" if not facts.spawns else "`lateshift doctor` says why none started"
         yield Reason("bad", f"{_jobs(facts.waiting)} {verb} and no worker is alive: {how}.", "/workers")
     elif late is not None and late > LATE:
-        yield Reason("warning", f"The oldest waiting job has been due for {duration(late)}.", "/queues")
+        yield Reason("warning", f"The oldest waiting job has been due for {long_duration(late)}.", "/queues")
     orphans = sum(facts.held.get(worker.id, 0) for worker in facts.dead)
     if orphans:
         hold = "hold" if len(facts.dead) > 1 else "holds"
