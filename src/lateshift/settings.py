@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -171,14 +172,29 @@ def explain_settings(**code: Any) -> list[Explained]:
     """Each setting with its value as text and its origin, in the order of `Settings`. Raises SettingsError."""
     found = _gather(code)
     values = to_text(_settings(found))
-    return [
-        Explained(
-            name,
-            "***" if name in SECRET and values[name] != "none" else mask_url(values[name]),
-            found[name].origin if name in found else "default",
-        )
-        for name in NAMES
-    ]
+    return [_explained(name, values, found[name].origin if name in found else "default") for name in NAMES]
+
+
+def explain_in_force(settings: Settings) -> list[Explained]:
+    """As `explain_settings`, for settings that a program uses already: the origin is the source that says the same now.
+
+    What neither a source nor the default says comes from code, or from a source that was changed since.
+    """
+    try:
+        found = _gather({})
+        if _settings(found).root != settings.root:
+            found = _gather({"root": settings.root})
+        told = to_text(_settings(found))
+    except SettingsError:  # a source was spoilt since
+        found, told = {}, {}
+    values, defaults = to_text(settings), to_text(Settings(root=settings.root))
+
+    def origin(name: str) -> str:
+        if name in found and told[name] == values[name]:
+            return found[name].origin
+        return "default" if values[name] == defaults[name] else "code"
+
+    return [_explained(name, values, origin(name)) for name in NAMES]
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
@@ -213,6 +229,11 @@ def mask_secrets(text: str, url: str) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return text
+
+
+def _explained(name: str, values: Mapping[str, str], origin: str) -> Explained:
+    hidden = name in SECRET and values[name] != "none"
+    return Explained(name, "***" if hidden else mask_url(values[name]), origin)
 
 
 def _gather(code: dict[str, Any]) -> dict[str, Found]:

@@ -12,10 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from lateshift.doctor import Check, diagnose, exit_code, machine
+from lateshift.doctor import Check, diagnose, examine, exit_code, machine
 from lateshift.doctor.machine import has_wal_reset_bug, network_mount
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
+from lateshift.settings import explain_in_force
 from lateshift.storage import workers, writes
 from lateshift.storage.migrations import migrate
 from lateshift.storage.workers import NewWorker
@@ -68,6 +69,14 @@ def test_a_project_in_order_has_no_error(project, app):
     assert all(check.message and (check.remedy or check.level == "ok") for check in checks)
     assert one(checks, "database").message.startswith(f"{app.database.path} can be read and written")
     assert one(checks, "allow-list").message == "app can be imported"
+
+
+def test_a_program_may_examine_itself(app):
+    """With the settings that it has, and without what it does not want to be looked at."""
+    checks = examine(app.settings, explain_in_force(app.settings), without=("settings", "allow-list"))
+    names = {check.name for check in checks}
+    assert names >= {"python", "database", "jobs"}
+    assert not names & {"allow-list", "LATESHIFT_ROOT"}
 
 
 def test_a_folder_without_anything_is_left_as_it_is(tmp_path, monkeypatch):

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lateshift.errors import SettingsError
-from lateshift.settings import NAMES, Settings, explain_settings, load_settings, mask_url, to_environment
+from lateshift.settings import (
+    NAMES,
+    Settings,
+    explain_in_force,
+    explain_settings,
+    load_settings,
+    mask_url,
+    to_environment,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +81,21 @@ def test_explanation_masks_the_password():
     """The database's password does not get into what doctor prints."""
     explained = {item.name: item.value for item in explain_settings(database_url="postgresql://app:geheim@db/jobs")}
     assert explained["database_url"] == "postgresql://app:***@db/jobs"
+
+
+def test_settings_in_force_are_explained_by_who_says_the_same(project, monkeypatch):
+    """A program tells the values that it uses; a source that was changed or spoilt since does not count as theirs."""
+    (project / ".env").write_text("LATESHIFT_THREADS=2\nLATESHIFT_LOG_DAYS=3\n")
+    settings = load_settings(max_retries=4, dashboard_token="a-token-of-many-characters")
+    given = {item.name: item for item in explain_settings(max_retries=4, dashboard_token="a-token-of-many-characters")}
+    told = {item.name: item for item in explain_in_force(settings)}
+    assert told == given
+    (project / ".env").write_text("LATESHIFT_THREADS=5\nLATESHIFT_LOG_DAYS=3\n")
+    told = {item.name: item[1:] for item in explain_in_force(settings)}
+    assert told["threads"] == ("2", "code")
+    assert told["log_days"] == ("3", f"{project / '.env'} line 2")
+    monkeypatch.setenv("LATESHIFT_MAX_RETRIES", "many")
+    assert {item.name: item.origin for item in explain_in_force(settings)}["max_retries"] == "code"
 
 
 def test_root_is_the_nearest_folder_with_settings(project, monkeypatch):

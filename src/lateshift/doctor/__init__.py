@@ -6,13 +6,13 @@ the next from looking: what it raises becomes its line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from lateshift.doctor import machine, project, server, work
 from lateshift.doctor.place import Check, Look, Place
 from lateshift.errors import LateshiftError
-from lateshift.settings import explain_settings, load_settings
+from lateshift.settings import Explained, Settings, explain_settings, load_settings
 
 CHECKS: Final[tuple[tuple[str, Look], ...]] = (
     ("settings", project.settings),
@@ -44,15 +44,24 @@ def diagnose(**code: Any) -> list[Check]:
         place = Place(load_settings(**code), explain_settings(**code))
     except LateshiftError as error:
         return [Check("settings", "error", str(error), "Then run `lateshift doctor` again.")]
-    try:
-        return [line for name, look in CHECKS for line in _guarded(name, look, place)]
-    finally:
-        place.db.close()
+    return _examined(place, CHECKS)
+
+
+def examine(settings: Settings, explained: list[Explained], *, without: Collection[str] = ()) -> list[Check]:
+    """As `diagnose`, for settings that a program uses already, and without the checks of these names."""
+    return _examined(Place(settings, explained), [check for check in CHECKS if check[0] not in without])
 
 
 def exit_code(checks: Iterable[Check]) -> int:
     """1 if any check found an error, else 0."""
     return int(any(check.level == "error" for check in checks))
+
+
+def _examined(place: Place, checks: Iterable[tuple[str, Look]]) -> list[Check]:
+    try:
+        return [line for name, look in checks for line in _guarded(name, look, place)]
+    finally:
+        place.db.close()
 
 
 def _guarded(name: str, look: Look, place: Place) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""What can slow a database down or stop it, asked of the database itself: for `lateshift doctor`.
+"""What a database is, and what can slow it down or stop it, asked of the database itself: for `lateshift doctor`.
 
 The questions are each database's own, so they stand here by the dialect's name; one that a database has no answer to is
 not asked. What the answers mean for a user is said in `doctor/`.
@@ -13,6 +13,7 @@ from typing import Final
 
 from lateshift.errors import StorageUnavailable
 from lateshift.storage.database import Database
+from lateshift.storage.dialect import TABLES
 from lateshift.storage.schema import MIGRATIONS
 
 DEAD_ROWS: Final = 10_000
@@ -22,6 +23,16 @@ _PRODUCT: Final = {
     "sqlite": "select 'SQLite ' || sqlite_version()",
     "postgres": "select 'PostgreSQL ' || current_setting('server_version')",
     "mysql": "select concat(case when instr(version(), 'MariaDB') then 'MariaDB ' else 'MySQL ' end, version())",
+}
+
+_SIZE: Final = {
+    "sqlite": "select (select page_count from pragma_page_count) * (select page_size from pragma_page_size)",
+    "postgres": f"""
+select sum(pg_total_relation_size(c.oid)) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = '{{schema}}' and c.relname in {TABLES}""",
+    "mysql": """
+select sum(data_length + index_length) from information_schema.tables
+where table_schema = database() and left(table_name, char_length(:prefix)) = :prefix""",
 }
 
 _SEES_OTHERS: Final = {
@@ -127,6 +138,12 @@ class FaultyIndex:
 def product(db: Database) -> str:
     """The database's name and version."""
     return str(db.query(_PRODUCT[db.dialect.name])[0][0])
+
+
+def size(db: Database) -> int:
+    """The bytes that our tables and their indexes take, or the whole file; MySQL's answer may be a day old."""
+    rows = db.query(_SIZE[db.dialect.name], {"prefix": db.dialect.tables})
+    return int(rows[0][0] or 0)
 
 
 def sees_others(db: Database) -> bool:
