@@ -59,6 +59,7 @@ def test_jobs_are_searched_and_sorted(client):
     page = get(client, "/api/jobs?q=status:failed queue:billing&sort=newest")
     assert {(job["status"], job["queue"]) for job in page["jobs"]} == {("failed", "billing")}
     assert (page["sort"], page["sorts"]) == ("newest", ["finished", "newest"])
+    assert get(client, "/api/jobs?q=status:failed -status:failed")["jobs"] == []
     counts = get(client, "/api/counts?q=queue:billing")
     assert counts["failed"]["number"] == len(page["jobs"])
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from lateshift.app import Lateshift
+from lateshift.dashboard.api import bulk
 from lateshift.dashboard.api.operations import OPERATIONS
 from lateshift.errors import SpawnError
 from lateshift.fingerprint import fingerprint
@@ -34,7 +35,7 @@ def job_of(site, status):
 def ask(client, method, path, body=None, status=200):
     answer = client.request(method, f"/api{path}", json=body)
     assert answer.status_code == status, answer.text
-    return answer.json() if answer.content else None
+    return answer.json()
 
 
 def noted(site):
@@ -98,12 +99,16 @@ def test_a_job_nobody_will_run_is_stored_with_a_warning(site, client, monkeypatc
         raise SpawnError("No runner could be started.")
 
     monkeypatch.setattr(Lateshift, "_start_runner", no_runner)
-    monkeypatch.setattr(SpawnError, "job_id", None, raising=False)
+    monkeypatch.setattr(bulk, "ensure_runner", no_runner)
     job = job_of(site, "failed")
     told = ask(client, "POST", f"/jobs/{job.id}/retry")
     assert (told["status"], told["warning"]) == ("pending_retry", "No runner could be started.")
     assert ask(client, "POST", "/queues/partners/resume")["warning"] == "No runner could be started."
-    assert [entry[1] for entry in noted(site)] == ["resume", "retry"]
+    done = ask(client, "POST", "/bulk", {"action": "retry", "q": "status:failed"})
+    assert (done["state"], done["changed"], done["warning"]) == ("done", 5, "No runner could be started.")
+    gone = ask(client, "POST", "/bulk", {"action": "purge", "q": "status:pending"})
+    assert ask(client, "POST", f"/undo/{gone['undo']}")["warning"] == "No runner could be started."
+    assert [entry[1] for entry in noted(site)] == ["undo delete", "purge", "retry", "resume", "retry"]
 
 
 def test_jobs_are_retried_cancelled_and_deleted(site, client):
@@ -114,9 +119,11 @@ def test_jobs_are_retried_cancelled_and_deleted(site, client):
     assert ask(client, "POST", f"/jobs/{running.id}/cancel")["cancel_requested"]
     assert "cannot be cancelled" in ask(client, "POST", f"/jobs/{pending.id}/cancel", status=409)["detail"]
     assert "cancel it first" in ask(client, "DELETE", f"/jobs/{running.id}", status=409)["detail"]
-    assert ask(client, "DELETE", f"/jobs/{pending.id}", status=204) is None
+    deleted = ask(client, "DELETE", f"/jobs/{pending.id}")
     ask(client, "GET", f"/jobs/{pending.id}", status=404)
-    assert [entry[1] for entry in noted(site)] == ["delete", "cancel", "cancel", "retry"]
+    assert ask(client, "POST", f"/undo/{deleted['undo']}") == {"restored": 1, "more": False, "warning": None}
+    ask(client, "GET", f"/jobs/{pending.id}")
+    assert [entry[1] for entry in noted(site)] == ["undo delete", "delete", "cancel", "cancel", "retry"]
 
 
 def test_a_job_is_run_again_with_other_parameters(site, client):
@@ -170,7 +177,8 @@ def test_a_deletion_is_undone(site, client):
     before = site.app.list_jobs(limit=1000)
     done = ask(client, "POST", "/bulk", {"action": "delete", "q": "status:completed,failed"})
     assert done["changed"] == len(before) - len(site.app.list_jobs(limit=1000)) > 10
-    assert ask(client, "POST", f"/undo/{done['undo']}") == {"restored": done["changed"], "more": False}
+    undone = ask(client, "POST", f"/undo/{done['undo']}")
+    assert (undone["restored"], undone["more"]) == (done["changed"], False)
     assert site.app.list_jobs(limit=1000) == before
     ask(client, "POST", f"/undo/{done['undo']}", status=404)
 

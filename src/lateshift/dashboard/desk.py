@@ -19,8 +19,8 @@ from lateshift.dashboard.access import Access, Authorize
 from lateshift.dashboard.api import problems
 from lateshift.dashboard.api.shapes import Problem
 from lateshift.dashboard.assets import Assets
+from lateshift.dashboard.bulk_runs import Runs
 from lateshift.dashboard.guard import desk_root, is_program
-from lateshift.dashboard.runs import Runs
 from lateshift.dashboard.watcher import Watcher
 from lateshift.storage import open_database
 from lateshift.storage.database import Database

@@ -52,9 +52,9 @@ class Found:
 
 def sorts(query: Query) -> tuple[Sort, ...]:
     """The orders in which a search can be shown, the best one for it first."""
-    if query.of("id") or query.of("fingerprint"):
-        return ("newest",)
     chosen = query.statuses
+    if query.of("id") or query.of("fingerprint") or not chosen:
+        return ("newest",)
     fitting = [sort for sort, statuses in _SORTED.items() if set(statuses) & set(chosen)]
     best = [sort for sort in fitting if sort != "newest" and set(chosen) <= set(_SORTED[sort])]
     return (*best, *(sort for sort in fitting if sort not in best))
@@ -139,6 +139,8 @@ _QUEUED: Final = "{waiting} and queue = :queue"
 def _ways(db: Database, query: Query, sort: Sort) -> tuple[list[Stream], Filters]:
     """The streams that hold what matches, in one order, and what is still to be looked at in their rows."""
     now = db.now()
+    if not query.statuses:  # `status:failed -status:failed`
+        return [], make_filters(query, now)
     if ids := [value for term in query.of("id") for value in term.values]:
         return [streams.identified(value.lower()) for value in ids], make_filters(query, now, without=["id"])
     if prints := [value for term in query.of("fingerprint") for value in term.values]:

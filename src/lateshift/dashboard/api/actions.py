@@ -12,8 +12,9 @@ from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import no_group, no_worker
 from lateshift.dashboard.view import View
-from lateshift.errors import InvalidParameters, SpawnError
+from lateshift.errors import InvalidParameters, JobStateError, SpawnError
 from lateshift.storage import failures, requests
+from lateshift.storage.bulk import BulkAction
 from lateshift.storage.requests import RequestKind
 
 
@@ -54,10 +55,15 @@ def cancel(view: View, _: Nothing) -> shapes.ChangedJob:
     return _on_job(view, "cancel", view.app.cancel_job)
 
 
-def delete(view: View, _: Nothing) -> None:
-    """Delete a finished job with its attempts and logs, for good."""
-    view.app.delete_job(view.path["id"])
-    record(view, "delete", view.path["id"])
+def delete(view: View, _: Nothing) -> shapes.Deleted:
+    """Delete a finished job with its attempts and logs; for ten minutes it can be brought back."""
+    job = view.app.get_job(view.path["id"])
+    deletion = BulkAction(view.desk.database, "delete", [job.id])
+    if not deletion.run().changed:
+        words = f"Job {job.id} is {job.status}, only finished jobs can be deleted: cancel it first."
+        raise JobStateError(words, job.id, job.status)
+    record(view, "delete", job.id)
+    return shapes.Deleted(deletion.id)
 
 
 def pause(view: View, _: Nothing) -> shapes.QueueChange:
@@ -152,5 +158,5 @@ def _on_group(view: View, action: str, *, there: bool) -> shapes.ErrorGroup:
     found = failures.groups(db, db.now() - failures.KEPT_DAYS * 86_400_000_000, fingerprint=fingerprint)
     if not there or not found:
         raise no_group(view)
-    record(view, action, fingerprint)
+    record(view, action, f"fingerprint:{fingerprint}", details=found[0].type)
     return forms.error_group(found[0])

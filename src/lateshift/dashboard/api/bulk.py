@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final, cast
+from typing import Final
 
 from lateshift.dashboard.actions import record
 from lateshift.dashboard.api import forms, shapes
@@ -11,17 +11,21 @@ from lateshift.dashboard.api.asking import NewBulk, Nothing
 from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import query_of
-from lateshift.dashboard.runs import Run
+from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.view import View
+from lateshift.errors import SpawnError
 from lateshift.host.fleet import ensure_runner
 from lateshift.storage import reads, trash
-from lateshift.storage.bulk import STATUSES, TAKEN_BACK, Action, BulkAction
+from lateshift.storage.bulk import STATUSES, TAKEN_BACK, BulkAction
 
 AT_ONCE: Final = 1.0
 """Seconds that an answer waits for the end: most actions are done by then."""
 
 UNDOING: Final = 5.0
 """Seconds for which one request brings jobs back."""
+
+WAKING: Final = ("retry", "run_now")
+"""The actions that make jobs due."""
 
 
 def act_on_many(view: View, asked: NewBulk) -> shapes.Bulk:
@@ -52,6 +56,9 @@ def progress_of_many(view: View, _: Nothing) -> shapes.Bulk:
 def undo(view: View, _: Nothing) -> shapes.Undone:
     """Bring back what an action has deleted, within ten minutes; the id is what the action called `undo`."""
     db, batch, restored = view.desk.database, view.path["id"], 0
+    deletion = view.desk.runs.get(batch)
+    if deletion is not None and deletion.state == "running":
+        raise Refused(409, "Not yet", "It still deletes: wait for its end, which /api/bulk tells.")
     until = time.monotonic() + UNDOING
     while time.monotonic() < until and (count := trash.restore(db, batch)):
         restored += count
@@ -59,8 +66,7 @@ def undo(view: View, _: Nothing) -> shapes.Undone:
         words = "There is nothing to bring back: it was brought back already, or ten minutes are over."
         raise Refused(404, "Nothing to undo", words)
     record(view, "undo delete", batch, restored)
-    _see_to_a_runner(view)
-    return shapes.Undone(restored, trash.can_restore(db, batch))
+    return shapes.Undone(restored, trash.can_restore(db, batch), _see_to_a_runner(view))
 
 
 def _action(view: View, asked: NewBulk) -> BulkAction:
@@ -77,11 +83,15 @@ def _action(view: View, asked: NewBulk) -> BulkAction:
 def _ended(view: View, run: Run) -> None:
     ending = {"stopped": "stopped before its end", "broken": "broke off"}.get(run.state, "")
     record(view, run.action.replace("_", " "), run.what, run.changed, ending)
-    if run.changed and cast(Action, run.action) in ("retry", "run_now"):
-        _see_to_a_runner(view)
+    if run.changed and run.action in WAKING:
+        run.trouble = _see_to_a_runner(view) or run.trouble
 
 
-def _see_to_a_runner(view: View) -> None:
-    """Somebody has to be there who runs what is due now. Raises SpawnError."""
+def _see_to_a_runner(view: View) -> str | None:
+    """Have somebody there who runs what is due now; why there is nobody, if that cannot be."""
     database = view.app.database
-    ensure_runner(database, view.app.settings, {lane.queue for lane in reads.lanes(database) if not lane.paused})
+    try:
+        ensure_runner(database, view.app.settings, {lane.queue for lane in reads.lanes(database) if not lane.paused})
+    except SpawnError as error:
+        return str(error)
+    return None

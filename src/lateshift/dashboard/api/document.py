@@ -67,7 +67,7 @@ def _kinds() -> list[Any]:
     return [
         Problem,
         *(operation.asked for operation in OPERATIONS),
-        *(operation.answers for operation in OPERATIONS if operation.status != 204),
+        *(operation.answers for operation in OPERATIONS),
     ]
 
 
@@ -98,8 +98,6 @@ def _operation(operation: Operation, schemas: dict[str, Schema], components: dic
 
 
 def _answer(operation: Operation, schemas: dict[str, Schema]) -> Schema:
-    if operation.status == 204:
-        return {"description": "Done"}
     answer: Schema = {
         "description": "Done" if operation.change else "The answer",
         "content": {"application/json": {"schema": schemas[_key(operation.answers)]}},
@@ -115,7 +113,7 @@ def _refusals(operation: Operation) -> Schema:
         statuses.add(404)
     if operation.change:
         statuses |= {400, 413, 415}
-    if operation.change and operation.path.startswith("/jobs/{id}"):
+    if operation.change and operation.path.startswith(("/jobs/{id}", "/undo")):
         statuses.add(409)
     return {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in sorted(statuses)}
 

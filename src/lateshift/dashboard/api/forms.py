@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from lateshift.dashboard.api import shapes
-from lateshift.dashboard.runs import Run
+from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.view import View
 from lateshift.job import Attempt, Job, JobError, moment, to_datetime
 from lateshift.storage.audit import AuditEntry, Mark

@@ -35,7 +35,7 @@ class Operation(NamedTuple):
 
     @property
     def answers(self) -> Any:
-        """The type of its answer; None's for an answer without content."""
+        """The type of its answer."""
         return get_type_hints(self.function)["return"]
 
     @property
@@ -50,7 +50,7 @@ OPERATIONS: Final = (
     Operation("POST", "/jobs", actions.enqueue, "operator", 201, "/jobs/{id}"),
     Operation("GET", "/counts", reads.counts),
     Operation("GET", "/jobs/{id}", reads.job),
-    Operation("DELETE", "/jobs/{id}", actions.delete, "admin", 204),
+    Operation("DELETE", "/jobs/{id}", actions.delete, "admin"),
     Operation("GET", "/jobs/{id}/logs", reads.logs),
     Operation("GET", "/jobs/{id}/explain", reads.explanation),
     Operation("POST", "/jobs/{id}/retry", actions.retry, "operator"),

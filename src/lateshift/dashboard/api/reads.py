@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -19,16 +18,16 @@ from lateshift.dashboard.api.asking import (
 )
 from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
-from lateshift.dashboard.judgement import judge
-from lateshift.dashboard.pages import overview
 from lateshift.dashboard.pages.job import EXPLAINED
 from lateshift.dashboard.view import View
-from lateshift.doctor import diagnose
+from lateshift.doctor import examine
 from lateshift.errors import InvalidSearch, JobNotFound
 from lateshift.explain import explain
 from lateshift.host.fleet import is_alive
 from lateshift.job import STATUSES, Job, to_microseconds
+from lateshift.judgement import judge, observe
 from lateshift.query import Query, parse, seconds_ago
+from lateshift.settings import explain_in_force
 from lateshift.storage import audit, failures, history, reads, requests
 from lateshift.storage import search as searching
 from lateshift.storage.counting import Count
@@ -42,7 +41,8 @@ DIAGNOSED: Final = 10.0
 
 def summary(view: View, _: Nothing) -> shapes.Summary:
     """Whether everything is all right, and how much there is to do."""
-    facts = overview.observe(view, overview.last_hour(view))
+    counted = view.read(history.minutes, view.now // 60_000_000 - 59)
+    facts = observe(view.read, view.now, counted, spawns=view.desk.settings.spawn != "never")
     verdict = judge(facts)
     counts = {status: Count.of(number, reads.COUNT_LIMIT) for status, number in view.read(reads.counts).items()}
     return shapes.Summary(
@@ -160,11 +160,9 @@ def audit_log(view: View, asked: AuditSearch) -> shapes.AuditPage:
 
 
 def doctor(view: View, _: Nothing) -> list[shapes.Check]:
-    """The checks of `lateshift doctor`, on the machine that serves this."""
+    """The checks of `lateshift doctor`, on the machine that serves this and with its settings."""
     settings = view.desk.settings
-    given = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    code = {field.name: given[field.name] for field in fields(settings) if given[field.name] != field.default}
-    found = view.desk.once("doctor", lambda: diagnose(**code), DIAGNOSED)
+    found = view.desk.once("doctor", lambda: examine(settings, explain_in_force(settings)), DIAGNOSED)
     return [shapes.Check(check.name, check.level, check.message, check.remedy) for check in found]
 
 

@@ -67,8 +67,6 @@ async def _answer(desk: Desk, request: Request, operation: Operation) -> Respons
     answer = await run_in_threadpool(operation.function, View(desk, request, {}), asked)
     if operation.change:
         desk.forget()
-    if answer is None:
-        return Response(status_code=operation.status)
     headers = {"location": _location(request, operation.location, answer)} if operation.location else None
     return Response(msgspec.json.encode(answer), operation.status, headers, JSON)
 

@@ -338,11 +338,21 @@ class Bulk(Struct, frozen=True, kw_only=True):
     warning: str | None
 
 
+class Deleted(Struct, frozen=True):
+    """A job was deleted; `undo` is what /api/undo takes, for ten minutes."""
+
+    undo: str
+
+
 class Undone(Struct, frozen=True):
-    """How many deleted jobs are back; `more` when the time was not enough for all: then ask again."""
+    """How many deleted jobs are back; `more` when the time was not enough for all: then ask again.
+
+    `warning` says what to do when nothing will run them.
+    """
 
     restored: int
     more: bool
+    warning: str | None
 
 
 class Check(Struct, frozen=True):

@@ -119,8 +119,7 @@ class Runs:
             run.trouble = "There is a mistake in Lateshift: the log of the dashboard has it."
             log.exception("The bulk action %s broke.", run.id)
         try:
-            run.ended = self._database().now()
-            run.state = state
+            run.ended, run.state = self._database().now(), state
             ended(run)
         except LateshiftError:
             log.exception("The end of the bulk action %s could not be noted.", run.id)
