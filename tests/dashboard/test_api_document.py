@@ -18,6 +18,8 @@ from lateshift.fingerprint import fingerprint
 from lateshift.job import JobError
 from lateshift.storage import failures
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a-token-of-many-characters"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 EXAMPLES = 8

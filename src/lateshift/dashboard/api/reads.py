@@ -21,6 +21,7 @@ from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.pages.job import EXPLAINED
 from lateshift.dashboard.view import View
 from lateshift.doctor import examine
+from lateshift.doctor.place import Check
 from lateshift.errors import InvalidSearch, JobNotFound
 from lateshift.explain import explain
 from lateshift.host.fleet import is_alive
@@ -160,9 +161,16 @@ def audit_log(view: View, asked: AuditSearch) -> shapes.AuditPage:
 
 
 def doctor(view: View, _: Nothing) -> list[shapes.Check]:
-    """The checks of `lateshift doctor`, on the machine that serves this and with its settings."""
+    """The checks of `lateshift doctor`, on the machine that serves this and with its settings.
+
+    The allow-list is left out: to check it is to import all that it names.
+    """
     settings = view.desk.settings
-    found = view.desk.once("doctor", lambda: examine(settings, explain_in_force(settings)), DIAGNOSED)
+
+    def look() -> list[Check]:
+        return examine(settings, explain_in_force(settings), without=["allow-list"])
+
+    found = view.desk.once("doctor", look, DIAGNOSED)
     return [shapes.Check(check.name, check.level, check.message, check.remedy) for check in found]
 
 
