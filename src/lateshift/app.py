@@ -90,8 +90,8 @@ class Lateshift:
     def run_again(self, job_id: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Enqueue one more job like an old one, due at once, with other parameters if given; returns its id.
 
-        It has the same queue, priority, retries and timeout. Parameters are as JSON has them, where a date is text,
-        and are checked against the signature of today. Raises JobNotFound, and what `run_background_job` raises.
+        It has the same queue, priority, retries and timeout. Parameters are as JSON has them, where a date is text;
+        they are checked against the signature of today. Raises JobNotFound, and what `run_background_job` raises.
         """
         from lateshift.storage import bulk  # 15 ms that a program which only enqueues need not pay
 

@@ -146,7 +146,8 @@ def test_queues_are_paused_and_resumed(site, client):
         assert told == {"name": name, "paused": True, "changed": True, "warning": None}
         assert not ask(client, "POST", f"/queues/{path}/pause")["changed"]
         assert ask(client, "POST", f"/queues/{path}/resume")["changed"]
-    assert "printed" in ask(client, "POST", "/queues/a%07/pause", status=422)["detail"]
+    refused = ask(client, "POST", "/queues/a%07/pause", status=422)
+    assert ("printed" in refused["detail"], refused["place"]) == (True, "path.name")
     assert "no name has" in ask(client, "POST", "/queues/a%00/pause", status=404)["detail"]
 
 

@@ -12,7 +12,8 @@ from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import no_group, no_worker
 from lateshift.dashboard.view import View
-from lateshift.errors import InvalidParameters, JobStateError, SpawnError
+from lateshift.errors import InvalidOption, InvalidParameters, JobStateError, SpawnError
+from lateshift.options import check_queue
 from lateshift.storage import failures, requests
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.requests import RequestKind
@@ -68,7 +69,7 @@ def delete(view: View, _: Nothing) -> shapes.Deleted:
 
 def pause(view: View, _: Nothing) -> shapes.QueueChange:
     """Let the jobs of a queue wait; running ones finish."""
-    name = view.path["name"]
+    name = _queue(view)
     changed = view.app.pause_queue(name)
     record(view, "pause", name)
     return shapes.QueueChange(name, paused=True, changed=changed, warning=None)
@@ -76,7 +77,7 @@ def pause(view: View, _: Nothing) -> shapes.QueueChange:
 
 def resume(view: View, _: Nothing) -> shapes.QueueChange:
     """Let the jobs of a paused queue run again."""
-    name, warning = view.path["name"], None
+    name, warning = _queue(view), None
     try:
         changed = view.app.resume_queue(name)
     except SpawnError as error:
@@ -118,6 +119,13 @@ def reopen(view: View, _: Nothing) -> shapes.ErrorGroup:
     """Take it back that a group of failures is resolved."""
     there = failures.reopen(view.desk.database, view.path["fingerprint"])
     return _on_group(view, "reopen", there=there)
+
+
+def _queue(view: View) -> str:
+    try:
+        return check_queue(view.path["name"])
+    except InvalidOption as error:
+        raise unfit(str(error), "path.name") from None
 
 
 def _unfit_parameters(error: InvalidParameters) -> Refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -31,7 +31,7 @@ seconds, ids text. More keys may be added to answers; a request may hold none bu
 Schema = dict[str, Any]
 
 
-@cache
+@lru_cache(maxsize=8)
 def document(url: str, *, open_here: bool) -> bytes:
     """The document for the API at this address; `open_here` when nothing but the machine's own address is asked for."""
     kinds = list({_key(kind): kind for kind in _kinds()}.values())
