@@ -182,6 +182,7 @@ def test_viewers_cannot_search_for_what_is_hidden_from_them(make_site):
     assert rows(operator, "/jobs?q=parameters.api_key:sk-live-1")
     assert rows(operator, "/jobs?q=sk-live")
     assert "hidden by LATESHIFT_REDACT" in viewer.get("/jobs?q=parameters.api_key:sk-live-1").text
+    assert "hidden by LATESHIFT_REDACT" in viewer.get('/jobs?q=parameters.partner:{"api_key":"sk-live-1"}').text
     assert rows(viewer, "/jobs?q=sk-live") == []
     assert rows(viewer, "/jobs?q=-sk-live+queue:partners") == rows(viewer, "/jobs?q=queue:partners")
     assert rows(viewer, "/jobs?q=parameters.partner:acme")

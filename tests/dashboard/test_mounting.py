@@ -87,6 +87,20 @@ def test_in_flask(site, flask_app):
     assert "/jobs/queues/mail/resume" in ask(flask_app, "/jobs/queues")[2]
 
 
+def test_the_api_in_flask(site, flask_app):
+    """Below the path too: a document that knows where it is, actions by JSON, large bodies, metrics."""
+    sent = {"CONTENT_TYPE": "application/json", "HTTP_ACCEPT": "*/*"}
+    assert '"url":"/jobs/api"' in ask(flask_app, "/jobs/api/openapi.json")[2]
+    assert ask(flask_app, "/jobs/api/queues/mail/pause", "POST", b"{}", **sent)[0] == "200 OK"
+    job = site.app.list_jobs(status="failed", limit=1)[0]
+    assert ask(flask_app, f"/jobs/api/jobs/{job.id}", "DELETE", b"{}", **sent)[0] == "200 OK"
+    large = b'{"name": "shop.a", "parameters": {"text": "%s"}}' % (b"x" * 2_000_000)
+    status, headers, text = ask(flask_app, "/jobs/api/jobs", "POST", large, **sent)
+    assert (status[:3], headers["content-type"]) == ("422", "application/problem+json")
+    assert "shop" in text
+    assert "lateshift_jobs{" in ask(flask_app, "/jobs/metrics")[2]
+
+
 def test_in_django_with_wsgi(site, django):
     """The same in Django's wsgi.py."""
     from django.core.wsgi import get_wsgi_application

@@ -23,8 +23,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 ASGI = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
-MOST: Final = 1 << 20
-"""Bytes of a request's body that are read: the dashboard's forms are small."""
+MOST: Final = 1 << 22
+"""Bytes of a request's body that are read: as many as the dashboard's API takes."""
 
 
 def asgi_mount(host: ASGI, path: str, dashboard: ASGI) -> ASGI:

@@ -124,7 +124,8 @@ def is_forged(request: Request) -> bool:
     """Whether a request that changes something may come from another site's page.
 
     `Sec-Fetch-Site` where the browser sends it: it cannot be set by a page. Browsers leave it out on plain http, then
-    the host of `Origin` has to be that of the request. A program with a token in its header is no browser.
+    the host of `Origin` has to be that of the request. With neither it is a program, if it has a token in its header or
+    sends JSON: no page can have a browser send these elsewhere without its asking first, which is never answered.
     """
     if request.method in SAFE:
         return False
@@ -133,6 +134,8 @@ def is_forged(request: Request) -> bool:
         return site not in ("same-origin", "none")
     if origin is not None:
         return urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        return False
     return not request.headers.get("authorization", "").lower().startswith("bearer ")
 
 

@@ -18,8 +18,9 @@ from starlette.routing import BaseRoute, Route
 from lateshift.app import Lateshift
 from lateshift.dashboard import health, login
 from lateshift.dashboard.access import Authorize
+from lateshift.dashboard.api.serving import api_routes
 from lateshift.dashboard.desk import Desk
-from lateshift.dashboard.guard import Guard
+from lateshift.dashboard.guard import Guard, is_program
 from lateshift.dashboard.routes import PAGES, Page
 from lateshift.dashboard.view import View
 from lateshift.default import get_app
@@ -52,7 +53,7 @@ def create_dashboard(
     app = app or get_app()
     desk = Desk(app, authorize, read_only=app.settings.dashboard_read_only if read_only is None else read_only)
     made = Starlette(
-        routes=[*(_route(desk, page) for page in PAGES), *_others(desk)],
+        routes=[*(_route(desk, page) for page in PAGES), *_others(desk), *api_routes(desk)],
         middleware=[Middleware(Guard, desk=desk)],
         exception_handlers={HTTPException: partial(_no_page, desk), LateshiftError: partial(_failed, desk)},
     )
@@ -120,10 +121,15 @@ async def _form(request: Request) -> list[tuple[str, str]]:
 
 async def _no_page(desk: Desk, request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    titles = {404: "There is no such page", 405: "Not in this way"}
-    words = {404: "The address may be mistyped, or from another version. The rail has all pages."}
+    what, where = ("address", "/api/openapi.json has") if is_program(request) else ("page", "The rail has")
+    titles = {404: f"There is no such {what}", 405: "Not in this way"}
+    words = {
+        404: f"The address may be mistyped, or from another version. {where} all of them.",
+        405: f"{request.method} is not what this address takes.",
+    }
     detail = str(getattr(error, "detail", ""))
-    return desk.refuse(request, status, titles.get(status, detail), words.get(status, detail))
+    headers = getattr(error, "headers", None)
+    return desk.refuse(request, status, titles.get(status, detail), words.get(status, detail), headers)
 
 
 async def _failed(desk: Desk, request: Request, error: Exception) -> Response:

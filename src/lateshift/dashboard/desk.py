@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -16,10 +16,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from lateshift.app import Lateshift
 from lateshift.dashboard import charts, formatting
 from lateshift.dashboard.access import Access, Authorize
+from lateshift.dashboard.api import problems
+from lateshift.dashboard.api.shapes import Problem
 from lateshift.dashboard.assets import Assets
 from lateshift.dashboard.bulk_runs import Runs
 from lateshift.dashboard.checkup import Checkup
-from lateshift.dashboard.guard import desk_root
+from lateshift.dashboard.guard import desk_root, is_program
 from lateshift.dashboard.watcher import Watcher
 from lateshift.storage import open_database
 from lateshift.storage.database import Database
@@ -103,14 +105,19 @@ class Desk:
         self._outdate()
         self.watcher.nudge()
 
-    def refuse(self, request: Request, status: int, title: str, words: str) -> Response:
-        """A page that says why something was not done, and what to do."""
+    def refuse(
+        self, request: Request, status: int, title: str, words: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """A page that says why something was not done, and what to do; for programs a problem."""
+        if is_program(request):
+            return problems.answer(Problem(title, status, words), headers)
         if "text/html" not in request.headers.get("accept", "text/html"):
-            return PlainTextResponse(f"{title}. {words}\n", status)
+            return PlainTextResponse(f"{title}. {words}\n", status, headers)
         template = self.templates.get_template("refusal.html")
         return HTMLResponse(
             template.render(title=title, words=words, status=status, root=desk_root(request), theme=theme(request)),
             status,
+            headers,
         )
 
     def close(self) -> None:

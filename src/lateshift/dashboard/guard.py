@@ -29,6 +29,9 @@ HEADERS: Final = {
     "cross-origin-resource-policy": "same-origin",
 }
 
+PREFIX: Final = "/api"
+"""Where the API is, for programs: they are told what is wrong as `problems` have it."""
+
 PUBLIC: Final = ("/static/", "/healthz", "/readyz", "/login")
 """Paths that need no user."""
 
@@ -66,7 +69,11 @@ class Guard:
         return desk.refuse(request, 403, "Not open to you", _why_closed(desk))
 
     def _to_login(self, request: Request, path: str) -> Response:
+        desk = self._desk
         login = f"{desk_root(request)}/login"
+        if is_program(request):
+            words = "Send `Authorization: Bearer TOKEN` with LATESHIFT_DASHBOARD_TOKEN, or log in with a browser."
+            return desk.refuse(request, 401, "Not logged in", words, {"www-authenticate": "Bearer"})
         if request.headers.get("hx-request") or path.startswith("/events"):
             return Response(status_code=401, headers={"hx-redirect": login})
         if "text/html" not in request.headers.get("accept", "text/html"):
@@ -78,6 +85,11 @@ class Guard:
 def desk_root(request: Request) -> str:
     """What stands before every path of the dashboard: where it is mounted."""
     return str(request.scope.get("root_path", "")).rstrip("/")
+
+
+def is_program(request: Request) -> bool:
+    """Whether a request is one of the API or for metrics, and not one of a page."""
+    return _path(request).startswith((f"{PREFIX}/", "/metrics"))
 
 
 def _path(request: Request) -> str:

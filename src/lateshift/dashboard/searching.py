@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final, cast, get_args
 
+from lateshift.dashboard.redaction import refuse_hidden
 from lateshift.errors import InvalidSearch
 from lateshift.job import STATUSES
 from lateshift.query import NUMBERS, Query, Term, parse, write
@@ -64,7 +64,7 @@ def read_address(given: Mapping[str, str], hidden: Sequence[str] = ()) -> Search
     trouble = None
     try:
         query = parse(text)
-        _check_hidden(query, hidden)
+        refuse_hidden(query, hidden)
     except InvalidSearch as error:
         query, trouble = Query((Term("status", ("",)),), text), error
     tab = given.get("status") if given.get("status") in STATUSES else None
@@ -103,13 +103,3 @@ def without_field(text: str, field: str, *, negated: bool = True) -> str:
     return " ".join(
         text[term.start : term.end] for term in terms if term.field != field or (term.negated and not negated)
     )
-
-
-def _check_hidden(query: Query, hidden: Sequence[str]) -> None:
-    """A parameter whose value is hidden is not told by whether it can be found either."""
-    for term in query.of("parameters"):
-        if any(fnmatchcase(part.lower(), pattern) for part in term.path for pattern in hidden):
-            path = ".".join(("parameters", *term.path))
-            raise InvalidSearch(
-                f"{path} is hidden by LATESHIFT_REDACT, so viewers cannot search for it.", term.start, term.end
-            )
