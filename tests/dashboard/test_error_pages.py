@@ -1,5 +1,6 @@
 """Errors in groups: which there are, how one of them looks, and what an operator does with it."""
 
+import html
 import re
 
 import pytest
@@ -8,7 +9,6 @@ from lively_errors import STORIES
 from test_actions import post
 from test_hostile import EVIL, assert_harmless
 
-from lateshift.dashboard import error_actions
 from lateshift.dashboard.charts import Bar, columns, spikes
 from lateshift.fingerprint import Fingerprint, fingerprint
 from lateshift.query import parse
@@ -131,7 +131,7 @@ def test_an_unknown_group_is_told(client):
         answer = client.get(f"/errors/{key}")
         assert answer.status_code == 404
         assert "There is no such error group" in answer.text
-        for action in ("retry", "resolve", "reopen"):
+        for action in ("resolve", "reopen"):
             assert post(client, f"/errors/{key}/{action}", confirmed="yes").status_code == 404
 
 
@@ -159,61 +159,27 @@ def test_a_resolved_group_that_is_seen_again_is_open(site, client):
     assert "came back" in rows(client)[KEY]
 
 
-def test_retrying_a_group_says_how_many_first(site, client):
-    """Without JavaScript a page asks, with the number; then its failed jobs wait, and no others."""
-    before = {job.id for job in site.app.list_jobs(status="failed")}
-    answer = post(client, f"/errors/{KEY}/retry")
-    assert "Retry 6 failed jobs?" in answer.text
-    assert {job.id for job in site.app.list_jobs(status="failed")} == before
-    answer = post(client, f"/errors/{KEY}/retry", confirmed="yes")
-    assert answer.headers["location"] == f"/errors/{KEY}"
-    assert "6 jobs wait to run again." in client.get(f"/errors/{KEY}").text
-    assert site.app.list_jobs(status="failed") == []
-    assert [(entry.action, entry.number) for entry in audit.page(site.app.database)] == [("retry", 6)]
-    post(client, f"/errors/{KEY}/retry", confirmed="yes")
-    assert "No failed job of this group is left" in client.get(f"/errors/{KEY}").text
-
-
-def test_other_groups_keep_their_failed_jobs(site, client):
-    """Only the jobs whose last failure was of this group are retried."""
+def test_the_failed_jobs_of_a_group_are_retried_and_no_others(site, client):
+    """The button leads to the bulk action on them, which says how many they are."""
     site.day.errors()
-    post(client, f"/errors/{NEW}/retry", confirmed="yes")
+    link = re.search(
+        r'href="(/bulk/retry/jobs[^"]+)"[^>]*>.*?Retry (\d+) failed jobs', client.get(f"/errors/{NEW}").text, re.DOTALL
+    )
+    asked = client.get(html.unescape(link[1]))
+    assert asked.status_code == 200
+    assert f"{link[2]} jobs" in asked.text
+    query = f"fingerprint:{NEW} status:failed"
+    post(client, "/bulk/retry/jobs", all="yes", q=query)
+    [run] = site.desk.runs.all()
+    assert run.over.wait(20)
+    assert not search.search(site.app.database, parse(query)).jobs
     left = {job.error.type for job in site.app.list_jobs(status="failed", limit=100)}
     assert "KeyError" not in left
     assert TIMEOUT.type in left
+    assert [(e.action, e.target, e.number) for e in audit.page(site.app.database)] == [("retry", query, int(link[2]))]
 
 
-def test_what_takes_longer_says_that_more_is_left(site, client, monkeypatch):
-    """One press retries for two seconds; the sentence says how to go on, and another press does."""
-    monkeypatch.setattr(error_actions, "SECONDS", 0.0)
-    for _ in range(600):
-        site.day.failure(50, 1)
-    post(client, f"/errors/{KEY}/retry", confirmed="yes")
-    text = client.get(f"/errors/{KEY}").text
-    assert "More are left" in text
-    left = len(site.app.list_jobs(status="failed", limit=1000))
-    assert 0 < left < 606
-    monkeypatch.setattr(error_actions, "SECONDS", 60.0)
-    post(client, f"/errors/{KEY}/retry", confirmed="yes")
-    assert site.app.list_jobs(status="failed") == []
-
-
-def test_a_runner_that_cannot_start_is_told(make_site, monkeypatch):
-    """The jobs wait all the same, and the sentence says that nothing runs them."""
-    site = make_site()
-
-    def refuse(*_):
-        raise error_actions.SpawnError("No runner could be started.")
-
-    monkeypatch.setattr(error_actions, "ensure_runner", refuse)
-    client = site.client()
-    post(client, f"/errors/{KEY}/retry", confirmed="yes")
-    text = client.get("/errors").text
-    assert "6 jobs wait to run again. No runner could be started." in text
-    assert "is-refused" in text
-
-
-@pytest.mark.parametrize("action", ["retry", "resolve"])
+@pytest.mark.parametrize("action", ["reopen", "resolve"])
 def test_a_viewer_may_only_look(make_site, action):
     """Neither the list nor the page has a button, and the action is refused."""
     site = make_site(authorize=lambda _: "viewer")

@@ -67,7 +67,6 @@ PAGES: Final = (
     Page("/bulk/{action}/jobs", bulk_actions.start, "operator", change=True),
     Page("/errors", errors.show),
     Page("/errors/{fingerprint}", errors.show_group),
-    Page("/errors/{fingerprint}/retry", error_actions.retry, "operator", change=True),
     Page("/errors/{fingerprint}/resolve", error_actions.resolve, "operator", change=True),
     Page("/errors/{fingerprint}/reopen", error_actions.reopen, "operator", change=True),
     Page("/queues", queues.show),
