@@ -25,7 +25,7 @@ from n"""
 
 NUMBERS = {
     "sqlite": "with recursive n(i) as (select 1 union all select i + 1 from n where i < {count})",
-    "postgres": "with n(i) as (select * from generate_series(1, {count}))",
+    "postgres": "with n(i) as (select * from generate_series(cast(1 as bigint), {count}))",
     "mariadb": "with n(i) as (select seq from seq_1_to_{count})",
 }
 ID = {

@@ -58,7 +58,7 @@ _LINK = re.compile(r"http://127\.0\.0\.1:(\d+)")
 def run(kind: str, rounds: int, *, quick: bool) -> Section:
     """Measure every page, then the drains in turn."""
     count = 2_000_000 if kind == "postgres" else 200_000
-    count, tries, jobs = (count // 100, 3, 5_000) if quick else (count, 8 * rounds, 50_000)
+    count, tries, jobs = (count // 100, 3, 5_000) if quick else (count, 40, 50_000)
     opened = Side("with the overview open", lambda: _drain(kind, jobs, watched=True))
     alone = Side("alone", lambda: _drain(kind, jobs, watched=False), 0.95)
     figures = (*_pages(kind, count, tries), *compare([opened, alone], rounds))
