@@ -74,7 +74,7 @@ def on_postgres(url: str) -> Turn:
 
     connection = psycopg.connect(url, autocommit=True, prepare_threshold=1)
     words = {"table": "lateshift.jobs", "waits": PENDING, "now": "%(now)s"}
-    claim = f"{_TAKE} where seq = any (array(select seq {_LINE} for update skip locked)) returning id, lease"
+    claim = f"{_TAKE} where ctid = any (array(select ctid {_LINE} for update skip locked)) returning id, lease"
     complete = f"""
         update {{table}} j set {_COMPLETE} from unnest(%(ids)s::text[], %(leases)s::int[]) done(id, lease)
         where j.id = done.id and j.lease = done.lease and j.status || '' = 'running'"""

@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
 TABLES: Final = (
@@ -42,8 +43,7 @@ def as_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """One database's way of saying things; `tables` is what stands before the bare name of each table."""
 
     name: str
@@ -55,7 +55,7 @@ class Dialect:
     new: str
     returning: bool = True
     types: Mapping[str, str]
-    batches: Mapping[str, str] = field(default_factory=dict)
+    batches: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Statements of its own that write a whole batch at once, by what they are for: the exceptions to the rule."""
     pack: Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]] = as_columns
     """What turns rows into the parameters of such a statement."""

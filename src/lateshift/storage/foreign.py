@@ -11,7 +11,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Final, TypeVar
 from weakref import WeakKeyDictionary
@@ -65,7 +64,7 @@ async def _insert(db: Database, connection: object, jobs: Sequence[NewJob], *, a
         raise InvalidOption(_REFUSALS[awaited].format(name=_name(connection)))
     if caller.database != db.dialect.name:
         raise InvalidOption(_elsewhere(_SQL_NAMES.get(caller.database, caller.database), db))
-    dialect = replace(db.dialect, tables=await _tables(db, caller), parameter=caller.parameter)
+    dialect = msgspec.structs.replace(db.dialect, tables=await _tables(db, caller), parameter=caller.parameter)
     for sql, rows in _statements(db, jobs):
         await caller.run(dialect.render(sql), rows)
 

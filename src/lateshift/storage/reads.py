@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -59,8 +59,7 @@ class Lane(msgspec.Struct, frozen=True, gc=False):
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRow:
+class WorkerRow(msgspec.Struct, frozen=True):
     """A worker as it last announced itself; times in microseconds."""
 
     id: str
@@ -74,8 +73,7 @@ class WorkerRow:
     heartbeat_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRow:
+class QueueRow(msgspec.Struct, frozen=True):
     """A queue at a glance. Counts stop at `COUNT_LIMIT`; `oldest` is when its longest waiting job became due."""
 
     name: str

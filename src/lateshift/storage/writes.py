@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.errors import AlreadyStored
-from lateshift.fingerprint import fingerprint
 from lateshift.job import Claimed, ExecutorKind, NewJob
 from lateshift.outcome import Outcome
 from lateshift.storage import reads
@@ -311,6 +310,8 @@ def _completed(settlement: Settlement) -> Parameters:
 
 
 def _parameters(settlement: Settlement) -> Parameters:
+    from lateshift.fingerprint import fingerprint  # 6 ms, for a program that only enqueues
+
     job, outcome = settlement.job, settlement.outcome
     error = outcome.error
     return {
