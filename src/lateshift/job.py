@@ -92,6 +92,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     run_at: int
     enqueued_at: int
     options: str | None = None
+    status: Literal["pending"] = "pending"
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):

@@ -33,7 +33,7 @@ PAGES = {
     "bulk-confirm": "/bulk/priority/jobs?all=yes&q=queue:mail",
 }
 
-PAGES |= {"overview-day": "/?range=day", "overview-week": "/?range=week", "overview-table": "/?numbers=yes"}
+PAGES |= {"overview-day": "/?range=24h", "overview-week": "/?range=7d", "overview-table": "/?numbers=yes"}
 PAGES |= {"queue": "/queues/billing", "queue-paused": "/queues/partners", "queue-unknown": "/queues/none/such"}
 PAGES |= {"worker": "/workers/w-81bc02", "worker-dead": "/workers/w-4410ee", "worker-gone": "/workers/w-3190ab"}
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 AXE = (Path(__file__).parent / "axe-4.14.1/axe.min.js").read_text(encoding="utf-8")
 PAGES = ["/", "/jobs", "/jobs?status=failed", "/jobs?q=queue:billing+eror:x", "/queues", "/workers", "JOB", "RUNNING"]
 PAGES += ["/bulk", "/bulk/retry/jobs?all=yes"]
-PAGES += ["/?range=week", "/?numbers=yes", "/queues/billing", "/workers/w-81bc02", "/workers/w-3190ab"]
+PAGES += ["/?range=7d", "/?numbers=yes", "/queues/billing", "/workers/w-81bc02", "/workers/w-3190ab"]
 LATER = 6000
 
 

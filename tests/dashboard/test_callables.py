@@ -24,11 +24,12 @@ def test_what_ran_is_listed_with_its_figures(site, client):
 
 
 @pytest.mark.parametrize(
-    ("period", "words"), [("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"), ("x", "24 hours")]
+    ("period", "words"),
+    [("1h", "the last hour"), ("24h", "the last 24 hours"), ("7d", "the last 7 days"), ("x", "the last 24 hours")],
 )
 def test_the_period_stands_in_the_address(client, period, words):
     """An hour, a day or a week; any other is a day."""
-    assert f"ran in the last {words}" in client.get(f"/callables?period={period}").text
+    assert f"ran in {words}" in client.get(f"/callables?range={period}").text
 
 
 def test_what_has_not_run_is_listed_too(site, client):

@@ -24,10 +24,10 @@ def test_every_page_on_a_server(make_site, request, server):
     for path in ("/", "/jobs", "/jobs?status=failed&queue=billing&name=shop", "/queues", "/workers", "/readyz", *jobs):
         assert client.get(path).status_code == 200, path
     for path in (
-        "/?range=day",
-        "/?range=week&numbers=yes",
+        "/?range=24h",
+        "/?range=7d&numbers=yes",
         "/queues/mail",
-        "/queues/mail?range=week",
+        "/queues/mail?range=7d",
         "/workers/w-81bc02",
     ):
         assert client.get(path).status_code == 200, path

@@ -15,7 +15,7 @@ def chart(text, name):
     return json.loads(re.search(rf'id="{name}-data" hidden value="(.*?)"', text)[1].replace("&#34;", '"'))
 
 
-@pytest.mark.parametrize(("period", "points", "step"), [("hour", 60, 60), ("day", 144, 600), ("week", 168, 3600)])
+@pytest.mark.parametrize(("period", "points", "step"), [("1h", 60, 60), ("24h", 144, 600), ("7d", 168, 3600)])
 def test_each_period_has_its_points(client, period, points, step):
     """Minutes for an hour, ten minutes for a day, hours for a week; every chart without a gap."""
     text = client.get(f"/?range={period}").text
@@ -29,10 +29,10 @@ def test_each_period_has_its_points(client, period, points, step):
 
 def test_periods_are_links_that_keep_the_rest_of_the_address(client):
     """Whoever looks at the table of a day gets the table of a week; and the page fetches itself with its address."""
-    text = client.get("/?range=day&numbers=yes").text
-    assert 'href="/?range=week&amp;numbers=yes"' in text
-    assert 'href="/?range=day"' in text
-    assert 'hx-get="/?range=day&amp;numbers=yes"' in text
+    text = client.get("/?range=24h&numbers=yes").text
+    assert 'href="/?range=7d&amp;numbers=yes"' in text
+    assert 'href="/?range=24h"' in text
+    assert 'hx-get="/?range=24h&amp;numbers=yes"' in text
     assert 'aria-current="true">Day</a>' in text
 
 
@@ -75,12 +75,12 @@ def test_marks_of_another_time_are_not_shown(site, client):
     """Only those of the period."""
     audit.mark_deploy(site.app.database, site.app.database.now() - 7200 * SECOND, "w-1", "v40")
     assert "v40" not in client.get("/").text
-    assert "v40" in client.get("/?range=day").text
+    assert "v40" in client.get("/?range=24h").text
 
 
 def test_the_headline_has_the_facts(client):
     """Speed and failure rate come from the history, the rest from what is there now."""
-    text = client.get("/?range=week").text
+    text = client.get("/?range=7d").text
     figures = dict(re.findall(r"<dt>(.*?)</dt><dd>(?:<a[^>]*>)?(.*?)<", text))
     assert float(figures["Speed"]) > 0
     assert figures["Failure rate"].endswith(" %")

@@ -228,7 +228,7 @@ def test_only_an_admin_purges(make_site):
 
 def test_each_callable_of_a_queue_has_its_row(site, client):
     """Only those of the queue, with how many of its attempts raised and how long they took."""
-    text = client.get("/queues/billing?range=day").text
+    text = client.get("/queues/billing?range=24h").text
     rows = re.findall(r'<tr id="c-(.*?)">(.*?)</tr>', text, re.DOTALL)
     assert [name for name, _ in rows] == ["shop.billing.ChargeCard.handle"]
     assert re.search(r"\d\.\d %", rows[0][1])

@@ -31,11 +31,11 @@ def test_a_period_is_chosen_by_keyboard_and_stays(own, open_page):  # noqa: F811
     """Links that keep the address: the table of a week survives an update by itself."""
     site, link = own
     page = open_page(link)
-    for name in ("Week", "Table"):
+    for name in ("7 days", "Table"):
         page.get_by_role("link", name=name).focus()
         page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="The last week")).to_be_visible()
-    assert page.url.endswith("/?range=week&numbers=yes")
+    expect(page.get_by_role("heading", name="The last 7 days")).to_be_visible()
+    assert page.url.endswith("/?range=7d&numbers=yes")
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
     before = page.locator("#page").get_attribute("data-now")
     site.day.job("completed", 0)

@@ -124,3 +124,16 @@ def test_times_are_exact_to_the_microsecond(steps):
     job = steps.get(job_id)
     assert job.run_at.microsecond == 123_457
     assert round(job.run_at.timestamp() * SECOND) == at
+
+
+@pytest.mark.parametrize("bare", ["mariadb"], indirect=True)
+def test_many_jobs_are_sent_together(steps):
+    """The driver takes rows together only when it understands the statement: 50,000 jobs one by one took 11 s."""
+    with steps.db.transaction():
+        before = inserts(steps.db)
+        writes.enqueue(steps.db, [steps.new() for _ in range(500)])
+        assert inserts(steps.db) - before == 1
+
+
+def inserts(db) -> int:
+    return int(db.query("show session status like 'Com_insert'")[0][1])

@@ -40,8 +40,9 @@ LOOK_SOON: Final = 0.002
 LOOK_LISTENING: Final = 1.0
 """Seconds between two looks at a server that tells us of new jobs: the net below its telling."""
 
-LOOK_POLLING: Final = 0.05
-"""Seconds between two looks at a server that does not: a look takes some 0.3 ms of a core, so 0.6 % of one."""
+LOOK_POLLING: Final = 0.065
+"""Seconds between two looks at a server that does not. Every 50 ms, an idle worker took 1.2 % of a core, and the
+slowest of a hundred jobs began after 72 ms: there are 100 ms for it, and 1 %."""
 
 
 class Wake(Protocol):

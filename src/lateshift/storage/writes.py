@@ -18,10 +18,12 @@ from lateshift.outcome import Outcome
 from lateshift.storage import reads
 from lateshift.storage.database import Database, Parameters, Row, transactional
 
+# The status is a parameter, since PyMySQL sends rows together only if there is nothing else between the parentheses:
+# one by one, 50,000 jobs took 11 s.
 INSERT_JOB: Final = """
 insert into lateshift_jobs (id, name, queue, executor, priority, status, parameters, max_retries,
                             run_at, enqueued_at, options)
-values (:id, :name, :queue, :executor, :priority, 'pending', :parameters, :max_retries,
+values (:id, :name, :queue, :executor, :priority, :status, :parameters, :max_retries,
         :run_at, :enqueued_at, :options)"""
 
 _COLUMNS: Final = """name, queue, executor, priority, parameters, {}, crashes, max_retries, run_at, enqueued_at,

@@ -7,28 +7,13 @@ from typing import Final, NamedTuple
 from starlette.responses import Response
 
 from lateshift.allowlist import AllowList
+from lateshift.dashboard.periods import DAY, PERIODS, chosen
 from lateshift.dashboard.view import View
 from lateshift.storage import glimpses, history
 from lateshift.storage.history import CallableRow
 
-DAY: Final = 86_400_000_000
-KNOWN: Final = 90 * DAY
+KNOWN: Final = 90 * 86_400_000_000
 """Microseconds for which a callable that does not run any more is still listed."""
-
-
-class Period(NamedTuple):
-    """A stretch of time up to now: the word for the address, the words for people, its length in microseconds."""
-
-    key: str
-    words: str
-    length: int
-
-
-PERIODS: Final = (
-    Period("1h", "Hour", DAY // 24),
-    Period("24h", "24 hours", DAY),
-    Period("7d", "7 days", 7 * DAY),
-)
 
 
 class Line(NamedTuple):
@@ -40,10 +25,10 @@ class Line(NamedTuple):
 
 
 def show(view: View) -> Response:
-    """The page; its address holds the period."""
-    period = next((each for each in PERIODS if each.key == view.query.get("period")), PERIODS[1])
+    """The page; its address holds `range`."""
+    period = chosen(view, DAY)
     minute = view.now // history.MINUTE * history.MINUTE
-    rows = view.read(history.callables, minute - period.length)
+    rows = view.read(history.callables, minute - period.seconds * 1_000_000)
     allow = AllowList(view.desk.settings.allowed)
     idle = known(view) - {row.name for row in rows}
     lines = [Line(row.name, row, allow.permits(row.name)) for row in rows]
