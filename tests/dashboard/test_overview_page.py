@@ -15,8 +15,11 @@ def chart(text, name):
     return json.loads(re.search(rf'id="{name}-data" hidden value="(.*?)"', text)[1].replace("&#34;", '"'))
 
 
-@pytest.mark.parametrize(("period", "points", "step"), [("1h", 60, 60), ("24h", 144, 600), ("7d", 168, 3600)])
-def test_each_period_has_its_points(client, period, points, step):
+@pytest.mark.parametrize(
+    ("period", "words", "points", "step"),
+    [("1h", "hour", 60, 60), ("24h", "24 hours", 144, 600), ("7d", "7 days", 168, 3600)],
+)
+def test_each_period_has_its_points(client, period, words, points, step):
     """Minutes for an hour, ten minutes for a day, hours for a week; every chart without a gap."""
     text = client.get(f"/?range={period}").text
     for name, lines in (("throughput", 3), ("failures", 2), ("waits", 3), ("runs", 3)):
@@ -24,7 +27,7 @@ def test_each_period_has_its_points(client, period, points, step):
         assert len(columns) == lines
         assert {len(column) for column in columns} == {len(seconds)} == {points}
         assert {later - earlier for earlier, later in pairwise(seconds)} == {step}
-    assert f">The last {period}</h2>" in text
+    assert f">The last {words}</h2>" in text
 
 
 def test_periods_are_links_that_keep_the_rest_of_the_address(client):
@@ -33,7 +36,7 @@ def test_periods_are_links_that_keep_the_rest_of_the_address(client):
     assert 'href="/?range=7d&amp;numbers=yes"' in text
     assert 'href="/?range=24h"' in text
     assert 'hx-get="/?range=24h&amp;numbers=yes"' in text
-    assert 'aria-current="true">Day</a>' in text
+    assert 'aria-current="true">24 hours</a>' in text
 
 
 def test_an_unknown_period_is_the_hour(client):
