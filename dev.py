@@ -63,8 +63,9 @@ assert not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(json.dumps([sys.executable, sys.version_info[:3]]))
 """
 
-# Most tests wait for processes; two at once take little more than half the time. A file's tests stay together.
-TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
+# Most tests wait for processes; two at once take little more than half the time. A file's tests stay together, and the
+# order of the files is ours: tests/conftest.py has the slow ones first.
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 Command = Sequence[str]
 interrupts: list[int] = []

@@ -11,11 +11,12 @@ ONCE = {"chromium", "mariadb", "mariadb_server", "mariadb_url"}
 
 
 def pytest_collection_modifyitems(items):
-    """Mark as slow what uses one of these."""
+    """Mark as slow what uses one of these, and begin with it: nobody is to wait for one last test of a minute."""
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if not ONCE.isdisjoint([*item.fixturenames, *map(str, given)]):
             item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)
