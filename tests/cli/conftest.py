@@ -14,6 +14,7 @@ from lateshift import Lateshift
 from lateshift.cli import cli
 from lateshift.default import set_app
 from lateshift.host.presence import try_lock
+from lateshift.runtime.process import RUNNER_LOCK
 
 JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text(encoding="utf-8")
 
@@ -76,7 +77,7 @@ class Project:
         if not (self.folder / "storage/run").is_dir():
             return
         deadline = time.monotonic() + 30
-        while (lock := try_lock(self.folder / "storage/run/runner")) is None:
+        while (lock := try_lock(self.folder / "storage/run" / RUNNER_LOCK)) is None:
             assert time.monotonic() < deadline, "a runner was left"
             time.sleep(0.02)
         os.close(lock)
