@@ -11,6 +11,7 @@ from starlette.routing import Mount
 from lateshift.dashboard import desk
 from lateshift.dashboard.routes import PAGES
 from lateshift.dashboard.sections import SECTIONS
+from lateshift.errors import QueryTooSlow
 
 PLAIN = [page.path for page in PAGES if not page.change and not page.part and "{" not in page.path]
 
@@ -139,6 +140,9 @@ def test_ready_is_no_when_the_database_is_gone(make_site):
 
             raise StorageUnavailable("gone with its password")
 
+        def within(self, _, read):
+            return read()
+
         now = query
 
         def close(self):
@@ -169,6 +173,14 @@ def test_ten_tabs_ask_the_database_once(site, client, monkeypatch):
     for _ in range(9):
         client.get("/")
     assert len(asked) == once
+
+
+def test_a_read_that_takes_too_long_is_given_up(site, monkeypatch):
+    """No page can keep the database busy for long, whatever it has come to hold."""
+    monkeypatch.setattr(desk, "PATIENCE", 0.05)
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
+    with pytest.raises(QueryTooSlow):
+        site.desk.read(lambda db: db.query(endless))
 
 
 def test_the_chart_has_the_counts_of_the_hour(client):

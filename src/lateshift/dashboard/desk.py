@@ -31,7 +31,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 PATIENCE: Final = 5.0
-"""Seconds that a page waits for a database server."""
+"""Seconds that a page waits for a database server, and that one statement of it may take."""
 
 FRESH: Final = 0.9
 """Seconds for which an answer of the database serves every tab that asks for the same: less than between two looks."""
@@ -85,7 +85,7 @@ class Desk:
     def read(self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What a storage function answers; the same question within a second is asked once, however many tabs ask."""
         key = (function, args, tuple(sorted(kwargs.items())))
-        return self.once(key, lambda: function(self.database, *args, **kwargs))
+        return self.once(key, lambda: self.database.within(PATIENCE, lambda: function(self.database, *args, **kwargs)))
 
     def once(self, key: Hashable, work: Callable[[], T], seconds: float = FRESH) -> T:
         """What `work` gives, or gave less than `seconds` ago under the same key."""
