@@ -37,7 +37,7 @@ class Adversary:
 
     def run(self, seconds: float) -> None:
         """Do harm for so long, and then undo what is still to be undone."""
-        self._replace_the_dead()
+        self.replace_the_dead()
         wait_until(lambda: len(self.cluster.processes("worker")) == 2 * len(self.cluster.hosts), 30)
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
@@ -45,10 +45,9 @@ class Adversary:
             pause = time.monotonic() + self.random.uniform(0.2, 2 * self.pace)
             while time.monotonic() < min(pause, ends):
                 self._undo(time.monotonic())
-                self._replace_the_dead()
+                self.replace_the_dead()
                 time.sleep(0.1)
         self._undo(float("inf"))
-        self._replace_the_dead()
         for host in self.cluster.hosts:
             host.shift.unlink(missing_ok=True)
 
@@ -76,16 +75,19 @@ class Adversary:
             steps = heapq.heappop(self._undoing)[3]
             next(steps, None)
 
-    def _replace_the_dead(self) -> None:
-        """What a service manager does about supervisors, and users about their programs."""
+    def replace_supervisors(self) -> None:
+        """What a service manager does."""
         self.cluster.collect()
         for host in self.cluster.hosts:
-            for role, start, wanted in (
-                ("supervisor", self.cluster.start_supervisor, 1),
-                ("enqueuer", self.cluster.start_enqueuer, 2),
-            ):
-                for _ in range(wanted - len(self.cluster.processes(role, host))):
-                    start(host)
+            if not self.cluster.processes("supervisor", host):
+                self.cluster.start_supervisor(host)
+
+    def replace_the_dead(self) -> None:
+        """The same, and what users do about their programs."""
+        self.replace_supervisors()
+        for host in self.cluster.hosts:
+            for _ in range(2 - len(self.cluster.processes("enqueuer", host))):
+                self.cluster.start_enqueuer(host)
 
     def _host(self) -> Host:
         return self.random.choice(self.cluster.hosts)
@@ -177,7 +179,7 @@ class Adversary:
             fault(self.cluster, "deploy", host=host.name, version=version, pids=[p.pid for p in supervisors])
             signal_all(supervisors, signal.SIGTERM)
             wait_until(lambda old=supervisors: self.cluster.collect() or not any(p.is_running() for p in old), 4)
-            self._replace_the_dead()
+            self.replace_the_dead()
         yield 0.0
 
     def lock_database(self) -> Fault:

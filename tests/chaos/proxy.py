@@ -1,7 +1,7 @@
 """A TCP proxy between a host's processes and the database's server, that can let connections go silent.
 
-`cut()` leaves the connections that are there half-open: nothing passes, and neither side is told. New ones work.
-`part()` is a cable pulled out: new ones are silent as well, until `join()`.
+`cut()` leaves the connections that are there half-open: nothing passes, and neither side is told, until the server's
+keep-alive gives them up. New ones work. `part()` is a cable pulled out: new ones are silent as well, until `join()`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from typing import Final
+
+KEEP_ALIVE: Final = 20.0
+"""Seconds after which a server notices that nobody is there; by default it takes hours, and runs out of connections."""
 
 
 class Proxy:
@@ -74,10 +78,15 @@ class Proxy:
     def _go_silent(self) -> None:
         for pump in list(self._pumps):
             pump.cancel()
+        self._loop.call_later(KEEP_ALIVE, close_all, [*self._writers])
 
     async def _shut(self) -> None:
         self._go_silent()
         self._server.close()
-        for writer in self._writers:
-            writer.close()
+        close_all([*self._writers])
         await asyncio.sleep(0)
+
+
+def close_all(writers: list[asyncio.StreamWriter]) -> None:
+    for writer in writers:
+        writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 
@@ -23,12 +23,13 @@ ORPHANS = {
 }
 
 
-def drain(cluster: Cluster, patience: float) -> float | None:
+def drain(cluster: Cluster, replace: Callable[[], None], patience: float) -> float | None:
     """Let everything that waits end; returns the seconds that took, None if it was not done in time."""
     began, number = time.monotonic(), count(1)
     with closing(cluster.app(spawn="auto")) as app:
 
         def done() -> bool:
+            replace()
             left = app.database.query(UNFINISHED)[0][0]
             if left:  # jobs of a transaction start no runner; the next call does
                 last = {"label": f"last-{next(number)}", "seconds": 0.0}

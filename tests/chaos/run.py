@@ -73,7 +73,7 @@ def live(cluster: Cluster, adversary: Adversary, seconds: float) -> tuple[Eviden
     """The life of a cluster: load and harm, then calm, a last proof that all work, and the end."""
     adversary.run(seconds)
     cluster.stop("enqueuer", 20)
-    normal = drain(cluster, PATIENCE)
+    normal = drain(cluster, adversary.replace_supervisors, PATIENCE)
     put_in_order(cluster)
     left = silent_workers(cluster) + stop(cluster)
     left += remains(cluster)

@@ -99,7 +99,7 @@ class Worker:
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._fence = Fence(config.lease)
+        self._fence = Fence(config.lease, crew.renew)
         self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
