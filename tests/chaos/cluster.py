@@ -152,7 +152,7 @@ class Cluster:
             "CHAOS_HOST": host.name,
             "CHAOS_SHIFT": str(host.shift),
             "CHAOS_JOURNALS": str(self.folder / "journals"),
-            "PYTHONPATH": os.pathsep.join([str(self.folder), str(HERE)]),
+            "PYTHONPATH": os.pathsep.join([str(self.folder), str(HERE), *sys.path]),
             "LATESHIFT_ALLOWED": "app",
             "LATESHIFT_DATABASE_URL": host.url,
             "LATESHIFT_STORAGE_DIR": str(host.storage),

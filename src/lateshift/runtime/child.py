@@ -31,9 +31,13 @@ LOOK_AGAIN: Final = 0.5
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """What a child is to do: run an attempt; or, given how the job has finally failed, call its failed() hook."""
+    """What a child is to do: run an attempt; or, given how the job has finally failed, call its failed() hook.
+
+    `ahead` is by how many microseconds the database's clock, which tells when a retry is due, is ahead of this host's.
+    """
 
     job: Claimed
+    ahead: int
     failure: JobError | None = None
 
 
@@ -79,7 +83,10 @@ def main() -> None:
     errand = msgspec.json.decode(pipe.readline(), type=Errand)
     threading.Thread(target=Watch(pipe, channel).listen, daemon=True).start()
     capture_logging(settings)
-    execution = Execution(settings, lambda: time.time_ns() // 1000, channel.progress)
+    began = time.monotonic(), time.time_ns() // 1000 + errand.ahead  # the host's may be set while the job runs
+    execution = Execution(
+        settings, lambda: began[1] + round((time.monotonic() - began[0]) * 1_000_000), channel.progress
+    )
     run = execution.begin(errand.job)
     if errand.failure is None:
         outcome = execution.execute(run, channel.ready)

@@ -215,7 +215,7 @@ class Worker:
         if tick is not None:
             until = min(until, start + tick)
         if self.ledger.due_at is not None:
-            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.now()) / 1_000_000))
+            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.reckon()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
             self._wake.wait(until - now if self._told else min(self._wake.interval, until - now))
             if not self.ledger.look and self._wake.written():
@@ -223,7 +223,7 @@ class Worker:
             look = self.ledger.look and not self._told
             if look or self._told in ("stop", "now") or self.crew.inbox or self.crew.notes:
                 return
-        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.now():
+        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.reckon():
             self.ledger.look = True
 
     def _reason(self) -> Reason | None:

@@ -113,7 +113,7 @@ class ProcessExecutor:
         outcome: Outcome | None = None
         try:
             if self._started(run):
-                child.start(self._environment(), self._ends_at)
+                child.start(self._environment(), self._errand(run), self._ends_at)
                 outcome = child.follow(self._report)
             else:
                 outcome = returned(run.started_at, run.started_at)
@@ -133,7 +133,7 @@ class ProcessExecutor:
         """Have the job's failed() hook called in a fresh process, as the job's own could not any more."""
         mourner = self._children[run.job] = _Child(run, HOOK_LIMIT)
         try:
-            mourner.start(self._environment(), self._ends_at, outcome.error)
+            mourner.start(self._environment(), self._errand(run, outcome.error), self._ends_at)
             mourner.follow(self._report)
         except OSError as error:
             run.context.log_lines.append(f"The failed() hook was not called: no process: {error}")
@@ -150,6 +150,9 @@ class ProcessExecutor:
         now = self._execution.interrupted(run).finished_at
         error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}")
         return msgspec.structs.replace(lost(run.job, run.started_at, now, error), logs=tuple(run.context.log_lines))
+
+    def _errand(self, run: Run, failure: JobError | None = None) -> Errand:
+        return Errand(run.job, self._execution.now() - time.time_ns() // 1000, failure)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -177,7 +180,7 @@ class _Child:
     def interrupted(self) -> bool:
         return self._interrupted_at is not None
 
-    def start(self, environment: dict[str, str], ends_at: float, failure: JobError | None = None) -> None:
+    def start(self, environment: dict[str, str], errand: Errand, ends_at: float) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lateshift.runtime.child"],
             stdin=subprocess.PIPE,
@@ -191,7 +194,7 @@ class _Child:
         stdin = self.process.stdin
         if stdin is not None:
             with self._telling:
-                stdin.write(msgspec.json.encode(Errand(self.run.job, failure)) + b"\n")
+                stdin.write(msgspec.json.encode(errand) + b"\n")
                 stdin.flush()
             self.renew(ends_at)
 
