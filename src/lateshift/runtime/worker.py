@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
@@ -153,19 +154,27 @@ class Worker:
         done = self.crew.collect(now)
         if done:
             self._moved_at = now
+        self.ledger.unsettled += done
         if now >= self._trouble_until:
             try:
-                if self.ledger.exchange(done, claim=not self._told):
+                if self.ledger.exchange([], claim=not self._told and self._is_known()):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
             except StorageError as error:
                 self._trouble(error, now)
-        else:
-            self.ledger.unsettled += done
         self._give_back_stalled(now)
         if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
         self._turned_at = now
+
+    def _is_known(self) -> bool:
+        """Whether others count this worker among the living; after a lease without a heartbeat they have to be asked.
+
+        What it claimed else would count as crashed, since nobody knows of it whether it had begun.
+        """
+        if time.monotonic() > self.crew.lease_until:
+            self._heartbeat.tick(self._db.now())
+        return not self._heartbeat.evicted
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
