@@ -49,7 +49,7 @@ class Enqueuer:
         while not self.stopped:
             act = self.random.choices((self.one, self.many, self.transaction, self.cancel), (12, 2, 3, 1))[0]
             act()
-            time.sleep(self.random.uniform(0, 0.25))
+            time.sleep(self.random.uniform(0, 0.5))
         self.app.close()
 
     def stop(self, *_: object) -> None:
@@ -59,11 +59,11 @@ class Enqueuer:
         """A call of any kind; most jobs are short and succeed."""
         rng = self.random
         self.count += 1
-        kind = rng.choices(KINDS, (70, 20, 10))[0]
+        kind = rng.choices(KINDS, (72, 24, 4))[0]
         plan = rng.choices((*PLANS, "exit"), (70, 6, 4, 3, 4, 4, 2, 4, 3))[0]
         if plan == "exit" and kind != KINDS[2]:
             plan = "ok"
-        seconds = 60.0 if plan == "timeout" else rng.choices((0.0, 0.05, 0.3, 2.0, 6.0), (30, 35, 25, 8, 2))[0]
+        seconds = 60.0 if plan == "timeout" else rng.choices((0.0, 0.05, 0.3, 2.0, 6.0), (40, 35, 20, 4, 1))[0]
         return Call(
             kind,
             parameters={"label": f"{self.name}-{self.count}", "seconds": seconds, "plan": plan},
@@ -81,7 +81,7 @@ class Enqueuer:
             accept(self.app.enqueue_many([call]))
 
     def many(self) -> None:
-        calls = [self.call() for _ in range(self.random.randint(2, 40))]
+        calls = [self.call() for _ in range(self.random.randint(2, 20))]
         with self.trying(calls) as accept:
             accept(self.app.enqueue_many(calls))
 

@@ -140,7 +140,8 @@ class Worker:
 
     def run(self) -> Reason:
         """Turn until there is a reason to end, and end in good order."""
-        self.duties += [self._heartbeat, *([self._memory] if self._memory else [])]
+        self.duties.insert(0, self._heartbeat)  # first, since one that fails puts off those behind it
+        self.duties += [self._memory] if self._memory else []
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()
