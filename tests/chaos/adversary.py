@@ -11,13 +11,21 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psutil
 from cluster import Cluster, Host, Role, fault, signal_all, wait_until
 
 Fault = Generator[float, None, None]
+
+CONNECTIONS = {
+    "postgresql": "select pid, state, query from pg_stat_activity"
+    " where datname = current_database() and pid <> pg_backend_pid()",
+    "mysql": "select id, command, state, info from information_schema.processlist"
+    " where db = database() and id <> connection_id()",
+}
+KILL = {"postgresql": "select pg_terminate_backend({})", "mysql": "kill {}"}
 
 LONGER_THAN_A_LEASE = 18.0
 """Seconds: the lease of 15, and a look."""
@@ -26,7 +34,7 @@ LONGER_THAN_A_LEASE = 18.0
 class Adversary:
     """Chooses a fault every second or so; `server` is None for SQLite."""
 
-    def __init__(self, cluster: Cluster, server: Any, seed: int, pace: float = 1.5) -> None:
+    def __init__(self, cluster: Cluster, server: Any, seed: int, pace: float = 1.0) -> None:
         self.cluster = cluster
         self.server = server
         self.pace = pace
@@ -192,6 +200,29 @@ class Adversary:
             other.execute("commit")
             fault(self.cluster, "database is back")
 
+    def fill_disk(self) -> Fault:
+        """The disk of the database and the logs is full for some seconds."""
+        if not (disk := self.cluster.hosts[0].disk):
+            return
+        fault(self.cluster, "disk full")
+        ballast = disk / "ballast"
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        yield self.random.uniform(1, 4)
+        ballast.unlink()
+        fault(self.cluster, "disk has room")
+
+    def kill_backends(self) -> Fault:
+        """The server ends all connections that there are."""
+        scheme = self.cluster.direct.partition(":")[0]
+        with closing(self.cluster.app()) as app:
+            fault(self.cluster, "backends")
+            for pid, *_ in app.database.query(CONNECTIONS[scheme]):
+                with suppress(Exception):  # some have gone meanwhile
+                    self.server.execute(KILL[scheme].format(pid))
+        yield 0.0
+
     def restart_database(self) -> Fault:
         mode = self.random.choice(("fast", "immediate"))
         fault(self.cluster, "database", how=mode)
@@ -235,9 +266,9 @@ FAULTS = {
 }
 """What may be done on every database, and how often compared to the others."""
 
-NEED_THE_DATABASE = {"pause_queue", "lock_database", "restart_database"}
+NEED_THE_DATABASE = {"pause_queue", "lock_database", "restart_database", "fill_disk", "kill_backends"}
 """One at a time of those that the adversary itself needs the database for, or takes it away with."""
 
-SQLITE_FAULTS = {"lock_database": 3}
+SQLITE_FAULTS = {"lock_database": 3, "fill_disk": 2}
 
-SERVER_FAULTS = {"restart_database": 2, "cut_connections": 3, "part_host": 2}
+SERVER_FAULTS = {"restart_database": 2, "kill_backends": 2, "cut_connections": 3, "part_host": 2}

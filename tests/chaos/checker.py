@@ -231,13 +231,17 @@ def order_held(case: Case) -> Iterator[Violation]:
         row = case.rows[line["job"]]
         for later in begun[place + 1 :]:
             other = case.rows[later["job"]]
-            if other.priority > row.priority and later["at"] - line["at"] > IN_HAND:
+            allowed = IN_HAND if later["worker"] == line["worker"] else SCHEDULING
+            if other.priority > row.priority and later["at"] - line["at"] > allowed:
                 yield Violation(other.id, f"order: priority {other.priority} began after {row.priority} ({row.id})")
                 break
 
 
 IN_HAND = 0.5
-"""Seconds by which the order may be off: 0.1 s of work in hand, and a machine that is busy."""
+"""Seconds by which the order in one worker may be off: 0.1 s of work in hand, and a machine that is busy."""
+
+SCHEDULING = 5.0
+"""Seconds for which such a machine may let one worker wait with the few jobs that it has claimed, while another runs."""
 
 
 def nothing_is_left(case: Case) -> Iterator[Violation]:

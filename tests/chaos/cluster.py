@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from lateshift.storage.migrations import migrate
 HERE = Path(__file__).resolve().parent
 MARK = "CHAOS_RUN"
 
+DISK_SIZE = 64 << 20
+
 Role = Literal["supervisor", "worker", "runner", "child", "enqueuer", "other"]
 
 ROLES: dict[str, Role] = {
@@ -49,6 +52,7 @@ class Host:
         self.name = name
         self.storage = folder / name
         self.storage.mkdir()
+        self.disk = small_disk(self.storage) if url.startswith("sqlite") else None
         self.shift = folder / f"{name}.shift"
         self.proxy: Proxy | None = None
         self.url = url.replace("STORAGE", str(self.storage))
@@ -123,6 +127,10 @@ class Cluster:
         for host in self.hosts:
             if host.proxy:
                 host.proxy.close()
+            if host.disk:
+                shutil.copytree(host.storage, host.storage.with_name(f"{host.name}-was"), dirs_exist_ok=True)
+                subprocess.run(["umount", str(host.disk)], check=True)
+                host.disk = None
 
     def _write_project(self) -> None:
         for name in ("app", "journals", "out"):
@@ -171,6 +179,14 @@ class Cluster:
                     said = " ".join(process.cmdline())
                     role = next((role for words, role in ROLES.items() if words in said), "other")
                     yield process, role, environment["CHAOS_HOST"]
+
+
+def small_disk(folder: Path) -> Path | None:
+    """The folder as a file system of its own, which can be filled without harm to others; None where we may not."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return None
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_SIZE}", "tmpfs", str(folder)]
+    return folder if subprocess.run(mount, check=False, capture_output=True).returncode == 0 else None
 
 
 def wait_until(condition: Any, seconds: float) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 
+from adversary import CONNECTIONS
 from cluster import Cluster, wait_until
 from enqueuer import QUEUES
 
@@ -111,11 +112,3 @@ def remains(cluster: Cluster) -> Iterator[str]:
             wait_until(lambda: not app.database.query(sql), 10)
             for row in app.database.query(sql):
                 yield f"connection left: {row}"
-
-
-CONNECTIONS = {
-    "postgresql": "select pid, state, query from pg_stat_activity"
-    " where datname = current_database() and pid <> pg_backend_pid()",
-    "mysql": "select id, command, state, info from information_schema.processlist"
-    " where db = database() and id <> connection_id()",
-}

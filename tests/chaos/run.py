@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ PATIENCE = 90.0
 
 def main() -> int:
     """Exit code 0: all promises were kept."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and so leave nothing behind
     parser = argparse.ArgumentParser(prog="python3 dev.py chaos", description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="repeats the choice of faults")
     parser.add_argument("--minutes", type=float, default=2.0, help="how long harm is done (default: 2)")

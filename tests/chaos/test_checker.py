@@ -151,11 +151,18 @@ def test_each_broken_promise_is_found(words, evidence):
 def test_the_wrong_order_is_found():
     """Among the jobs that waited together a higher priority begins first; what is in hand already may be ahead."""
 
-    def ordered(*begins):
+    def ordered(*begins, worker=7):
         rows = {str(p): replace(ROW, id=str(p), label=f"order-{p}", priority=p) for p in (1, 9)}
-        jobs = [line(at, what, job=str(p), label=f"order-{p}") for p, at in begins for what in ("begin", "returned")]
+        workers = {1: 7, 9: worker}
+        jobs = [
+            line(at, what, job=str(p), label=f"order-{p}", worker=workers[p])
+            for p, at in begins
+            for what in ("begin", "returned")
+        ]
         return [violation.words for violation in check(Evidence(rows, jobs, [], []))]
 
     assert ordered((9, 1.0), (1, 1.1)) == []
     assert ordered((1, 1.0), (9, 1.1)) == []
     assert ordered((1, 1.0), (9, 3.0)) == ["order: priority 9 began after 1 (1)"]
+    assert ordered((1, 1.0), (9, 3.0), worker=8) == []
+    assert ordered((1, 1.0), (9, 9.0), worker=8) == ["order: priority 9 began after 1 (1)"]
