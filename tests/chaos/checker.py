@@ -241,7 +241,7 @@ IN_HAND = 0.5
 """Seconds by which the order in one worker may be off: 0.1 s of work in hand, and a machine that is busy."""
 
 SCHEDULING = 5.0
-"""Seconds for which such a machine may let one worker wait with the few jobs that it has claimed, while another runs."""
+"""Seconds for which such a machine may let one worker wait with the few jobs it has claimed, while another runs."""
 
 
 def nothing_is_left(case: Case) -> Iterator[Violation]:
