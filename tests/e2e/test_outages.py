@@ -53,9 +53,10 @@ def work(project, **environment):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    app = project.app()
-    until(lambda: len(reads.workers(app.database)) == 2 or process.poll() is not None, what="two workers")
-    app.close()
+    with contextlib.ExitStack() as undo, contextlib.closing(project.app()) as app:
+        undo.callback(process.kill)
+        until(lambda: len(reads.workers(app.database)) == 2 or process.poll() is not None, what="two workers")
+        undo.pop_all()
     return process
 
 
