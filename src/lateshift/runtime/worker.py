@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
@@ -110,6 +109,7 @@ class Worker:
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
         self._next_duty: dict[int, float] = {}
+        self._next_beat = 0.0
         self.dismissed = False
         self._told: Literal["", "drain", "stop", "now"] = ""
         self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
@@ -145,7 +145,6 @@ class Worker:
 
     def run(self) -> Reason:
         """Turn until there is a reason to end, and end in good order."""
-        self.duties.insert(0, self._heartbeat)  # first, since one that fails puts off those behind it
         self.duties += [self._memory] if self._memory else []
         while (reason := self._reason()) is None:
             self.turn()
@@ -163,7 +162,8 @@ class Worker:
         self.ledger.unsettled += done
         if now >= self._trouble_until:
             try:
-                if self.ledger.exchange([], claim=not self._told and self._is_known()):
+                self._beat(now)
+                if self.ledger.exchange([], claim=not self._told and not self._heartbeat.evicted):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
                 self._well_at = now
@@ -174,14 +174,14 @@ class Worker:
             self._idle_since = now
         self._turned_at = now
 
-    def _is_known(self) -> bool:
-        """Whether others count this worker among the living; after a lease without a heartbeat they have to be asked.
+    def _beat(self, now: float) -> None:
+        """Write a heartbeat if one is due: before all else, since anything may take long, or fail.
 
-        What it claimed else would count as crashed, since nobody knows of it whether it had begun.
+        A worker that was declared dead, because it was cut off, is told so here. What it claimed first would count as
+        crashed, as nobody knows of it whether it had begun.
         """
-        if time.monotonic() > self.crew.lease_until:
-            self._heartbeat.tick(self._db.now())
-        return not self._heartbeat.evicted
+        if now >= self._next_beat:
+            self._next_beat = now + self._do(self._heartbeat)
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
@@ -227,7 +227,7 @@ class Worker:
         tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
         if self.crew.inbox or (self.ledger.look and not self._told and self.ledger.room()):
             return
-        until = min(self._next_duty.values(), default=start + 1.0)
+        until = min(self._next_beat, *self._next_duty.values())
         if tick is not None:
             until = min(until, start + tick)
         if self.ledger.due_at is not None:
@@ -295,8 +295,7 @@ class Worker:
             self._finish_running(LAST_WORDS, until_now=False)
         self._return_running()
         for duty in self.duties:
-            if duty is not self._heartbeat:
-                duty.tick(self._db.now())
+            duty.tick(self._db.now())
         workers.remove_worker(self._db, self.config.worker)
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()
