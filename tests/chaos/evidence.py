@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,19 @@ def read_rows(app: Lateshift) -> dict[str, Row]:
     return rows
 
 
+def deaths(folder: Path) -> list[Line]:
+    """The workers whose end their supervisors tell of.
+
+    Some end themselves, by the fence or for lack of a database, when the machine is too busy for their heartbeats; some
+    take too long to stop, and are killed.
+    """
+    told = "".join(path.read_text(errors="replace") for path in (*folder.glob("out/*"), *folder.glob("*/logs/runner*")))
+    found = re.findall(r"\(process (\d+)\) (died with exit code \d+|was killed by \w+)", told)
+    return [{"at": 0.0, "wall": 0.0, "pid": 0, "what": "death", "pids": [int(pid)], "how": how} for pid, how in found]
+
+
 def gather(folder: Path, app: Lateshift, left: list[str]) -> Evidence:
-    """The evidence of a run whose processes have ended."""
-    lines = [journal.read(folder, name) for name in (journal.JOBS, journal.ENQUEUERS, journal.FAULTS)]
-    return Evidence(read_rows(app), *lines, left)
+    """The evidence of a run in a folder, whose processes have ended."""
+    names = (journal.JOBS, journal.ENQUEUERS, journal.FAULTS)
+    jobs, enqueuers, faults = (journal.read(folder / "journals", name) for name in names)
+    return Evidence(read_rows(app), jobs, enqueuers, deaths(folder) + faults, left)

@@ -18,8 +18,10 @@ def summary(
     attempts = sum(line["what"] == "begin" for line in evidence.jobs)
     crashes = sum(row.crashes for row in evidence.rows.values())
     told = Counter(line["what"] for line in evidence.enqueuers)
+    ended = [line for line in evidence.faults if line["what"] == "death" and "exit code" in line["how"]]
     lines = [
         f"{len(evidence.rows)} jobs ({counts(states)}), {attempts} attempts, {crashes} crash recoveries",
+        f"{len(ended)} workers ended themselves, cut off from the database or too late with their heartbeats",
         f"enqueued: {counts(told)}",
         f"{sum(faults.values())} faults: {counts(Counter(faults))}",
         "not drained in time" if normal is None else f"all had ended {normal:.1f} s after the last fault",

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from adversary import Adversary
 from checker import check
-from cluster import Cluster, journals
+from cluster import Cluster
 from database_servers import new_folder, start_mariadb, start_postgres
 from evidence import Evidence, gather
 from remains import drain, put_in_order, remains, silent_workers, stop
@@ -80,7 +80,7 @@ def live(cluster: Cluster, adversary: Adversary, seconds: float) -> tuple[Eviden
     left = silent_workers(cluster) + stop(cluster)
     left += remains(cluster)
     with closing(cluster.app()) as app:
-        return gather(journals(cluster), app, left), normal
+        return gather(cluster.folder, app, left), normal
 
 
 if __name__ == "__main__":
