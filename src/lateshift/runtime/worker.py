@@ -133,7 +133,7 @@ class Worker:
 
     def register(self, worker: workers.NewWorker) -> None:
         """Make the worker known to others."""
-        self._db.while_locked = self._fence.keep
+        self._db.while_locked = self._keep
         workers.register_worker(self._db, worker, self._db.now())
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
 
@@ -200,10 +200,16 @@ class Worker:
         self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
 
+    def _keep(self) -> None:
+        """While the database is locked: what it is locked by may be a job that runs here, and out of time."""
+        self._fence.keep()
+        self.crew.tick(self._clock.monotonic())
+
     def _wait(self) -> None:
         """Wait for something to do: an outcome, a change in the database, a due job or duty, a timeout."""
         start = self._clock.monotonic()
         if start < self._trouble_until:
+            self.crew.tick(start)
             self._wake.wait(self._trouble_until - start)
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:

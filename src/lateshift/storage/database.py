@@ -107,6 +107,10 @@ class Database(ABC):
         """A transaction over several calls that is not done again when the database breaks it up; see `transact`."""
 
     @abstractmethod
+    def connect_for_job(self) -> Any:
+        """A new connection of the driver, in autocommit mode, for statements of a job. Raises its errors too."""
+
+    @abstractmethod
     def exists(self) -> bool:
         """Whether there is anything to connect to yet; only a file may be missing and be made at the first use."""
 
