@@ -101,3 +101,17 @@ def test_a_timeout_before_or_after_the_commit(paying):
     job = app.get_job(after)
     assert (job.status, [attempt.outcome for attempt in job.history]) == ("completed", ["completed"])
     assert written(app) == [1, 2]
+
+
+@pytest.mark.parametrize("paying", ["sqlite"], indirect=True)
+def test_a_job_may_hold_sqlite_s_lock_for_longer_than_its_worker_s_lease(paying):
+    """Nobody can write meanwhile, heartbeats neither: the workers wait, and nobody takes anybody for dead."""
+    project, app = paying
+    workers = [project.worker(lease=3.0, env={"LATESHIFT_BUSY_TIMEOUT": "1"}) for _ in range(2)]
+    first = app.run_background_job("app.exact.hold_the_lock", parameters={"seconds": 3.5})
+    until((project.folder / "held").exists)
+    second = app.run_background_job("app.exact.Pay", parameters={"number": 2})
+    jobs = [finished(app, job_id) for job_id in (first, second)]
+    assert [(job.status, job.attempts, job.crashes) for job in jobs] == [("completed", 1, 0)] * 2
+    assert [worker.process.poll() for worker in workers] == [None, None]
+    assert written(app) == [1, 2]

@@ -190,6 +190,16 @@ def test_a_commit_of_which_nothing_is_known_is_settled_by_the_database(app):
     assert (job.status, job.result, job.attempts, written(app)) == ("completed", "paid 1", 1, [1])
 
 
+@pytest.mark.parametrize("bare", ["postgres", "mariadb"], indirect=True)
+def test_progress_that_is_written_meanwhile_is_no_conflict(place, app):
+    """Whatever isolation the server has by default: the worker writes into the row that the job then completes."""
+    if place.kind == "postgres":
+        name = app.database.query("select current_database()")[0][0]
+        app.database.execute(f"alter database {name} set default_transaction_isolation = 'serializable'")
+    assert run(app, jobs.be_watched, number=1).status == "completed"
+    assert written(app) == [1]
+
+
 @pytest.mark.parametrize("bare", ["mariadb"], indirect=True)
 def test_a_job_s_session_on_mysql_is_like_any_other(app):
     """Our own has ANSI_QUOTES and shorter patience, which a job's statements are not written for."""

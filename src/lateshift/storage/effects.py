@@ -199,6 +199,7 @@ class _Driver(_Way):
 
     def __init__(self, source: Source) -> None:
         self.dialect = source.db.dialect
+        self._begin = source.db.begin
         self.given = self.raw = source.connect()
 
     @property
@@ -208,7 +209,7 @@ class _Driver(_Way):
 
     def begin(self) -> None:
         """Begin the transaction."""
-        self.execute("begin")
+        self.execute(self._begin)
 
     def commit(self) -> None:
         """Commit."""

@@ -80,7 +80,6 @@ class ServerDatabase(Database):
     """
 
     errors: type[Exception]
-    begin: str = "begin"
 
     as_usual: tuple[str, ...] = ()
     """The statements that make a session of ours like any other on that server."""
