@@ -13,7 +13,7 @@ from pathlib import Path
 from lateshift import background, current_job
 from lateshift.storage import effects
 
-effects.ABANDONED = 1.0  # in place of 8 seconds, for the process that is stopped before its commit
+effects.LAST_SILENCE = 1.0  # in place of 3 seconds, for the process that is stopped before its commit
 commit = effects._Driver.commit
 
 

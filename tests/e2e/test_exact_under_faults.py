@@ -27,7 +27,7 @@ def paying(request):
     (project.folder / "app/exact.py").write_text(Path(__file__).with_name("exact_jobs.py").read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lateshift.storage.effects._Driver.commit", None)  # the jobs' module changes both
-        patch.setattr("lateshift.storage.effects.ABANDONED", 1.0)
+        patch.setattr("lateshift.storage.effects.LAST_SILENCE", 1.0)
         app = project.app()
         app.database.execute("create table effects (number int)")
         yield project, app

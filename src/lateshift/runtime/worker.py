@@ -139,7 +139,8 @@ class Worker:
 
     def run(self) -> Reason:
         """Turn until there is a reason to end, and end in good order."""
-        self.duties += [self._heartbeat, *([self._memory] if self._memory else [])]
+        # The heartbeat first: a duty that waits for a row, which somebody has locked, ends a turn again and again.
+        self.duties = [self._heartbeat, *([self._memory] if self._memory else []), *self.duties]
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()

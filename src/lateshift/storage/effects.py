@@ -23,7 +23,6 @@ from lateshift.settings import Settings
 from lateshift.storage import foreign, open_database, reads
 from lateshift.storage.database import Database
 from lateshift.storage.dialect import Dialect
-from lateshift.storage.server import ABANDONED
 from lateshift.storage.writes import COMPLETE, Settlement, completion_row
 
 _logger = logging.getLogger("lateshift")
@@ -34,6 +33,10 @@ LONGEST_ANSWER: Final = 3600.0
 LONGEST_SILENCE: Final = 60.0
 """Seconds between two statements after which the server ends the transaction. A host that vanished would else keep the
 rows locked for hours that the next attempt wants to write."""
+
+LAST_SILENCE: Final = 3.0
+"""The same between the completion and the commit. Whoever takes the job from a process that is stopped there waits for
+its row so long, with all that he has to do besides, such as his heartbeat."""
 
 _SAVEPOINT: Final = "lateshift_job"
 """It is gone when the transaction is: a commit by the job, a schema change on MySQL, a deadlock that was swallowed."""
@@ -94,7 +97,7 @@ class Effects:
         """
         way = cast("_Way", self._way)
         self._release_savepoint(way)
-        self._limit_silence(ABANDONED)  # whoever takes the job from a process that is stopped here waits for this row
+        self._limit_silence(LAST_SILENCE)
         try:
             matched = way.execute(COMPLETE, completion_row(Settlement(self._job, outcome)))
         except Exception as error:
