@@ -24,7 +24,7 @@ def paying(request):
     project = request.getfixturevalue("project")
     if url is not None:
         project.use(url)
-    (project.folder / "app/exact.py").write_text(Path(__file__).with_name("exact_jobs.py").read_text())
+    (project.folder / "app/exact.py").write_text(Path(__file__).with_name("transactional_jobs.py").read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lateshift.storage.effects._Driver.commit", None)  # the jobs' module changes both
         patch.setattr("lateshift.storage.effects.LAST_SILENCE", 1.0)
