@@ -67,11 +67,14 @@ Ready = Callable[[Run], None]
 
 
 class Execution:
-    """Runs attempts under one set of settings; remembers what each name resolved to."""
+    """Runs attempts under one set of settings; remembers what each name resolved to.
+
+    `now` tells microseconds since 1970 by the database's clock.
+    """
 
     def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
         self._settings = settings
-        self._now = now
+        self.now = now
         self._report = report
         self._allow = AllowList(settings.allowed)
         self._targets: dict[str, Target] = {}
@@ -79,7 +82,7 @@ class Execution:
 
     def begin(self, job: Claimed) -> Run:
         """Take a claimed job up; nothing of the user's runs yet."""
-        return Run(job, JobContext(job, self._report), self._now())
+        return Run(job, JobContext(job, self._report), self.now())
 
     def execute(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt in this thread, to its outcome. Only what an executor raises in the thread comes out of it."""
@@ -140,7 +143,7 @@ class Execution:
         try:
             return self._with_logs(run, self._conclude(run, self._failure(run, error or JobTimeout())))
         except BaseException as trouble:  # from a retry function, for example
-            return failed(run.started_at, self._now(), describe(trouble))
+            return failed(run.started_at, self.now(), describe(trouble))
 
     def call_failed(self, run: Run, error: BaseException) -> None:
         """Call the failed() hook of a job whose last attempt was ended from outside and could not do so itself."""
@@ -211,10 +214,10 @@ class Execution:
         try:
             return self._decide(run, ending)
         except Exception as error:
-            return Outcome("failed", "failed", run.started_at, self._now(), error=describe(error))
+            return Outcome("failed", "failed", run.started_at, self.now(), error=describe(error))
 
     def _decide(self, run: Run, ending: Ending) -> Outcome:
-        now = self._now()
+        now = self.now()
         if ending.exception is None:
             observed = run.context.cancel_observed
             ending = Ending(result=ending.result, cancel_observed=observed) if observed else ending

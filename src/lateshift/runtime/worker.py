@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
@@ -104,7 +105,7 @@ class Worker:
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._fence = Fence(config.lease)
+        self._fence = Fence(config.lease, crew.renew)
         self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
@@ -159,20 +160,28 @@ class Worker:
         done = self.crew.collect(now)
         if done:
             self._moved_at = now
+        self.ledger.unsettled += done
         if now >= self._trouble_until:
             try:
-                if self.ledger.exchange(done, claim=not self._told):
+                if self.ledger.exchange([], claim=not self._told and self._is_known()):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
                 self._well_at = now
             except StorageError as error:
                 self._trouble(error, now)
-        else:
-            self.ledger.unsettled += done
         self._give_back_stalled(now)
         if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
         self._turned_at = now
+
+    def _is_known(self) -> bool:
+        """Whether others count this worker among the living; after a lease without a heartbeat they have to be asked.
+
+        What it claimed else would count as crashed, since nobody knows of it whether it had begun.
+        """
+        if time.monotonic() > self.crew.lease_until:
+            self._heartbeat.tick(self._db.now())
+        return not self._heartbeat.evicted
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
@@ -228,7 +237,7 @@ class Worker:
         if tick is not None:
             until = min(until, start + tick)
         if self.ledger.due_at is not None:
-            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.now()) / 1_000_000))
+            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.reckon()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
             self._wake.wait(until - now if self._told else min(self._wake.interval, until - now))
             if not self.ledger.look and self._wake.written():
@@ -236,7 +245,7 @@ class Worker:
             look = self.ledger.look and not self._told
             if look or self._told in ("stop", "now") or self.crew.inbox or self.crew.notes:
                 return
-        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.now():
+        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.reckon():
             self.ledger.look = True
 
     def _reason(self) -> Reason | None:

@@ -69,6 +69,9 @@ class ThreadExecutor:
             if run.job.id == job_id and run.job.lease == lease:
                 run.context.cancel_requested = True
 
+    def renew(self, ends_at: float) -> None:
+        """Nothing: what runs here ends with the process."""
+
     def tick(self, now: float) -> float | None:
         """Raise in threads whose job ran out of time; wake one more thread where jobs wait and nothing moves."""
         waits = [wait for slot in self._threads if (wait := slot.look(now)) is not None]
