@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
@@ -132,9 +133,12 @@ class Worker:
         self.ledger.look = True
 
     def register(self, worker: workers.NewWorker) -> None:
-        """Make the worker known to others."""
+        """Make the worker known to others: from now on it may be taken for dead."""
         self._db.while_locked = self._fence.keep
+        began = time.monotonic()
+        self._fence.renew()
         workers.register_worker(self._db, worker, self._db.now())
+        self.crew.lease_until = began + self.config.lease
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
 
     def run(self) -> Reason:
@@ -155,7 +159,7 @@ class Worker:
             self._moved_at = now
         if now >= self._trouble_until:
             try:
-                if self.ledger.exchange(done, claim=not self._told):
+                if self.ledger.exchange(done, claim=not self._told and self.crew.in_lease):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
             except StorageError as error:
