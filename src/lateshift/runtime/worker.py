@@ -277,7 +277,7 @@ class Worker:
         self._return_running()
         for duty in self.duties:
             if duty is not self._heartbeat:
-                duty.tick(self._db.now())
+                self._do(duty)
         workers.remove_worker(self._db, self.config.worker)
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()
