@@ -138,9 +138,12 @@ class Worker:
         self.ledger.look = True
 
     def register(self, worker: workers.NewWorker) -> None:
-        """Make the worker known to others."""
+        """Make the worker known to others: from now on it may be taken for dead."""
         self._db.while_locked = self._keep
+        began = time.monotonic()
+        self._fence.renew()
         workers.register_worker(self._db, worker, self._db.now())
+        self.crew.lease_until = began + self.config.lease
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
 
     def run(self) -> Reason:
@@ -179,7 +182,7 @@ class Worker:
 
         What it claimed else would count as crashed, since nobody knows of it whether it had begun.
         """
-        if time.monotonic() > self.crew.lease_until:
+        if not self.crew.in_lease:
             self._heartbeat.tick(self._db.now())
         return not self._heartbeat.evicted
 
@@ -302,7 +305,7 @@ class Worker:
         self._return_running()
         for duty in self.duties:
             if duty is not self._heartbeat:
-                duty.tick(self._db.now())
+                self._do(duty)
         workers.remove_worker(self._db, self.config.worker)
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()
