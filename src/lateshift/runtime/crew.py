@@ -69,6 +69,11 @@ class Crew:
         """How many of them have not begun."""
         return sum(executor.unstarted for executor in self._executors.values())
 
+    @property
+    def in_lease(self) -> bool:
+        """Whether nobody can have taken the worker for dead. If not, it neither claims jobs nor begins them."""
+        return time.monotonic() <= self.lease_until
+
     def room(self) -> dict[ExecutorKind, int]:
         """How many jobs of each kind may be claimed now."""
         room = {kind: self.slots[kind] - held for kind, held in self.held.items()}
@@ -159,7 +164,7 @@ class Crew:
 
         False when the worker's lease has run out, as after a SIGSTOP: others may have the job, so it must not begin.
         """
-        if time.monotonic() > self.lease_until:
+        if not self.in_lease:
             return False
         job = run.job
         mark = self._free_marks.popleft() if self._free_marks else None

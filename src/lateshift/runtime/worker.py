@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
@@ -138,9 +139,12 @@ class Worker:
         self.ledger.look = True
 
     def register(self, worker: workers.NewWorker) -> None:
-        """Make the worker known to others."""
-        self._db.while_locked = self._fence.keep
+        """Make the worker known to others: from now on it may be taken for dead."""
+        self._db.while_locked = self._keep
+        began = time.monotonic()
+        self._fence.renew()
         workers.register_worker(self._db, worker, self._db.now())
+        self.crew.lease_until = began + self.config.lease
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
 
     def run(self) -> Reason:
@@ -216,10 +220,16 @@ class Worker:
         self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
 
+    def _keep(self) -> None:
+        """While the database is locked: what it is locked by may be a job that runs here, and out of time."""
+        self._fence.keep()
+        self.crew.tick(self._clock.monotonic())
+
     def _wait(self) -> None:
         """Wait for something to do: an outcome, a change in the database, a due job or duty, a timeout."""
         start = self._clock.monotonic()
         if start < self._trouble_until:
+            self.crew.tick(start)
             self._wake.wait(self._trouble_until - start)
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
@@ -227,7 +237,7 @@ class Worker:
         tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
         if self.crew.inbox or (self.ledger.look and not self._told and self.ledger.room()):
             return
-        until = min(self._next_beat, *self._next_duty.values())
+        until = min([self._next_beat, *self._next_duty.values()])
         if tick is not None:
             until = min(until, start + tick)
         if self.ledger.due_at is not None:
@@ -295,7 +305,7 @@ class Worker:
             self._finish_running(LAST_WORDS, until_now=False)
         self._return_running()
         for duty in self.duties:
-            duty.tick(self._db.now())
+            self._do(duty)
         workers.remove_worker(self._db, self.config.worker)
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()

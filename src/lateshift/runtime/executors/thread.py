@@ -157,6 +157,7 @@ class ThreadExecutor:
                 break
             except JobTimeout:  # it came while we were closing the door; close it again
                 continue
+        run.roll_back()  # where the interruption came between two lines of doing so
         outcome = outcome or self._execution.interrupted(run, cause)
         self._mean += 0.1 * ((outcome.finished_at - outcome.started_at) / 1_000_000 - self._mean)
         slot.answered += 1
