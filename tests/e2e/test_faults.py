@@ -255,5 +255,5 @@ def test_a_stopped_worker_that_wakes_up_cannot_overwrite_a_newer_attempt(project
     (project.folder / "go").touch()
     job = finished(app, job_id)
     old.process.send_signal(signal.SIGCONT)
-    assert old.ended() == 75
+    assert old.ended() != 0
     assert app.get_job(job_id) == job
