@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import statistics
@@ -15,7 +16,10 @@ from project import finished, until
 
 from lateshift import Call
 from lateshift.errors import StorageUnavailable
+from lateshift.runtime.process import make_supervisor
+from lateshift.runtime.supervisor import CUT_OFF
 from lateshift.storage import reads
+from lateshift.storage.workers import remove_worker
 
 pytestmark = pytest.mark.slow
 
@@ -49,9 +53,10 @@ def work(project, **environment):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    app = project.app()
-    until(lambda: len(reads.workers(app.database)) == 2 or process.poll() is not None, what="two workers")
-    app.close()
+    with contextlib.ExitStack() as undo, contextlib.closing(project.app()) as app:
+        undo.callback(process.kill)
+        until(lambda: len(reads.workers(app.database)) == 2 or process.poll() is not None, what="two workers")
+        undo.pop_all()
     return process
 
 
@@ -110,6 +115,26 @@ def test_enqueuing_goes_on_over_a_restart(server, served):
     server.restart("immediate")
     app.run_background_job("app.jobs.add", parameters={"a": 2})
     assert len(app.list_jobs()) == 2
+
+
+def test_an_idle_runner_gives_a_lost_database_up(server, served):
+    """One that started by itself and has nothing in hand leaves in the end: nobody would ever stop it."""
+    runner = served.worker(kind="runner", idle_exit=60.0, patience=1.0)
+    server.kill()
+    assert runner.process.wait(60) == CUT_OFF
+    server.start()
+    with contextlib.closing(served.app()) as app:
+        assert remove_worker(app.database, runner.id)  # as the next worker would, in 15 seconds
+
+
+def test_a_runner_whose_database_is_lost_when_it_starts(server, served):
+    """It tries again for a while, and leaves."""
+    said = []
+    with contextlib.closing(served.app(database_timeout=0.3)) as app:
+        server.kill()
+        assert make_supervisor(app, 1, "runner", said.append, give_up_after=2).run() == 1
+    server.start()
+    assert "died at once, 2 times in a row" in " ".join(said)
 
 
 @pytest.mark.slow

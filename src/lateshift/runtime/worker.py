@@ -55,9 +55,13 @@ DUTY_PAUSE: Final = 5.0
 TROUBLE_PAUSE: Final = 1.0
 """Seconds between two tries while the database cannot be written."""
 
-Reason = Literal["stopped", "done", "idle", "recycle", "stuck", "evicted"]
+PATIENCE: Final = 600.0
+"""Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
+restarted or moved meanwhile; but one that was deleted must not leave a process behind for ever."""
+
+Reason = Literal["stopped", "done", "idle", "recycle", "stuck", "evicted", "cut off"]
 """Why a worker ends: told to; nothing left (burst); idle runner; limit reached; code that cannot be stopped; declared
-dead by others."""
+dead by others; runner whose database has been away for too long."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +77,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     idle_exit: float = 30.0
     grace: float = 30.0
     lease: float = LEASE
+    patience: float = PATIENCE
 
 
 class Worker:
@@ -107,7 +112,7 @@ class Worker:
         self._next_duty: dict[int, float] = {}
         self.dismissed = False
         self._told: Literal["", "drain", "stop", "now"] = ""
-        self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
+        self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
         self._trouble_until = 0.0
 
     def tell(self, what: Literal["stop", "now"]) -> None:
@@ -162,6 +167,7 @@ class Worker:
                 if self.ledger.exchange(done, claim=not self._told and self.crew.in_lease):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
+                self._well_at = now
             except StorageError as error:
                 self._trouble(error, now)
         else:
@@ -242,12 +248,17 @@ class Worker:
         limit = self.config.max_jobs
         if (limit is not None and self.ledger.ended >= limit) or (self._memory and self._memory.exceeded):
             return "recycle"
-        if self.crew.busy or self.ledger.unsettled or self.ledger.due_now or self.ledger.look:
+        return None if self.crew.busy or self.ledger.unsettled else self._reason_when_idle()
+
+    def _reason_when_idle(self) -> Reason | None:
+        now, runner = self._clock.monotonic(), self.config.kind == "runner"
+        if runner and now - self._well_at >= self.config.patience:
+            return "cut off"
+        if self.ledger.due_now or self.ledger.look:
             return None
         if self.config.burst:
             return "done"
-        idle = self._clock.monotonic() - self._idle_since
-        if self.config.kind == "runner" and idle >= self.config.idle_exit and self._sign_off():
+        if runner and now - self._idle_since >= self.config.idle_exit and self._sign_off():
             return "idle"
         return None
 
@@ -262,6 +273,8 @@ class Worker:
     def _end(self, reason: Reason) -> None:
         """Give back what has not begun, let the rest finish within the grace, return what is left, and sign off."""
         if reason == "evicted":  # others have our jobs: whatever we still do is thrown away
+            return
+        if reason == "cut off":  # nothing is ours, and nobody can be told
             return
         self._stop_claiming()
         if jobs := self.crew.withdraw():
