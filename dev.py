@@ -7,6 +7,7 @@
     python3 dev.py check                  ruff, mypy and the architecture test
     python3 dev.py docs                   run the code in README.md and docs/, follow their links
     python3 dev.py bench [OPTIONS]        the benchmark, with its peers
+    python3 dev.py chaos [OPTIONS]        the fault suite: --seed N --minutes M --database sqlite|postgres|mariadb|all
     python3 dev.py pictures [FOLDER]      every page of the dashboard, into build/pictures
     python3 dev.py lock [--upgrade]       resolve the dependency groups of pyproject.toml into requirements/
 
@@ -233,6 +234,12 @@ def bench(arguments: Sequence[str]) -> int:
     return become([MAIN.python, str(ROOT / "benchmarks" / "run.py"), *arguments])
 
 
+def chaos(arguments: Sequence[str]) -> int:
+    """The fault suite; it prints how to repeat what it finds."""
+    install(SERVERS)
+    return become([MAIN.python, str(ROOT / "tests" / "chaos" / "run.py"), *arguments])
+
+
 def lock(arguments: Sequence[str]) -> int:
     options = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet"]
     compile_ = [MAIN.python, "-m", "uv", "pip", "compile", *options, "--custom-compile-command", "python3 dev.py lock"]
@@ -294,6 +301,7 @@ COMMANDS = {
     "check": check,
     "docs": docs,
     "bench": bench,
+    "chaos": chaos,
     "pictures": pictures,
     "lock": lock,
 }

@@ -14,7 +14,16 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
 from lateshift.errors import InvalidOption, InvalidParameters
-from lateshift.options import JobOptions, check_isolation, check_priority, check_queue, check_retries, check_timeout
+from lateshift.options import (
+    JobOptions,
+    Transactional,
+    check_isolation,
+    check_priority,
+    check_queue,
+    check_retries,
+    check_timeout,
+    check_transactional,
+)
 from lateshift.retry import RetryLike, to_policy
 
 P = ParamSpec("P")
@@ -179,6 +188,7 @@ def background(
     retry: RetryLike | None = ...,
     timeout: float | timedelta | None = ...,
     isolation: str | None = ...,
+    transactional: Transactional = ...,
 ) -> Decorator: ...
 def background(
     job: Any = None,
@@ -190,11 +200,14 @@ def background(
     retry: RetryLike | None = None,
     timeout: float | timedelta | None = None,
     isolation: str | None = None,
+    transactional: Transactional = False,
 ) -> Any:
     """Make a function, or a class with a `handle` method, enqueueable by its own signature.
 
     `retry` is seconds, a list of seconds, a function or a RetryPolicy; `timeout` is in seconds; `isolation="process"`
-    runs each attempt in a child process. The allow-list applies as to any other callable. Raises InvalidOption.
+    runs each attempt in a child process; with `transactional` True, "sqlalchemy" or "django" what the job writes on
+    `current_job().connection` and its completion are one transaction. The allow-list applies as to any other callable.
+    Raises InvalidOption.
     """
     options = JobOptions(
         queue=check_queue(queue),
@@ -203,6 +216,7 @@ def background(
         retry=None if retry is None else to_policy(retry),
         timeout=None if timeout is None else check_timeout(timeout),
         isolation=check_isolation(isolation),
+        transactional=check_transactional(transactional),
     )
     if job is None:
         return functools.partial(_decorate, options=options)

@@ -13,6 +13,7 @@
     ├── WaitTimeout               the job did not finish in the time you gave it
     ├── SpawnError                the job is stored, but no runner could be started for it
     ├── NotInsideJob              current_job() was called where no job runs
+    ├── TransactionEnded          a transactional job's transaction was over before the job was
     ├── WorkerDied                the process under a job died, three times over
     ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
     └── StorageError              the database did not do what was asked
@@ -115,6 +116,10 @@ class SpawnError(LateshiftError):
 
 class NotInsideJob(LateshiftError):
     """`current_job()` was called where no job runs."""
+
+
+class TransactionEnded(LateshiftError):
+    """A transactional job's transaction was over before the job was: the job committed it itself, for example."""
 
 
 class ResultNotStorable(LateshiftError):

@@ -19,6 +19,9 @@ MOST_RETRIES: Final = 10_000
 MOST_LISTED: Final = 1_000_000
 
 
+Transactional = Literal[False, True, "sqlalchemy", "django"]
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """The options that a job class or function declares; None where it leaves the choice to the settings."""
@@ -29,6 +32,7 @@ class JobOptions:
     retry: RetryPolicy | None = None
     timeout: float | None = None
     isolation: Literal["process"] | None = None
+    transactional: Transactional = False
 
 
 _DEFAULTS: Final = JobOptions()
@@ -124,6 +128,22 @@ def check_isolation(value: object) -> Literal["process"] | None:
     raise InvalidOption(f'isolation is {value!r}: give "process" for a child process per attempt, or leave it out.')
 
 
+def check_transactional(value: object) -> Transactional:
+    """Whose connection a transactional job gets: the driver's (True) or that of a library. Raises InvalidOption."""
+    if value is None or value is False:
+        return False
+    if value is True:
+        return True
+    if value == "sqlalchemy":
+        return "sqlalchemy"
+    if value == "django":
+        return "django"
+    raise InvalidOption(
+        f'transactional is {value!r}: give True for a connection of the driver, "sqlalchemy" or "django", or leave it '
+        "out."
+    )
+
+
 def check_status(value: object) -> Status:
     """One of the six statuses. Raises InvalidOption."""
     for status in STATUSES:
@@ -170,6 +190,7 @@ _ATTRIBUTES: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
     "retry": ("retry", _retry_policy),
     "timeout": ("timeout", check_timeout),
     "isolation": ("isolation", check_isolation),
+    "transactional": ("transactional", check_transactional),
 }
 """Class attribute -> field of JobOptions and check; of `retry` and `retry_delay` the former wins."""
 

@@ -141,6 +141,8 @@ def test_a_runner_whose_database_is_lost_when_it_starts(server, served):
 def test_a_server_that_hangs_for_longer_than_the_lease(server, supervised):
     """Nobody takes anybody's jobs when it is back: each worker first gets the time to write its heartbeat."""
     app, ids = waits(supervised, 4)
+    app.run_background_job("app.jobs.add", parameters={"a": 1}, delay=600)  # which they look at the clock for
+    alive = {worker.pid for worker in reads.workers(app.database)}
     server.pause()
     time.sleep(18)  # three heartbeats of 5 s, and a look
     server.resume()
@@ -148,6 +150,7 @@ def test_a_server_that_hangs_for_longer_than_the_lease(server, supervised):
     (supervised.folder / "go").touch()
     jobs = [finished(app, job_id) for job_id in ids]
     assert [(job.status, job.attempts, job.crashes) for job in jobs] == [("completed", 1, 0)] * 4
+    assert {worker.pid for worker in reads.workers(app.database)} == alive
 
 
 def test_killed_connections_are_replaced_and_heard_again(postgres_server, request):
@@ -206,8 +209,13 @@ def test_clocks_that_are_ten_minutes_off(served, works, shift):
     soon = app.run_background_job("app.jobs.add", parameters={"a": 1}, delay=1.0)
     later = app.run_background_job("app.jobs.add", parameters={"a": 2}, run_at=datetime.now(UTC) + timedelta(minutes=9))
     now = [app.run_background_job("app.jobs.add", parameters={"a": number}) for number in range(20)]
+    isolated = [app.run_background_job("app.jobs.isolated_fail_once") for _ in range(4)]
     for job_id in now:
         job = finished(app, job_id)
+        assert abs((job.finished_at - job.enqueued_at).total_seconds()) < 30
+    for job_id in isolated:
+        job = finished(app, job_id)
+        assert (job.status, job.attempts) == ("completed", 2)
         assert abs((job.finished_at - job.enqueued_at).total_seconds()) < 30
     waited = finished(app, soon)
     assert waited.started_at >= waited.run_at

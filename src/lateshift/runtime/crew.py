@@ -47,6 +47,7 @@ class Crew:
         self.notes: deque[Event] = deque()
         self.hand = settings.threads
         self.lease_until = math.inf
+        self._ends_at = math.inf
         self._worker = worker
         self._settings = settings
         self._execution = execution
@@ -124,6 +125,12 @@ class Crew:
         for executor in self._executors.values():
             executor.cancel(job_id, lease)
 
+    def renew(self, ends_at: float) -> None:
+        """The process goes on at least until that monotonic time."""
+        self._ends_at = ends_at
+        for executor in self._executors.values():
+            executor.renew(ends_at)
+
     def tick(self, now: float) -> float | None:
         """Let the executors look after timeouts; seconds until they want to look again."""
         waits = [wait for executor in self._executors.values() if (wait := executor.tick(now)) is not None]
@@ -180,6 +187,7 @@ class Crew:
     def _executor(self, kind: ExecutorKind) -> Executor:
         if kind not in self._executors:
             self._executors[kind] = self._make(kind)
+            self._executors[kind].renew(self._ends_at)
         return self._executors[kind]
 
     def _make(self, kind: ExecutorKind) -> Executor:

@@ -105,7 +105,7 @@ class Worker:
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._fence = Fence(config.lease)
+        self._fence = Fence(config.lease, crew.renew)
         self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
@@ -139,7 +139,7 @@ class Worker:
 
     def register(self, worker: workers.NewWorker) -> None:
         """Make the worker known to others: from now on it may be taken for dead."""
-        self._db.while_locked = self._fence.keep
+        self._db.while_locked = self._keep
         began = time.monotonic()
         self._fence.renew()
         workers.register_worker(self._db, worker, self._db.now())
@@ -148,7 +148,8 @@ class Worker:
 
     def run(self) -> Reason:
         """Turn until there is a reason to end, and end in good order."""
-        self.duties += [self._heartbeat, *([self._memory] if self._memory else [])]
+        # The heartbeat first: a duty that waits for a row, which somebody has locked, ends a turn again and again.
+        self.duties = [self._heartbeat, *([self._memory] if self._memory else []), *self.duties]
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()
@@ -162,20 +163,28 @@ class Worker:
         done = self.crew.collect(now)
         if done:
             self._moved_at = now
+        self.ledger.unsettled += done
         if now >= self._trouble_until:
             try:
-                if self.ledger.exchange(done, claim=not self._told and self.crew.in_lease):
+                if self.ledger.exchange([], claim=not self._told and self._is_known()):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
                 self._well_at = now
             except StorageError as error:
                 self._trouble(error, now)
-        else:
-            self.ledger.unsettled += done
         self._give_back_stalled(now)
         if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
         self._turned_at = now
+
+    def _is_known(self) -> bool:
+        """Whether others count this worker among the living; after a lease without a heartbeat they have to be asked.
+
+        What it claimed else would count as crashed, since nobody knows of it whether it had begun.
+        """
+        if not self.crew.in_lease:
+            self._heartbeat.tick(self._db.now())
+        return not self._heartbeat.evicted
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
@@ -210,10 +219,16 @@ class Worker:
         self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
 
+    def _keep(self) -> None:
+        """While the database is locked: what it is locked by may be a job that runs here, and out of time."""
+        self._fence.keep()
+        self.crew.tick(self._clock.monotonic())
+
     def _wait(self) -> None:
         """Wait for something to do: an outcome, a change in the database, a due job or duty, a timeout."""
         start = self._clock.monotonic()
         if start < self._trouble_until:
+            self.crew.tick(start)
             self._wake.wait(self._trouble_until - start)
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
@@ -225,7 +240,7 @@ class Worker:
         if tick is not None:
             until = min(until, start + tick)
         if self.ledger.due_at is not None:
-            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.now()) / 1_000_000))
+            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.reckon()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
             self._wake.wait(until - now if self._told else min(self._wake.interval, until - now))
             if not self.ledger.look and self._wake.written():
@@ -233,7 +248,7 @@ class Worker:
             look = self.ledger.look and not self._told
             if look or self._told in ("stop", "now") or self.crew.inbox or self.crew.notes:
                 return
-        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.now():
+        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.reckon():
             self.ledger.look = True
 
     def _reason(self) -> Reason | None:
