@@ -204,32 +204,6 @@ def test_what_a_dead_worker_has_started_dies_too(stage):
     assert stage.end() == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="waitid")
-def test_a_worker_that_is_stopped_for_too_long_is_killed(stage, monkeypatch):
-    """It could not end itself before others take its jobs, and child processes of its jobs would go on beside them."""
-    monkeypatch.setattr(module, "STANDS_STILL", 0.5)
-    (worker,) = stage.start(1)
-    os.kill(worker.pid, signal.SIGSTOP)
-    stage.next_worker().tell(FINISHED)
-    assert stage.end() == 0
-    assert ("rescue", worker.worker) in stage.story
-    assert "was killed by SIGKILL by its supervisor, as it was stopped for 0.5 s" in stage.events()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="waitid")
-def test_a_worker_that_was_stopped_for_a_moment_is_left_alone(stage):
-    """It goes on, is stopped once more, and ends in its own way."""
-    (worker,) = stage.start(1)
-    for _ in range(2):
-        os.kill(worker.pid, signal.SIGSTOP)
-        time.sleep(0.3)
-        os.kill(worker.pid, signal.SIGCONT)
-        time.sleep(0.2)
-    worker.tell(FINISHED)
-    assert stage.end() == 0
-    assert ("rescue", worker.worker) not in stage.story
-
-
 def test_stopping_is_passed_on_once_for_good_order_and_twice_for_now(stage):
     """The workers hear `stop`, then `now`, and are not replaced when they end."""
     workers = stage.start(2)

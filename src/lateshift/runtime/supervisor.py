@@ -39,10 +39,6 @@ LONGEST_PAUSE: Final = 5.0
 KILL_AFTER: Final = 10.0
 """Seconds beyond the grace period, for settling, after which a worker that was told to stop is killed."""
 
-STANDS_STILL: Final = 9.0
-"""Seconds that a worker may be stopped (SIGSTOP): its last heartbeat may be 5 s older, and its lease ends after 15. It
-ends itself only when it goes on, and the child processes of its jobs would run on until then, beside newer attempts."""
-
 PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
 
 if sys.platform == "win32":
@@ -172,7 +168,7 @@ class Supervisor:
                 seat.quick_deaths = 0
                 seat.start_at = time.monotonic()
             return
-        self._on_event(f"worker {child.worker_id} (process {child.pid}) {_how_it_died(code)}{child.reason}")
+        self._on_event(f"worker {child.worker_id} (process {child.pid}) {_how_it_died(code)}")
         child.kill()  # what it had started goes with it: the jobs are about to run again
         self._take_back(child.worker_id)
         self._replace(seat, lifetime)
@@ -257,7 +253,6 @@ class _Child:
         self.worker_id = worker_id
         self.started_at = time.monotonic()
         self.exit_code: int | None = None
-        self.reason = ""
         self._on_exit = on_exit
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, bufsize=0, **_OWN_GROUP)
         self.pid = self._process.pid
@@ -284,30 +279,8 @@ class _Child:
             self._process.stdin.close()
 
     def _await_end(self) -> None:
-        if sys.platform == "linux":
-            with suppress(ChildProcessError):  # where SIGCHLD is ignored nobody can be told
-                self._end_if_stopped()
         self.exit_code = self._process.wait()
         self._on_exit(self)
-
-    if sys.platform == "linux":
-
-        def _end_if_stopped(self) -> None:
-            """Wait until the process ends; one that stands still for too long is killed."""
-            watched = os.WEXITED | os.WSTOPPED | os.WNOWAIT
-            stopped_at: float | None = None
-            while True:
-                found = os.waitid(os.P_PID, self.pid, watched | (0 if stopped_at is None else os.WNOHANG))
-                if found is None:  # it goes on
-                    stopped_at = None
-                    continue
-                if found.si_code != os.CLD_STOPPED:
-                    return
-                stopped_at = stopped_at or time.monotonic()
-                if time.monotonic() - stopped_at >= STANDS_STILL:
-                    self.reason = f" by its supervisor, as it was stopped for {STANDS_STILL:g} s"
-                    self.kill()
-                time.sleep(0.1)
 
 
 def pause_before(quick_deaths: int) -> float:
