@@ -139,7 +139,7 @@ def _parameters(text: str) -> dict[str, Any]:
     example = """Write an object in quotes: --params '{"order_id": 123}'."""
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
         raise Refusal(f"--params is not JSON: {text!r} ({error}). {example}") from error
     if not isinstance(value, dict):
         raise Refusal(f"--params must be a JSON object with the keyword arguments, not {text!r}. {example}")

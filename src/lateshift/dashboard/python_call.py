@@ -54,7 +54,7 @@ def _policy(options: str | None) -> RetryPolicy | None:
     try:
         stored = msgspec.json.decode(options, type=CallOptions).retry if options else None
         return retry.decode(stored) if stored else None
-    except (msgspec.DecodeError, InvalidOption):  # written by other hands, or by another version
+    except (msgspec.DecodeError, InvalidOption, RecursionError):  # written by other hands, or by another version
         return None
 
 

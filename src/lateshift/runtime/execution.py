@@ -276,7 +276,7 @@ def _stored_policy(options: str | None) -> retry.RetryPolicy | None:
     try:
         stored = _overrides(options).retry
         return None if stored is None else retry.decode(stored)
-    except (InvalidOption, msgspec.DecodeError):  # a row written by other hands: it has failed for that already
+    except (InvalidOption, msgspec.DecodeError, RecursionError):  # a row written by other hands; it has failed already
         return None
 
 

@@ -143,7 +143,7 @@ def _parameter_check(term: Term) -> Check:
     def check(text: str) -> bool:
         try:
             found = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return False
         for part in term.path:
             if isinstance(found, dict):

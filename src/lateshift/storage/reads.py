@@ -352,7 +352,7 @@ def _job(row: Row) -> Job:
 def _timeout(options: str | None) -> float | None:
     try:
         return msgspec.json.decode(options, type=CallOptions).timeout if options else None
-    except msgspec.DecodeError:  # a row written by other hands must not hide the others
+    except (msgspec.DecodeError, RecursionError):  # a row written by other hands must not hide the others
         return None
 
 
@@ -362,5 +362,5 @@ def _decoded(text: str | None) -> Any:
         return None
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {"unreadable": text}
