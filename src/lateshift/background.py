@@ -14,7 +14,15 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
 from lateshift.errors import InvalidOption, InvalidParameters
-from lateshift.options import JobOptions, check_isolation, check_priority, check_queue, check_retries, check_timeout
+from lateshift.options import (
+    JobOptions,
+    check_isolation,
+    check_memory,
+    check_priority,
+    check_queue,
+    check_retries,
+    check_timeout,
+)
 from lateshift.retry import RetryLike, to_policy
 
 P = ParamSpec("P")
@@ -38,6 +46,7 @@ class _CallOptions(TypedDict, total=False):
     max_retries: int | None
     retry_delay: RetryLike | None
     timeout: float | timedelta | None
+    max_memory: int | str | None
 
 
 class EnqueueOptions(_CallOptions, total=False):
@@ -179,6 +188,7 @@ def background(
     retry: RetryLike | None = ...,
     timeout: float | timedelta | None = ...,
     isolation: str | None = ...,
+    max_memory: int | str | None = ...,
 ) -> Decorator: ...
 def background(
     job: Any = None,
@@ -190,11 +200,13 @@ def background(
     retry: RetryLike | None = None,
     timeout: float | timedelta | None = None,
     isolation: str | None = None,
+    max_memory: int | str | None = None,
 ) -> Any:
     """Make a function, or a class with a `handle` method, enqueueable by its own signature.
 
     `retry` is seconds, a list of seconds, a function or a RetryPolicy; `timeout` is in seconds; `isolation="process"`
-    runs each attempt in a child process. The allow-list applies as to any other callable. Raises InvalidOption.
+    runs each attempt in a child process, which may use `max_memory` (bytes, or text such as "500M"). The allow-list
+    applies as to any other callable. Raises InvalidOption.
     """
     options = JobOptions(
         queue=check_queue(queue),
@@ -203,6 +215,7 @@ def background(
         retry=None if retry is None else to_policy(retry),
         timeout=None if timeout is None else check_timeout(timeout),
         isolation=check_isolation(isolation),
+        max_memory=None if max_memory is None else check_memory(max_memory),
     )
     if job is None:
         return functools.partial(_decorate, options=options)

@@ -14,6 +14,7 @@
     ├── SpawnError                the job is stored, but no runner could be started for it
     ├── NotInsideJob              current_job() was called where no job runs
     ├── WorkerDied                the process under a job died, three times over
+    ├── MemoryExceeded            a job's process used more than its max_memory
     ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
     └── StorageError              the database did not do what was asked
         ├── StorageUnavailable    missing, read-only, full, or locked for too long
@@ -123,6 +124,10 @@ class ResultNotStorable(LateshiftError):
 
 class WorkerDied(LateshiftError):
     """The process under a job died: how such a job has failed, and what its `failed()` hook is given."""
+
+
+class MemoryExceeded(LateshiftError):
+    """The process of an isolated job used more memory than its `max_memory`, and was killed."""
 
 
 class StorageError(LateshiftError):
