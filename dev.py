@@ -8,6 +8,7 @@
     python3 dev.py docs                   run the code in README.md and docs/, follow their links
     python3 dev.py bench [OPTIONS]        the benchmark, with its peers
     python3 dev.py soak [OPTIONS]         work for long on each database: does anything grow?
+    python3 dev.py chaos [OPTIONS]        the fault suite: --seed N --minutes M --database sqlite|postgres|mariadb|all
     python3 dev.py pictures [FOLDER]      every page of the dashboard, into build/pictures
     python3 dev.py lock [--upgrade]       resolve the dependency groups of pyproject.toml into requirements/
 
@@ -64,12 +65,9 @@ assert not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(json.dumps([sys.executable, sys.version_info[:3]]))
 """
 
-# Most tests wait for processes; two at once take little more than half the time. A file's tests stay together, and the
-# order of the files is ours: tests/conftest.py has the slow ones first.
-TOGETHER = ("--dist", "loadfile", "--no-loadscope-reorder")
-TWO_AT_ONCE = ("-n", "2", *TOGETHER)
-THREE_AT_ONCE = ("-n", "3", *TOGETHER)
-"""For the quick run, which has neither browsers nor MariaDB beside it: two leave a core idle for half of the time."""
+# Most tests wait for processes: two at once leave two cores idle for half of the time. A file's tests stay together,
+# and the order of the files is ours: tests/conftest.py has the slow ones first.
+AT_ONCE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 
 Command = Sequence[str]
 interrupts: list[int] = []
@@ -204,13 +202,13 @@ def test(arguments: Sequence[str]) -> int:
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
-    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(*TWO_AT_ONCE), live=True)]
+    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(*AT_ONCE), live=True)]
     newest = newest_python()
     if newest.version[:2] > THIS.version[:2]:
         other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
         other.prepare()
         prepare_mysqlclient(other, needed=False)
-        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *THREE_AT_ONCE), live=True))
+        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
     return run_all(steps)
 
 
@@ -240,6 +238,12 @@ def bench(arguments: Sequence[str]) -> int:
 def soak(arguments: Sequence[str]) -> int:
     install(SERVERS)
     return become([MAIN.python, str(ROOT / "benchmarks" / "soak.py"), *arguments])
+
+
+def chaos(arguments: Sequence[str]) -> int:
+    """The fault suite; it prints how to repeat what it finds."""
+    install(SERVERS)
+    return become([MAIN.python, str(ROOT / "tests" / "chaos" / "run.py"), *arguments])
 
 
 def lock(arguments: Sequence[str]) -> int:
@@ -304,6 +308,7 @@ COMMANDS = {
     "docs": docs,
     "bench": bench,
     "soak": soak,
+    "chaos": chaos,
     "pictures": pictures,
     "lock": lock,
 }

@@ -3,6 +3,10 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("lateshift", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lateshift")  # a loaded machine is no failure
 
 pytest_plugins = ["pytester", "servers_plugin"]
 

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final, Protocol
 
 from lateshift.errors import InvalidOption, NotInsideJob
 from lateshift.job import Claimed
@@ -19,6 +19,14 @@ LONGEST_MESSAGE: Final = 1000
 """Characters kept of a progress message: it is words for people, and written every half second."""
 
 Report = Callable[[Claimed, float | None, str | None], None]
+
+
+class Effects(Protocol):
+    """The transaction of a transactional job."""
+
+    @property
+    def connection(self) -> Any:
+        """The connection that it is on, opened at the first use."""
 
 
 class JobContext:
@@ -37,6 +45,7 @@ class JobContext:
         self.claimed = job
         self.cancel_requested = False
         self.cancel_observed = False
+        self.effects: Effects | None = None
         self._report = report
 
     @property
@@ -45,6 +54,20 @@ class JobContext:
         if self.cancel_requested:
             self.cancel_observed = True
         return self.cancel_requested
+
+    @property
+    def connection(self) -> Any:
+        """The connection of a transactional job to the jobs' database, in a transaction that begins with the first use.
+
+        What is written there is committed together with the job's completion, or not at all. Never commit it yourself.
+        Raises InvalidOption in a job that is not transactional, TransactionEnded in its `failed()` hook.
+        """
+        if self.effects is None:
+            raise InvalidOption(
+                f"{self.name} has no connection of its own: declare it with @background(transactional=True), or with "
+                "`transactional = True` in its class."
+            )
+        return self.effects.connection
 
     def progress(self, fraction: float | None, message: str | None = None) -> None:
         """Tell how far the job has come, from 0 to 1, with a few words; `get_job` shows it within about a second.

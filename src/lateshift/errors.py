@@ -13,6 +13,7 @@
     ├── WaitTimeout               the job did not finish in the time you gave it
     ├── SpawnError                the job is stored, but no runner could be started for it
     ├── NotInsideJob              current_job() was called where no job runs
+    ├── TransactionEnded          a transactional job's transaction was over before the job was
     ├── WorkerDied                the process under a job died, three times over
     ├── MemoryExceeded            a job's process used more than its max_memory
     ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
@@ -116,6 +117,10 @@ class SpawnError(LateshiftError):
 
 class NotInsideJob(LateshiftError):
     """`current_job()` was called where no job runs."""
+
+
+class TransactionEnded(LateshiftError):
+    """A transactional job's transaction was over before the job was: the job committed it itself, for example."""
 
 
 class ResultNotStorable(LateshiftError):

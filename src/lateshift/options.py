@@ -22,6 +22,9 @@ LEAST_MEMORY: Final = 1024**2
 MOST_MEMORY: Final = 2**62
 
 
+Transactional = Literal[False, True, "sqlalchemy", "django"]
+
+
 @dataclass(frozen=True, slots=True)
 class JobOptions:
     """The options that a job class or function declares; None where it leaves the choice to the settings."""
@@ -33,6 +36,7 @@ class JobOptions:
     timeout: float | None = None
     isolation: Literal["process"] | None = None
     max_memory: int | None = None
+    transactional: Transactional = False
 
 
 _DEFAULTS: Final = JobOptions()
@@ -142,6 +146,22 @@ def to_bytes(text: str) -> int | None:
     return int(float(found[1]) * 1024 ** " kmg".index(found[2] or " ")) if found else None
 
 
+def check_transactional(value: object) -> Transactional:
+    """Whose connection a transactional job gets: the driver's (True) or that of a library. Raises InvalidOption."""
+    if value is None or value is False:
+        return False
+    if value is True:
+        return True
+    if value == "sqlalchemy":
+        return "sqlalchemy"
+    if value == "django":
+        return "django"
+    raise InvalidOption(
+        f'transactional is {value!r}: give True for a connection of the driver, "sqlalchemy" or "django", or leave it '
+        "out."
+    )
+
+
 def check_status(value: object) -> Status:
     """One of the six statuses. Raises InvalidOption."""
     for status in STATUSES:
@@ -189,6 +209,7 @@ _ATTRIBUTES: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
     "timeout": ("timeout", check_timeout),
     "isolation": ("isolation", check_isolation),
     "max_memory": ("max_memory", check_memory),
+    "transactional": ("transactional", check_transactional),
 }
 """Class attribute -> field of JobOptions and check; of `retry` and `retry_delay` the former wins."""
 

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from lateshift.durations import check_wait
-from lateshift.errors import ResultNotStorable
+from lateshift.errors import ResultNotStorable, TransactionEnded
 from lateshift.job import Claimed, JobError, Status
 
 MAX_CRASHES: Final = 3
@@ -64,7 +64,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What the database must now contain about an attempt. Times are microseconds since 1970 in UTC.
 
     `run_at` is set when the job waits again. `counts` tells whether the attempt is used up; `crashed` whether it adds
-    to the job's crashes. `result` is JSON. `logs` are the attempt's last log lines.
+    to the job's crashes. `result` is JSON. `logs` are the attempt's last log lines. `stored`: the job's own transaction
+    has written it, all but the logs.
     """
 
     kind: Kind
@@ -77,6 +78,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     counts: bool = True
     crashed: bool = False
     logs: tuple[str, ...] = ()
+    stored: bool = False
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -140,7 +142,7 @@ def lost(job: Claimed, started_at: int, now: int, error: JobError, *, shared: bo
 
 
 def _delay(job: Claimed, exception: BaseException, retry_delay: RetryDelay) -> float | None:
-    if job.attempt > job.max_retries or isinstance(exception, ResultNotStorable):
+    if job.attempt > job.max_retries or isinstance(exception, ResultNotStorable | TransactionEnded):
         return None
     if isinstance(exception, Retry) and exception.delay is not None:
         return exception.delay

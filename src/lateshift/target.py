@@ -134,7 +134,7 @@ class _Resolution:
         if binding == "instance":
             _check_instantiable(owner)
         signature = Signature.of(function, drop_self=binding != "function")
-        executor = _executor(function, options)
+        executor = _executor(function, options, self._path)
         return Target(self._path, function, owner, executor, signature, options, _failed_hook(owner), binding)
 
     def _walk(self, segments: list[str]) -> tuple[Any, type | None]:
@@ -350,9 +350,14 @@ def _check_instantiable(owner: type | None) -> None:
             )
 
 
-def _executor(function: FunctionType, options: JobOptions) -> ExecutorKind:
+def _executor(function: FunctionType, options: JobOptions, path: str) -> ExecutorKind:
     import inspect
 
+    if options.transactional and inspect.iscoroutinefunction(function):
+        raise InvalidJob(
+            f"{path!r} is `async def`, and a transactional job has a connection of a driver that waits: write it with "
+            "`def`, or leave `transactional` out."
+        )
     if options.isolation == "process":
         return "process"
     return "loop" if inspect.iscoroutinefunction(function) else "thread"

@@ -201,6 +201,7 @@ class _Attempts:
         self._execution = Execution(app.settings, self._db.reckon, self._report)
         self._handler = JobLogHandler(app.settings)
         self._level = logging.getLogger().level
+        self._progress: list[tuple[Claimed, float | None, str | None]] = []
 
     def __enter__(self) -> Self:
         version = sys.modules["lateshift"].__version__
@@ -246,6 +247,8 @@ class _Attempts:
     def run(self, job: Claimed) -> None:
         """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""
         outcome = _outside_of_loops(lambda: self._execute(job))
+        writes.save_progress(self._db, self._progress)
+        self._progress.clear()
         done, refused = settle_one(self._db, writes.Settlement(job, outcome))
         outcome = done.outcome
         told: Event = (
@@ -270,7 +273,7 @@ class _Attempts:
             stop()
 
     def _report(self, job: Claimed, fraction: float | None, message: str | None) -> None:
-        writes.save_progress(self._db, [(job, fraction, message)])
+        self._progress.append((job, fraction, message))  # the job's own transaction may have locked the database
 
 
 class _Inline:

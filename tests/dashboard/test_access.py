@@ -80,6 +80,31 @@ def test_a_program_shows_its_token(make_site):
     assert client.get("/jobs", headers={"authorization": "Bearer wrong"}).status_code == 401
 
 
+def test_a_program_shows_a_name_and_a_password(make_site):
+    """With HTTP Basic it has that user's role, so what only looks needs no admin's token; guessing is held back."""
+    client = make_site(dashboard_users=USERS).client(client=("8.8.8.8", 1))
+    assert client.get("/metrics", auth=("vic", "correct horse")).status_code == 200
+    assert client.get("/api/jobs", auth=("vic", "correct horse")).status_code == 200
+    assert client.post("/api/queues/billing/pause", json={}, auth=("vic", "correct horse")).status_code == 403
+    assert client.post("/api/queues/billing/pause", json={}, auth=("olga", "correct horse")).status_code == 200
+    for header in ("Basic", "Basic %%%", "Basic OnRva2Vu", "Basic /w==", "Digest a:b"):
+        assert client.get("/metrics", headers={"authorization": header}).status_code == 401
+    for name in ("pat", *["vic"] * 9):
+        assert client.get("/metrics", auth=(name, "wrong")).status_code == 401
+    assert client.get("/metrics", auth=("vic", "correct horse")).status_code == 401
+
+
+def test_a_form_of_another_site_cannot_use_a_password(make_site):
+    """A browser that was once told a password sends it along: that is no sign that the page is ours."""
+    client = make_site(dashboard_users=USERS).client(client=("8.8.8.8", 1))
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 303)):
+        headers = {"sec-fetch-site": site}
+        answer = client.post(
+            "/queues/billing/pause", auth=("olga", "correct horse"), headers=headers, follow_redirects=False
+        )
+        assert answer.status_code == status
+
+
 def test_users_log_in_with_their_roles(make_site):
     """Each gets what their role may do; a user without a hash cannot log in at all."""
     site = make_site(dashboard_users=USERS)

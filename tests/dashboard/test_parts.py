@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from lateshift import wording
 from lateshift.dashboard import charts, formatting, timeline, tracebacks
 from lateshift.dashboard.redaction import HIDDEN, redact
 from lateshift.dashboard.watcher import Watcher
@@ -32,7 +33,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 )
 def test_distances_in_time_have_one_unit(seconds, words):
     """As the browser writes them too."""
-    assert formatting.ago(seconds) == words
+    assert wording.ago(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_distances_in_time_have_one_unit(seconds, words):
 )
 def test_durations_have_at_most_two_units(seconds, words):
     """A duration is short, and exact enough."""
-    assert formatting.duration(seconds) == words
+    assert wording.long_duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_counts_stop_at_their_limit():
 )
 def test_the_eye_finds_class_or_function(path, part):
     """A callable path is split without losing anything."""
-    assert formatting.last_part(path) == part
+    assert wording.last_part(path) == part
     assert formatting.leading(path) + part == path
 
 

@@ -147,6 +147,12 @@ def isolated_busy_in_c() -> None:
 
 
 @background(isolation="process")
+def isolated_fail_once() -> None:
+    if current_job().attempt == 1:
+        raise LookupError("not yet")
+
+
+@background(isolation="process")
 def isolated_crash() -> None:
     ctypes.string_at(0)
 

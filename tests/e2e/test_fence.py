@@ -63,6 +63,24 @@ def test_a_process_that_was_stopped_for_too_long_ends_when_it_goes_on(project):
     assert finished(app, job_id).crashes == 1
 
 
+def test_a_worker_is_fenced_from_the_moment_when_it_is_known(project):
+    """Others judge it from its registration on; so what holds it up before its first heartbeat ends it as well."""
+    code = f"""
+import time
+from lateshift.default import get_app
+from lateshift.runtime.process import run_worker
+from lateshift.runtime.worker import Worker, WorkerConfig
+Worker.run = lambda worker: time.sleep(60)
+run_worker(WorkerConfig(worker="held-up", folder={str(project.folder / "run")!r}, lease=1.5), get_app())
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=project.environment(), capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "Timeout" in done.stderr) == (1, True), done.stderr
+    app = project.app()
+    assert app.database.query("select id from lateshift_workers") == [("held-up",)]
+    app.database.execute("delete from lateshift_workers")
+
+
 def test_who_is_late_does_not_put_the_end_off():
     """After a stop, the thread that renews may come before the watchdog, which it would call off."""
     late = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import statistics
@@ -15,7 +16,10 @@ from project import finished, until
 
 from lateshift import Call
 from lateshift.errors import StorageUnavailable
+from lateshift.runtime.process import make_supervisor
+from lateshift.runtime.supervisor import CUT_OFF
 from lateshift.storage import reads
+from lateshift.storage.workers import remove_worker
 
 pytestmark = pytest.mark.slow
 
@@ -49,9 +53,10 @@ def work(project, **environment):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    app = project.app()
-    until(lambda: len(reads.workers(app.database)) == 2 or process.poll() is not None, what="two workers")
-    app.close()
+    with contextlib.ExitStack() as undo, contextlib.closing(project.app()) as app:
+        undo.callback(process.kill)
+        until(lambda: len(reads.workers(app.database)) == 2 or process.poll() is not None, what="two workers")
+        undo.pop_all()
     return process
 
 
@@ -112,10 +117,32 @@ def test_enqueuing_goes_on_over_a_restart(server, served):
     assert len(app.list_jobs()) == 2
 
 
+def test_an_idle_runner_gives_a_lost_database_up(server, served):
+    """One that started by itself and has nothing in hand leaves in the end: nobody would ever stop it."""
+    runner = served.worker(kind="runner", idle_exit=60.0, patience=1.0)
+    server.kill()
+    assert runner.process.wait(60) == CUT_OFF
+    server.start()
+    with contextlib.closing(served.app()) as app:
+        assert remove_worker(app.database, runner.id)  # as the next worker would, in 15 seconds
+
+
+def test_a_runner_whose_database_is_lost_when_it_starts(server, served):
+    """It tries again for a while, and leaves."""
+    said = []
+    with contextlib.closing(served.app(database_timeout=0.3)) as app:
+        server.kill()
+        assert make_supervisor(app, 1, "runner", said.append, give_up_after=2).run() == 1
+    server.start()
+    assert "died at once, 2 times in a row" in " ".join(said)
+
+
 @pytest.mark.slow
 def test_a_server_that_hangs_for_longer_than_the_lease(server, supervised):
     """Nobody takes anybody's jobs when it is back: each worker first gets the time to write its heartbeat."""
     app, ids = waits(supervised, 4)
+    app.run_background_job("app.jobs.add", parameters={"a": 1}, delay=600)  # which they look at the clock for
+    alive = {worker.pid for worker in reads.workers(app.database)}
     server.pause()
     time.sleep(18)  # three heartbeats of 5 s, and a look
     server.resume()
@@ -123,6 +150,7 @@ def test_a_server_that_hangs_for_longer_than_the_lease(server, supervised):
     (supervised.folder / "go").touch()
     jobs = [finished(app, job_id) for job_id in ids]
     assert [(job.status, job.attempts, job.crashes) for job in jobs] == [("completed", 1, 0)] * 4
+    assert {worker.pid for worker in reads.workers(app.database)} == alive
 
 
 def test_killed_connections_are_replaced_and_heard_again(postgres_server, request):
@@ -181,8 +209,13 @@ def test_clocks_that_are_ten_minutes_off(served, works, shift):
     soon = app.run_background_job("app.jobs.add", parameters={"a": 1}, delay=1.0)
     later = app.run_background_job("app.jobs.add", parameters={"a": 2}, run_at=datetime.now(UTC) + timedelta(minutes=9))
     now = [app.run_background_job("app.jobs.add", parameters={"a": number}) for number in range(20)]
+    isolated = [app.run_background_job("app.jobs.isolated_fail_once") for _ in range(4)]
     for job_id in now:
         job = finished(app, job_id)
+        assert abs((job.finished_at - job.enqueued_at).total_seconds()) < 30
+    for job_id in isolated:
+        job = finished(app, job_id)
+        assert (job.status, job.attempts) == ("completed", 2)
         assert abs((job.finished_at - job.enqueued_at).total_seconds()) < 30
     waited = finished(app, soon)
     assert waited.started_at >= waited.run_at

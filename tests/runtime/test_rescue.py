@@ -9,7 +9,7 @@ from lateshift.events import Events
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
 from lateshift.job import NewJob
-from lateshift.runtime.duties import Rescue
+from lateshift.runtime.duties import Rescue, rescue
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, workers, writes
 from lateshift.storage.workers import NewWorker
@@ -80,10 +80,31 @@ def test_after_an_outage_the_living_may_speak_first(scene):
 
 
 def test_a_new_worker_does_not_judge_by_what_it_has_not_seen(scene):
-    """One that has only just begun watches an old heartbeat for six seconds before it acts."""
+    """One that has only just begun watches an old heartbeat for a whole lease before it acts."""
     scene.worker("elsewhere")
     scene.clock.move(60)
-    assert scene.rescued_after(30) == 6
+    assert scene.rescued_after(30) == 15
+
+
+def test_an_outage_shorter_than_the_lease_condemns_nobody(scene):
+    """A heartbeat that became due as the database went away may come when it is back: it was watched, and is old."""
+    scene.worker("elsewhere")
+    assert scene.rescued_after(5) is None
+    scene.clock.move(10.5)
+    assert scene.rescued_after(3) is None
+    scene.beat()
+    assert scene.rescued_after(14) is None
+
+
+def test_who_speaks_at_the_last_moment_keeps_its_jobs(scene):
+    """Between being found silent and being taken back from, the worker has written a heartbeat: nothing is taken."""
+    job_id = scene.worker("elsewhere")
+    silent = reads.workers(scene.db)[0].heartbeat_at
+    scene.clock.move(60)
+    scene.beat()
+    assert rescue(scene.db, Events(), "other", None, silent) == 0
+    assert (reads.status(scene.db, job_id), len(reads.workers(scene.db))) == ("running", 1)
+    assert rescue(scene.db, Events(), "other", None, scene.clock.now()) == 1
 
 
 def test_a_lock_that_was_dropped_tells_at_once(scene):

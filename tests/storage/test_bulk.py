@@ -10,6 +10,7 @@ from lateshift.job import FINISHED, STATUSES, WAITING
 from lateshift.query import parse
 from lateshift.storage import bulk, reads, trash, writes
 from lateshift.storage.bulk import BulkAction
+from lateshift.storage.counting import Count
 
 
 def one_of_each(steps) -> dict[str, str]:
@@ -65,7 +66,7 @@ def test_many_jobs_take_several_steps(steps):
     steps.enqueue_many(1_200, queue="mail")
     steps.enqueue_many(3)
     action, seen = BulkAction(steps.db, "cancel", parse("queue:mail")), [0]
-    assert str(action.progress.total) == "1,200"
+    assert action.progress.total == Count(1_200) or action.progress.total.more  # it is counted for a moment only
     while not action.step().finished:
         assert 0 <= action.progress.seen - seen[-1] <= 500
         seen.append(action.progress.seen)

@@ -14,6 +14,15 @@ def send_receipt(order_id: int, to: str = "") -> str:
 async def send_mail(to: str) -> None: ...
 
 
+@background(transactional=True)
+def pay(order_id: int) -> None: ...
+
+
+@background(transactional="django")
+class Refund:
+    def handle(self, order_id: int) -> None: ...
+
+
 class ProcessOrder:
     def handle(self, order_id: int) -> None: ...
 
@@ -42,6 +51,10 @@ send_receipt.enqueue()  # error: Missing positional argument "order_id"
 send_receipt.enqueue(1, cc="b@example.com")  # error: Unexpected keyword argument "cc"
 send_receipt.options(delay="soon")  # error: incompatible type "str"
 send_receipt.options(delay=60).enqueue("1")  # error: incompatible type "str"; expected "int"
+
+assert_type(pay.enqueue(order_id=1), str)
+pay.enqueue(order_id="1")  # error: incompatible type "str"; expected "int"
+background(transactional="peewee")  # error: No overload variant
 
 assert_type(send_mail.enqueue(to="a@example.com"), str)
 send_mail.enqueue(to=1)  # error: incompatible type "int"; expected "str"

@@ -6,6 +6,7 @@ that machine, since a page of elsewhere may point its own name at 127.0.0.1 (DNS
 
 from __future__ import annotations
 
+import base64
 import hmac
 import inspect
 import ipaddress
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from lateshift.dashboard.accounts import ROLES, Account, Role, User, check_password, read_accounts
@@ -63,7 +65,8 @@ class Access:
             return as_user(await answer if inspect.isawaitable(answer) else answer)
         if self.is_open:
             return User("this machine", "admin") if is_local(request) else None
-        return self._by_proxy(request) or self._by_session(request) or self._by_token(request)
+        known = self._by_proxy(request) or self._by_session(request)
+        return known or await self._by_header(request)
 
     def log_in(self, name: str, password: str) -> User | None:
         """The user with this name and password; without a name, the token is the password."""
@@ -85,14 +88,16 @@ class Access:
         account: Account | None = self._accounts.get(name or "")
         return account.user if account and account.hash else None
 
-    def _by_token(self, request: Request) -> User | None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if self._token is None or scheme.lower() != "bearer" or self.limiter.wait(address(request)):
+    async def _by_header(self, request: Request) -> User | None:
+        """A program's token, or a user's name and password; browsers are never asked for either in this way."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        name, password = ("", given.strip()) if scheme.lower() == "bearer" else _name_and_password(scheme, given)
+        if not password or self.limiter.wait(address(request)):
             return None
-        if same(token.strip(), self._token):
-            return User("token", "admin")
-        self.limiter.failed(address(request))
-        return None
+        user = await run_in_threadpool(self.log_in, name, password)  # 50 ms of scrypt
+        if user is None:
+            self.limiter.failed(address(request))
+        return user
 
     def _by_proxy(self, request: Request) -> User | None:
         name = request.headers.get(self._header, "").strip()
@@ -108,6 +113,17 @@ class Access:
         except ValueError:
             return False
         return any(peer in network for network in self._proxies)
+
+
+def _name_and_password(scheme: str, given: str) -> tuple[str, str]:
+    """What an `Authorization: Basic` header holds (RFC 7617); empty when it is none, or has no name."""
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        name, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return (name, password) if name else ("", "")
 
 
 def as_user(answer: object) -> User | None:

@@ -8,10 +8,10 @@ from typing import Final
 from starlette.responses import HTMLResponse, Response
 
 from lateshift.dashboard.desk import theme
-from lateshift.dashboard.formatting import last_part, short_id
 from lateshift.dashboard.view import View
 from lateshift.errors import JobStateError, LateshiftError, SpawnError
 from lateshift.storage import audit, bulk
+from lateshift.wording import last_part, short_id
 
 log: Final = logging.getLogger("lateshift.dashboard")
 

@@ -11,7 +11,6 @@ from starlette.responses import RedirectResponse, Response
 from lateshift.dashboard.actions import record
 from lateshift.dashboard.bulk_runs import Run, make_id
 from lateshift.dashboard.bulk_words import ACTIONS, Words, words
-from lateshift.dashboard.formatting import short_id
 from lateshift.dashboard.searching import read_address
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidSearch, SpawnError
@@ -20,7 +19,7 @@ from lateshift.query import Query
 from lateshift.storage import bulk, reads, search, trash
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.counting import Count
-from lateshift.wording import count
+from lateshift.wording import count, short_id
 
 SOON: Final = 0.6
 """Seconds in which most actions are done: then there is no progress to watch."""
@@ -78,11 +77,9 @@ def count_before(view: View, action: str, target: Target) -> Count:
 
 def start(view: View) -> Response:
     """Begin a bulk action; when it is not done in a moment, lead to the page that shows how far it is."""
+    if (refused := refuse_action(view)) is not None:
+        return refused
     action = view.path["action"]
-    if action not in ACTIONS:
-        return view.desk.refuse(view.request, 404, "There is no such action", f"Known are {', '.join(ACTIONS)}.")
-    if not view.may(ACTIONS[action].role):
-        return refuse(view, ACTIONS[action])
     try:
         target, priority = read_target(view), _priority(view) if action == "priority" else None
         jobs = target.jobs if isinstance(target.jobs, Query) else list(target.jobs)
@@ -108,7 +105,7 @@ def stop(view: View) -> Response:
     if run is None or run.state != "running":
         return view.done("It is not running any more.", here, "refused")
     if not view.may(words(run.action).role):
-        return refuse(view, words(run.action))
+        return _refuse(view, words(run.action))
     run.stopping.set()
     run.over.wait(SOON)
     return view.done("It is stopped. What it has done stays done.", here)
@@ -141,8 +138,15 @@ def told(run: Run) -> str:
     return f"{done} {run.trouble}".rstrip()
 
 
-def refuse(view: View, action: Words) -> Response:
-    """Say which role an action takes."""
+def refuse_action(view: View) -> Response | None:
+    """The page that says why this user cannot do the action that the address names; None when they can."""
+    action = view.path["action"]
+    if action not in ACTIONS:
+        return view.desk.refuse(view.request, 404, "There is no such action", f"Known are {', '.join(ACTIONS)}.")
+    return None if view.may(ACTIONS[action].role) else _refuse(view, ACTIONS[action])
+
+
+def _refuse(view: View, action: Words) -> Response:
     said = "This dashboard is read-only." if view.desk.read_only else f"To {action.verb.lower()} jobs takes the role"
     return view.desk.refuse(
         view.request, 403, "Not yours to do", said if view.desk.read_only else f"{said} {action.role}."

@@ -9,12 +9,11 @@ from starlette.responses import Response
 
 from lateshift.dashboard.actions import ask, record
 from lateshift.dashboard.fleet_lines import WorkerLine, find_worker
-from lateshift.dashboard.formatting import duration
 from lateshift.dashboard.view import View
 from lateshift.settings import Settings
 from lateshift.storage import requests
 from lateshift.storage.requests import RequestKind
-from lateshift.wording import count
+from lateshift.wording import count, long_duration
 
 QUESTIONS: Final[Mapping[RequestKind, str]] = {"stop": "Stop this worker?", "drain": "Drain this worker?"}
 
@@ -38,7 +37,7 @@ def meaning(kind: RequestKind, line: WorkerLine, settings: Settings) -> str:
     elif kind == "drain":
         jobs = f"Its {running} {'ends' if held == 1 else 'end'} first, however long that takes."
     else:
-        grace = duration(settings.grace)
+        grace = long_duration(settings.grace)
         jobs = (
             f"Its {running} {'gets' if held == 1 else 'get'} {grace} to end; what runs then is stopped and waits again."
         )

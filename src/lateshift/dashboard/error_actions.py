@@ -5,11 +5,11 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from lateshift.dashboard.actions import record
-from lateshift.dashboard.formatting import last_part
 from lateshift.dashboard.pages.errors import find, no_such_group
 from lateshift.dashboard.view import View
 from lateshift.storage import failures
 from lateshift.storage.failures import ErrorGroup
+from lateshift.wording import last_part
 
 
 def resolve(view: View) -> Response:

@@ -20,29 +20,6 @@ from lateshift.storage.reads import COUNT_LIMIT
 from lateshift.wording import ago, count, last_part, short_id
 from lateshift.wording import long_duration as duration
 
-__all__ = [
-    "FILTERS",
-    "OUTCOMES",
-    "STATUSES",
-    "Status",
-    "ago",
-    "bounded",
-    "code_html",
-    "compact",
-    "count",
-    "duration",
-    "exact",
-    "json_html",
-    "json_line",
-    "json_text",
-    "last_part",
-    "leading",
-    "memory",
-    "short_id",
-    "speed",
-    "status",
-]
-
 _TOKENS: Final = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)'
 )

@@ -72,7 +72,10 @@ class Guard:
         desk = self._desk
         login = f"{desk_root(request)}/login"
         if is_program(request):
-            words = "Send `Authorization: Bearer TOKEN` with LATESHIFT_DASHBOARD_TOKEN, or log in with a browser."
+            words = (
+                "Send `Authorization: Bearer TOKEN` with LATESHIFT_DASHBOARD_TOKEN, a user's name and password by "
+                "HTTP Basic, or log in with a browser."
+            )
             return desk.refuse(request, 401, "Not logged in", words, {"www-authenticate": "Bearer"})
         if request.headers.get("hx-request") or path.startswith("/events"):
             return Response(status_code=401, headers={"hx-redirect": login})

@@ -7,12 +7,12 @@ from typing import Final
 
 from markupsafe import Markup
 
-from lateshift.dashboard.formatting import duration
 from lateshift.dashboard.rows import JobRow, job_rows
 from lateshift.dashboard.view import View
 from lateshift.job import Job
 from lateshift.storage import history, search
 from lateshift.storage.history import Point
+from lateshift.wording import long_duration
 
 DAYS: Final = 7
 EACH: Final = 4
@@ -61,7 +61,7 @@ class Runs:
             HEIGHT,
             WIDTH,
             HEIGHT,
-            duration(row.lasted),
+            long_duration(row.lasted),
             row.job.status,
             self._x(row.lasted),
             Markup().join(drawn),
@@ -89,7 +89,7 @@ def compare(seconds: float | None, usual: Point, *, running: bool = False) -> tu
     p50, p95 = usual.running.p50, usual.running.p95
     if seconds is None or not p50 or not p95 or usual.count < LEAST:
         return "", False
-    took = f"This one has run for {duration(seconds)}" if running else f"This one took {duration(seconds)}"
+    took = f"This one has run for {long_duration(seconds)}" if running else f"This one took {long_duration(seconds)}"
     if seconds > p95:
         times = seconds / p50
         return f"{took}: longer than 95 % do, {times:,.1f} times the median.", True

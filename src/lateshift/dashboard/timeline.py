@@ -9,8 +9,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from lateshift.dashboard.formatting import duration
 from lateshift.job import FINISHED, WAITING, Job
+from lateshift.wording import long_duration
 
 WIDTH: Final = 640
 HEIGHT: Final = 46
@@ -69,7 +69,7 @@ def draw(items: Sequence[Span]) -> Markup:
         width = LEAST + item.seconds * scale
         drawn.append(_one(item, x, width))
         x += width
-    words = "; ".join(f"{item.words} {duration(item.seconds)}" for item in items)
+    words = "; ".join(f"{item.words} {long_duration(item.seconds)}" for item in items)
     return Markup(
         '<svg class="timeline" viewBox="0 0 {:.0f} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
     ).format(max(x, 1.0), HEIGHT, words, Markup().join(drawn))
@@ -80,4 +80,4 @@ def _one(item: Span, x: float, width: float) -> Markup:
     return Markup(
         '<g><title>{}: {}</title><rect class="hit" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>'
         '<rect class="t-{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}" rx="2"/></g>'
-    ).format(item.words, duration(item.seconds), x, width, HEIGHT, item.kind, x, y, max(width - 1, 1.5), high)
+    ).format(item.words, long_duration(item.seconds), x, width, HEIGHT, item.kind, x, y, max(width - 1, 1.5), high)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -29,11 +30,18 @@ from lateshift.runtime.parent import close_in_forks, take_standard_input
 from lateshift.runtime.tree import tree_memory
 from lateshift.settings import load_settings
 
+LOOK_AGAIN: Final = 0.5
+"""Seconds after the end of the worker's lease in which it may still be heard: code that keeps the GIL is no silence."""
+
 
 class Errand(msgspec.Struct, frozen=True):
-    """What a child is to do: run an attempt; or, given how the job has finally failed, call its failed() hook."""
+    """What a child is to do: run an attempt; or, given how the job has finally failed, call its failed() hook.
+
+    `ahead` is by how many microseconds the database's clock, which tells when a retry is due, is ahead of this host's.
+    """
 
     job: Claimed
+    ahead: int
     failure: JobError | None = None
 
 
@@ -96,9 +104,12 @@ def main() -> None:
     settings = load_settings()
     pipe = take_standard_input()
     errand = msgspec.json.decode(pipe.readline(), type=Errand)
-    threading.Thread(target=_end_with_worker, args=(pipe, channel), daemon=True).start()
+    threading.Thread(target=Watch(pipe, channel).listen, daemon=True).start()
     capture_logging(settings)
-    execution = Execution(settings, lambda: time.time_ns() // 1000, channel.progress)
+    began = time.monotonic(), time.time_ns() // 1000 + errand.ahead  # the host's may be set while the job runs
+    execution = Execution(
+        settings, lambda: began[1] + round((time.monotonic() - began[0]) * 1_000_000), channel.progress
+    )
     run = execution.begin(errand.job)
     run.context.log_lines = ToldLines(channel)
     if errand.failure is None:
@@ -131,10 +142,40 @@ def _die_with_worker() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _end_with_worker(pipe: BinaryIO, channel: Channel) -> None:
-    """Tell where the job is when asked; when the worker's end of the pipe closes, end all that is in this process."""
-    while pipe.readline():
-        channel.send(stack=stacks.of_thread(threading.main_thread().ident))
+class Watch:
+    """Listens to the worker, and ends all that is in this process with it.
+
+    That is when its end of the pipe closes; or when it lets its lease run out, since it was stopped, perhaps, and
+    others take its jobs for abandoned.
+    """
+
+    def __init__(self, pipe: BinaryIO, channel: Channel) -> None:
+        self._pipe, self._channel = pipe, channel
+        self._ends_at = math.inf
+
+    def listen(self) -> None:
+        """Hear how long this process may go on, and tell where the job is when asked."""
+        for line in self._pipe:
+            word, _, seconds = line.decode().partition(" ")
+            if word == "stack":
+                self._channel.send(stack=stacks.of_thread(threading.main_thread().ident))
+                continue
+            first = self._ends_at == math.inf
+            self._ends_at = time.monotonic() + float(seconds)
+            if first:
+                threading.Thread(target=self._keep_time, daemon=True).start()
+        _end()
+
+    def _keep_time(self) -> None:
+        while True:
+            time.sleep(max(LOOK_AGAIN, self._ends_at - time.monotonic()))
+            if time.monotonic() > self._ends_at:
+                time.sleep(LOOK_AGAIN)
+                if time.monotonic() > self._ends_at:
+                    _end()
+
+
+def _end() -> None:
     if sys.platform != "win32":
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

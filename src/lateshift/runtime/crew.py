@@ -47,6 +47,7 @@ class Crew:
         self.notes: deque[Event] = deque()
         self.hand = settings.threads
         self.lease_until = math.inf
+        self._ends_at = math.inf
         self._worker = worker
         self._settings = settings
         self._execution = execution
@@ -67,6 +68,11 @@ class Crew:
     def unstarted(self) -> int:
         """How many of them have not begun."""
         return sum(executor.unstarted for executor in self._executors.values())
+
+    @property
+    def in_lease(self) -> bool:
+        """Whether nobody can have taken the worker for dead. If not, it neither claims jobs nor begins them."""
+        return time.monotonic() <= self.lease_until
 
     def room(self) -> dict[ExecutorKind, int]:
         """How many jobs of each kind may be claimed now."""
@@ -124,6 +130,12 @@ class Crew:
         for executor in self._executors.values():
             executor.cancel(job_id, lease)
 
+    def renew(self, ends_at: float) -> None:
+        """The process goes on at least until that monotonic time."""
+        self._ends_at = ends_at
+        for executor in self._executors.values():
+            executor.renew(ends_at)
+
     def tick(self, now: float) -> float | None:
         """Let the executors look after timeouts; seconds until they want to look again."""
         waits = [wait for executor in self._executors.values() if (wait := executor.tick(now)) is not None]
@@ -157,7 +169,7 @@ class Crew:
 
         False when the worker's lease has run out, as after a SIGSTOP: others may have the job, so it must not begin.
         """
-        if time.monotonic() > self.lease_until:
+        if not self.in_lease:
             return False
         job = run.job
         mark = self._free_marks.popleft() if self._free_marks else None
@@ -180,6 +192,7 @@ class Crew:
     def _executor(self, kind: ExecutorKind) -> Executor:
         if kind not in self._executors:
             self._executors[kind] = self._make(kind)
+            self._executors[kind].renew(self._ends_at)
         return self._executors[kind]
 
     def _make(self, kind: ExecutorKind) -> Executor:

@@ -68,9 +68,13 @@ class Rescue:
 
     INTERVAL: Final = 1.0
 
-    WATCHED: Final = HEARTBEAT + INTERVAL
+    WATCHED: Final = LEASE
     """Seconds for which this duty must itself have seen no heartbeat of a worker. After the database was away, or this
-    host asleep, every heartbeat is old; so the living get the time to write one."""
+    host asleep, every heartbeat is old; so the living get the time to write one, or the fence to end who stands still:
+    while the database is away it is put off."""
+
+    AWAY: Final = HEARTBEAT
+    """Seconds between two looks after which the watch begins anew: so long the living may have been unable to write."""
 
     def __init__(self, db: Database, events: Events, worker: str, rescued: Callable[[], None] = lambda: None) -> None:
         self._db, self._events, self._worker, self._rescued = db, events, worker, rescued
@@ -79,15 +83,17 @@ class Rescue:
 
     def tick(self, now: int) -> float:
         """Look at every other worker; rescue the dead ones' jobs."""
-        if now - self._last > LEASE * 1_000_000:
+        if now - self._last > self.AWAY * 1_000_000:
             self._seen.clear()
         self._last = now
         others = [worker for worker in reads.workers(self._db) if worker.id != self._worker]
         beats = [(worker.id, worker.heartbeat_at) for worker in others]
         self._seen = {beat: self._seen.get(beat, now) for beat in beats}
-        dead = [(w.id, w.folder if w.host == host_name() else None) for w in others if self._died(w, now)]
-        dead += [(owner, None) for owner in reads.absent_owners(self._db)]
-        if sum(rescue(self._db, self._events, worker, folder) for worker, folder in dead):
+        dead: list[tuple[str, str | None, int | None]] = [
+            (w.id, w.folder if w.host == host_name() else None, w.heartbeat_at) for w in others if self._died(w, now)
+        ]
+        dead += [(owner, None, None) for owner in reads.absent_owners(self._db)]
+        if sum(rescue(self._db, self._events, *who) for who in dead):
             self._rescued()  # what this process writes itself is no news by which it would wake
         return self.INTERVAL + random.random() / 4
 
@@ -173,26 +179,38 @@ class Memory:
         return 1.0
 
 
-def rescue(db: Database, events: Events, worker: str, folder: str | None, how: str = "died") -> int:
+def rescue(
+    db: Database, events: Events, worker: str, folder: str | None, beat: int | None = None, how: str = "died"
+) -> int:
     """Take the jobs of a dead worker back and forget the worker; returns how many jobs.
 
-    Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed. `how` it
-    died, in words, is for the jobs' error.
+    Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed. Nothing is
+    done if `beat`, by which the worker was found dead, is its last heartbeat no more. `how` it died, in words, is for
+    the jobs' error.
     """
     begun = None if folder is None else presence.started_jobs(folder, worker)
-    told, count = db.transact(lambda: _take_back(db, worker, begun, how))
+    taken = db.transact(lambda: _take_back(db, worker, begun, beat, how))
+    if taken is None:
+        return 0
+    told, count = taken
     if folder is not None:
         presence.forget(folder, worker)
     events.emit(told)
     return count
 
 
-def _take_back(db: Database, worker: str, begun: frozenset[str] | None, how: str) -> tuple[list[Event], int]:
+def _take_back(
+    db: Database, worker: str, begun: frozenset[str] | None, beat: int | None, how: str = "died"
+) -> tuple[list[Event], int] | None:
+    had = _memory_of(db, worker)
+    removed = workers.remove_worker(db, worker, beat)
+    if beat is not None and not removed:  # it has spoken meanwhile, or others were faster
+        return None
     now = db.now()
     held = reads.running_jobs(db, worker)
     crashed = [(job, at) for job, at in held if begun is None or job.id in begun]
     innocent = [job for job, _ in held if begun is not None and job.id not in begun]
-    error = JobError(WORKER_DIED, f"the worker {worker} {how} while the job was running{_memory_of(db, worker)}")
+    error = JobError(WORKER_DIED, f"the worker {worker} {how} while the job was running{had}")
     shared = len(crashed) > 1
     settlements = [Settlement(job, lost(job, at, now, error, shared=shared)) for job, at in crashed]
     refused = {id(settlement) for settlement in writes.settle(db, settlements)}
@@ -203,7 +221,7 @@ def _take_back(db: Database, worker: str, begun: frozenset[str] | None, how: str
         if outcome.kind == "failed":  # it crashed too often: that is an end like any other, for the logs and counts
             told.append(JobFinished(now, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
     told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
-    if workers.remove_worker(db, worker):
+    if removed:
         failed = sum(isinstance(event, JobFinished) for event in told)
         mark_death(db, now, worker, f"{len(held)} jobs taken back, {failed} of them failed for good")
         told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))

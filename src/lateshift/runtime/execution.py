@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
 
@@ -20,11 +20,14 @@ from lateshift.context import JobContext, Report, current
 from lateshift.errors import CallableNotAllowed, InvalidOption, MemoryExceeded, WorkerDied
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
-from lateshift.options import JobOptions
+from lateshift.options import JobOptions, Transactional
 from lateshift.outcome import Ending, JobTimeout, Outcome, decide, failed, returned
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
 from lateshift.texts import megabytes, storable
+
+if TYPE_CHECKING:
+    from lateshift.storage.effects import Effects, Source
 
 TRACEBACK_LIMIT: Final = 64 * 1024
 MESSAGE_LIMIT: Final = 4 * 1024
@@ -46,6 +49,7 @@ class Run:
 
     __slots__ = (
         "context",
+        "effects",
         "hook",
         "interruption",
         "job",
@@ -66,6 +70,12 @@ class Run:
         self.interruption: Interruption | None = None
         self.options: JobOptions | None = None
         self.hook: Callable[[BaseException], Any] | None = None
+        self.effects: Effects | None = None
+
+    def roll_back(self) -> None:
+        """Undo what the job has written in a transaction of its own and not committed; in its own thread."""
+        if self.effects is not None:
+            self.effects.close()
 
 
 Ready = Callable[[Run], None]
@@ -73,18 +83,22 @@ Ready = Callable[[Run], None]
 
 
 class Execution:
-    """Runs attempts under one set of settings; remembers what each name resolved to."""
+    """Runs attempts under one set of settings; remembers what each name resolved to.
+
+    `now` tells microseconds since 1970 by the database's clock.
+    """
 
     def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
         self._settings = settings
-        self._now = now
+        self.now = now
         self._report = report
         self._allow = AllowList(settings.allowed)
         self._targets: dict[str, Target] = {}
+        self._source: Source | None = None
 
     def begin(self, job: Claimed) -> Run:
         """Take a claimed job up; nothing of the user's runs yet."""
-        return Run(job, JobContext(job, self._report), self._now())
+        return Run(job, JobContext(job, self._report), self.now())
 
     def execute(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt in this thread, to its outcome. Only what an executor raises in the thread comes out of it."""
@@ -95,10 +109,13 @@ class Execution:
                 if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
                     value = _run_coroutine(value)
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
+                _end_copy(forks)
+                stored = self._complete(run, ending)
             except BaseException as error:
-                ending = self._failure(run, error)
+                ending, stored = self._failure(run, error), None
             _end_copy(forks)
-            outcome = self._conclude(run, ending)
+            run.roll_back()
+            outcome = stored or self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
                 self._call_hook(run, ending, _run_if_coroutine)
             return self._with_logs(run, outcome)
@@ -142,11 +159,11 @@ class Execution:
         try:
             return self._with_logs(run, self._conclude(run, self._failure(run, error or JobTimeout())))
         except BaseException as trouble:  # from a retry function, for example
-            return failed(run.started_at, self._now(), describe(trouble))
+            return failed(run.started_at, self.now(), describe(trouble))
 
     def postponed(self) -> Outcome:
         """The outcome of an attempt that cannot begin, since this process or machine is at a limit: soon again."""
-        now = self._now()
+        now = self.now()
         return returned(now, now, LIMIT_PAUSE)
 
     def call_failed(self, run: Run, error: BaseException) -> None:
@@ -165,10 +182,35 @@ class Execution:
         overrides = _overrides(run.job.options)
         run.timeout = overrides.timeout or target.options.timeout or self._settings.timeout
         run.max_memory = overrides.max_memory or target.options.max_memory
+        if target.options.transactional:
+            self._begin_effects(run, target.options.transactional)
         ready(run)
         arguments = target.signature.bind(run.job.parameters)
+        if run.effects is not None:
+            run.effects.enter()
         call = target.bound()
         return lambda: call(**arguments)
+
+    def _begin_effects(self, run: Run, kind: Transactional) -> None:
+        from lateshift.storage.effects import Effects, Source  # most jobs need none
+
+        self._source = self._source or Source(self._settings)
+        run.context.effects = run.effects = Effects(self._source, run.job, kind)
+
+    def _complete(self, run: Run, ending: Ending) -> Outcome | None:
+        """Commit a job's own transaction, with the job completed in it; None if there is none, or no completion."""
+        if run.effects is None or not run.effects.begun:
+            return None
+        outcome = self._decide(run, ending)
+        if outcome.kind != "completed":
+            return None
+        verdict = run.effects.complete(outcome)
+        if verdict == "stored":
+            return msgspec.structs.replace(outcome, stored=True)
+        if verdict == "unwritten":
+            return outcome
+        # Refused when it is settled, if the job is another's or completed by now; else it runs again.
+        return returned(run.started_at, outcome.finished_at)
 
     def _target(self, name: str) -> Target:
         target = self._targets.get(name)
@@ -197,10 +239,10 @@ class Execution:
         try:
             return self._decide(run, ending)
         except Exception as error:
-            return Outcome("failed", "failed", run.started_at, self._now(), error=describe(error))
+            return Outcome("failed", "failed", run.started_at, self.now(), error=describe(error))
 
     def _decide(self, run: Run, ending: Ending) -> Outcome:
-        now = self._now()
+        now = self.now()
         if ending.exception is None:
             observed = run.context.cancel_observed
             ending = Ending(result=ending.result, cancel_observed=observed) if observed else ending

@@ -15,6 +15,7 @@ import faulthandler
 import math
 import os
 import time
+from collections.abc import Callable
 from typing import Final
 
 MARGIN: Final = 1.0
@@ -25,10 +26,14 @@ AGAIN: Final = 1.0
 
 
 class Fence:
-    """For a lease of so many seconds: renewed with each heartbeat, or the process ends before the lease does."""
+    """For a lease of so many seconds: renewed with each heartbeat, or the process ends before the lease does.
 
-    def __init__(self, lease: float) -> None:
+    `renewed` is told each time until when, by the monotonic clock: the processes of isolated jobs must not live longer.
+    """
+
+    def __init__(self, lease: float, renewed: Callable[[float], None] = lambda _: None) -> None:
         self.lease = lease
+        self._renewed = renewed
         self._renewed_at = math.inf
 
     def renew(self) -> None:
@@ -39,6 +44,7 @@ class Fence:
             os._exit(1)
         self._renewed_at = now
         faulthandler.dump_traceback_later(self.lease - MARGIN, exit=True)
+        self._renewed(now + self.lease - MARGIN)
 
     def keep(self) -> None:
         """Put the end off while the database cannot be written: nobody can take the jobs then either."""

@@ -65,10 +65,15 @@ class _Inline:
         self._execution = Execution(app.settings, app.database.reckon, self._reports.report)
         self._crew = Crew(worker, app.settings, self._execution, presence, self._wake, self._reports.report)
         self._reports.watch(self._crew)
+        self._db.while_locked = self._keep
         self._heartbeat = Heartbeat(self._db, worker, self._crew)
         self._statistics = Statistics(self._db, app.events, worker)
         self._duties: list[Duty] = [self._heartbeat, Cancellations(self._db, worker, self._crew), self._reports]
         self._due = [0.0] * len(self._duties)
+
+    def _keep(self) -> None:
+        """While the database is locked: what it is locked by may be the job, and out of time."""
+        self._crew.tick(time.monotonic())
 
     def run(self, job: Claimed) -> None:
         """Run the job and write what became of it."""

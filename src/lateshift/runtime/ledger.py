@@ -13,7 +13,7 @@ from lateshift.events import Event, Events, JobFinished, LeaseLost
 from lateshift.job import Claimed, ExecutorKind
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.settling import may_pass, settle_one
+from lateshift.runtime.settling import may_pass, settle, settle_one
 from lateshift.storage import reads, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
@@ -85,16 +85,16 @@ class Ledger:
 
     def _write_and_claim(self, done: list[Settlement], room: Mapping[ExecutorKind, int]) -> list[Claimed]:
         self.look = self.look or (self._blocked and bool(done)) or any(s.outcome.run_at is not None for s in done)
-        refused: list[Settlement] = []
+        stands, refused = done, list[Settlement]()
         claimed: list[Claimed] = []
         if done and room and self.look:
-            refused, claimed = self._db.transact(lambda: (writes.settle(self._db, done), self._claim(room)))
+            (stands, refused), claimed = self._db.transact(lambda: (settle(self._db, done), self._claim(room)))
         elif done:
-            refused = writes.settle(self._db, done)
+            stands, refused = settle(self._db, done)
         elif room and self.look:
             claimed = self._claim(room)
         self.ended += len(done)
-        self._tell(done, refused)
+        self._tell(stands, refused)
         return claimed
 
     def _claim(self, room: Mapping[ExecutorKind, int]) -> list[Claimed]:

@@ -20,7 +20,7 @@ import msgspec
 
 from lateshift.app import Lateshift
 from lateshift.default import set_app
-from lateshift.errors import LateshiftError, StorageUnavailable
+from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name
 from lateshift.host.logs import capture_logging, delete_old
 from lateshift.host.presence import Presence, presence_folder, try_lock
@@ -32,7 +32,7 @@ from lateshift.runtime.execution import Execution
 from lateshift.runtime.history import Compaction, Statistics
 from lateshift.runtime.parent import Parent
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.supervisor import RECYCLE, Supervisor
+from lateshift.runtime.supervisor import CUT_OFF, RECYCLE, Supervisor
 from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
@@ -43,6 +43,10 @@ from lateshift.storage.workers import NewWorker
 RUNNER_LOCK: Final = "runner.only"
 PATIENCE: Final = 3.0
 """Seconds that a worker's control thread waits for a server at once: it has signals and timeouts to look after."""
+
+GIVE_UP_AFTER: Final = 40
+"""Workers that died at once, one after the other, before a runner leaves: three minutes if each dies in its first
+second, ten if each looks for a server in vain. Nobody else would ever stop it."""
 
 
 def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
@@ -139,6 +143,7 @@ def make_supervisor(
     kind: str,
     on_event: Callable[[str], None] = lambda _: None,
     on_stop: Callable[[], None] = lambda: None,
+    give_up_after: int | None = None,
     **config: Any,
 ) -> Supervisor:
     """A supervisor over `count` worker processes, each with a name of its own; `config` is `WorkerConfig`'s."""
@@ -151,12 +156,19 @@ def make_supervisor(
         return {**told, **describe_process()}
 
     def take_back(worker: str, how: str) -> None:
-        rescue(app.database, app.events, worker, str(folder), how)
+        rescue(app.database, app.events, worker, str(folder), how=how)
         app.database.close()  # the supervisor holds no connection while nothing happens
 
     environment = to_environment(app.settings)
     return Supervisor(
-        count, configure, take_back, grace=grace, on_event=on_event, on_stop=on_stop, environment=environment
+        count,
+        configure,
+        take_back,
+        grace=grace,
+        on_event=on_event,
+        on_stop=on_stop,
+        environment=environment,
+        give_up_after=give_up_after,
     )
 
 
@@ -167,8 +179,8 @@ def _worker(told: dict[str, Any]) -> int:
     capture_logging(app.settings)
     reason = run_worker(config, app)
     sys.stdout.flush()
-    code = 0 if reason in ("stopped", "done", "idle") else RECYCLE
-    os._exit(code)  # a job's thread that never ends must not keep the process
+    codes: dict[Reason, int] = {"stopped": 0, "done": 0, "idle": 0, "cut off": CUT_OFF}
+    os._exit(codes.get(reason, RECYCLE))  # a job's thread that never ends must not keep the process
 
 
 def _runner() -> int:
@@ -182,9 +194,11 @@ def _runner() -> int:
         with ExitStack() as only:
             only.callback(os.close, lock)
             idle_exit = app.settings.idle_exit
-            supervisor = make_supervisor(app, 1, "runner", on_stop=only.close, idle_exit=idle_exit)
+            supervisor = make_supervisor(
+                app, 1, "runner", on_stop=only.close, give_up_after=GIVE_UP_AFTER, idle_exit=idle_exit
+            )
             code = supervisor.run()
-        if supervisor.stopping or not _anything_waits(app):
+        if supervisor.stopping or not _anything_waits(app, unknown=code != CUT_OFF):
             break
     return code
 
@@ -197,11 +211,11 @@ def _become_the_only(folder: Path) -> int | None:
     return lock
 
 
-def _anything_waits(app: Lateshift) -> bool:
+def _anything_waits(app: Lateshift, *, unknown: bool) -> bool:
     try:
         return bool(workers.look(app.database, ()))
-    except StorageUnavailable:
-        return True
+    except StorageError:
+        return unknown
     finally:
         app.database.close()
 

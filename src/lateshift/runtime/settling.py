@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lateshift.errors import StorageError
 from lateshift.outcome import failed
 from lateshift.runtime.execution import describe
-from lateshift.storage import writes
+from lateshift.storage import reads, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
+
+
+def settle(db: Database, settlements: Sequence[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
+    """Write a batch of outcomes; returns what stands now, and those refused as the job had been taken away.
+
+    What a job's own transaction has completed stays so, whatever the attempt's end was taken for: the answer to the
+    commit may have been lost, or a timeout have come just after it.
+    """
+    refused = writes.settle(db, settlements)
+    own = {id(s): Settlement(s.job, done) for s in refused if (done := reads.completion(db, s.job)) is not None}
+    return [own.get(id(s), s) for s in settlements], [s for s in refused if id(s) not in own]
 
 
 def settle_one(db: Database, settlement: Settlement) -> tuple[Settlement, bool]:
@@ -19,14 +31,15 @@ def settle_one(db: Database, settlement: Settlement) -> tuple[Settlement, bool]:
     fails instead, with what the driver says.
     """
     try:
-        return settlement, bool(writes.settle(db, [settlement]))
+        (written,), refused = settle(db, [settlement])
     except Exception as trouble:
         if may_pass(trouble):
             raise
         outcome, error = settlement.outcome, describe(trouble)
         error = replace(error, message=f"the outcome ({outcome.kind}) cannot be stored: {error.message}")
         instead = Settlement(settlement.job, failed(outcome.started_at, outcome.finished_at, error))
-        return instead, bool(writes.settle(db, [instead]))
+        (written,), refused = settle(db, [instead])
+    return written, bool(refused)
 
 
 def may_pass(error: Exception) -> bool:

@@ -26,8 +26,12 @@ FINISHED: Final = 0
 RECYCLE: Final = 75
 """Exit code of a worker that asks to be replaced at once (EX_TEMPFAIL of sysexits.h: come again)."""
 
-QUICK_DEATH: Final = 2.0
-"""Seconds: who dies younger may die of what would kill its successor as well, which is then given more time."""
+CUT_OFF: Final = 69
+"""Exit code of a runner whose database has been away for too long (EX_UNAVAILABLE). The next enqueue starts another."""
+
+QUICK_DEATH: Final = 5.0
+"""Seconds: who dies younger may die of what would kill its successor as well, which is then given more time. A worker
+looks 3 seconds for a server that is not there."""
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -91,9 +95,10 @@ class Supervisor:
         return self._stops > 0
 
     def run(self) -> int:
-        """Run the workers; returns 0 when all have ended for good, 1 when one had to be killed or would not start.
+        """Run the workers; returns 0 when all have ended for good.
 
-        In the main thread SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
+        1 when one had to be killed or would not start, CUT_OFF when one has given its database up. In the main thread
+        SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
         """
         handlers = self._take_signals()
         try:
@@ -156,7 +161,9 @@ class Supervisor:
         seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
         seat.child = None
         child.close()
-        if code in (FINISHED, RECYCLE):
+        if code in (FINISHED, RECYCLE, CUT_OFF):
+            if code == CUT_OFF:
+                self._exit_code = CUT_OFF
             self._on_event(f"worker {child.worker_id} ended" + (", to be replaced" if code == RECYCLE else ""))
             if code == RECYCLE and not self._stops:
                 seat.quick_deaths = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
@@ -54,9 +55,13 @@ DUTY_PAUSE: Final = 5.0
 TROUBLE_PAUSE: Final = 1.0
 """Seconds between two tries while the database cannot be written."""
 
-Reason = Literal["stopped", "done", "idle", "recycle", "stuck", "evicted"]
+PATIENCE: Final = 600.0
+"""Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
+restarted or moved meanwhile; but one that was deleted must not leave a process behind for ever."""
+
+Reason = Literal["stopped", "done", "idle", "recycle", "stuck", "evicted", "cut off"]
 """Why a worker ends: told to; nothing left (burst); idle runner; limit reached; code that cannot be stopped; declared
-dead by others."""
+dead by others; runner whose database has been away for too long."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +77,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     idle_exit: float = 30.0
     grace: float = 30.0
     lease: float = LEASE
+    patience: float = PATIENCE
 
 
 class Worker:
@@ -99,14 +105,14 @@ class Worker:
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._fence = Fence(config.lease)
+        self._fence = Fence(config.lease, crew.renew)
         self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
         self._next_duty: dict[int, float] = {}
         self.dismissed = False
         self._told: Literal["", "drain", "stop", "now"] = ""
-        self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
+        self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
         self._trouble_until = 0.0
 
     def tell(self, what: Literal["stop", "now"]) -> None:
@@ -132,14 +138,18 @@ class Worker:
         self.ledger.look = True
 
     def register(self, worker: workers.NewWorker) -> None:
-        """Make the worker known to others."""
-        self._db.while_locked = self._fence.keep
+        """Make the worker known to others: from now on it may be taken for dead."""
+        self._db.while_locked = self._keep
+        began = time.monotonic()
+        self._fence.renew()
         workers.register_worker(self._db, worker, self._db.now())
+        self.crew.lease_until = began + self.config.lease
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
 
     def run(self) -> Reason:
         """Turn until there is a reason to end, and end in good order."""
-        self.duties += [self._heartbeat, *([self._memory] if self._memory else [])]
+        # The heartbeat first: a duty that waits for a row, which somebody has locked, ends a turn again and again.
+        self.duties = [self._heartbeat, *([self._memory] if self._memory else []), *self.duties]
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()
@@ -153,19 +163,28 @@ class Worker:
         done = self.crew.collect(now)
         if done:
             self._moved_at = now
+        self.ledger.unsettled += done
         if now >= self._trouble_until:
             try:
-                if self.ledger.exchange(done, claim=not self._told):
+                if self.ledger.exchange([], claim=not self._told and self._is_known()):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
+                self._well_at = now
             except StorageError as error:
                 self._trouble(error, now)
-        else:
-            self.ledger.unsettled += done
         self._give_back_stalled(now)
         if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
         self._turned_at = now
+
+    def _is_known(self) -> bool:
+        """Whether others count this worker among the living; after a lease without a heartbeat they have to be asked.
+
+        What it claimed else would count as crashed, since nobody knows of it whether it had begun.
+        """
+        if not self.crew.in_lease:
+            self._heartbeat.tick(self._db.now())
+        return not self._heartbeat.evicted
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
@@ -200,10 +219,16 @@ class Worker:
         self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
 
+    def _keep(self) -> None:
+        """While the database is locked: what it is locked by may be a job that runs here, and out of time."""
+        self._fence.keep()
+        self.crew.tick(self._clock.monotonic())
+
     def _wait(self) -> None:
         """Wait for something to do: an outcome, a change in the database, a due job or duty, a timeout."""
         start = self._clock.monotonic()
         if start < self._trouble_until:
+            self.crew.tick(start)
             self._wake.wait(self._trouble_until - start)
             return
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
@@ -215,7 +240,7 @@ class Worker:
         if tick is not None:
             until = min(until, start + tick)
         if self.ledger.due_at is not None:
-            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.now()) / 1_000_000))
+            until = min(until, start + max(0.0, (self.ledger.due_at - self._db.reckon()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
             self._wake.wait(until - now if self._told else min(self._wake.interval, until - now))
             if not self.ledger.look and self._wake.written():
@@ -223,7 +248,7 @@ class Worker:
             look = self.ledger.look and not self._told
             if look or self._told in ("stop", "now") or self.crew.inbox or self.crew.notes:
                 return
-        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.now():
+        if self.ledger.due_at is not None and self.ledger.due_at <= self._db.reckon():
             self.ledger.look = True
 
     def _reason(self) -> Reason | None:
@@ -238,12 +263,17 @@ class Worker:
         limit = self.config.max_jobs
         if (limit is not None and self.ledger.ended >= limit) or (self._memory and self._memory.exceeded):
             return "recycle"
-        if self.crew.busy or self.ledger.unsettled or self.ledger.due_now or self.ledger.look:
+        return None if self.crew.busy or self.ledger.unsettled else self._reason_when_idle()
+
+    def _reason_when_idle(self) -> Reason | None:
+        now, runner = self._clock.monotonic(), self.config.kind == "runner"
+        if runner and now - self._well_at >= self.config.patience:
+            return "cut off"
+        if self.ledger.due_now or self.ledger.look:
             return None
         if self.config.burst:
             return "done"
-        idle = self._clock.monotonic() - self._idle_since
-        if self.config.kind == "runner" and idle >= self.config.idle_exit and self._sign_off():
+        if runner and now - self._idle_since >= self.config.idle_exit and self._sign_off():
             return "idle"
         return None
 
@@ -259,6 +289,8 @@ class Worker:
         """Give back what has not begun, let the rest finish within the grace, return what is left, and sign off."""
         if reason == "evicted":  # others have our jobs: whatever we still do is thrown away
             return
+        if reason == "cut off":  # nothing is ours, and nobody can be told
+            return
         self._stop_claiming()
         if jobs := self.crew.withdraw():
             self._release(jobs)
@@ -273,7 +305,7 @@ class Worker:
         self._return_running()
         for duty in self.duties:
             if duty is not self._heartbeat:
-                duty.tick(self._db.now())
+                self._do(duty)
         workers.remove_worker(self._db, self.config.worker)
         self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
         self.crew.close()

@@ -40,12 +40,14 @@ class Database(ABC):
     """Where the jobs are. Threads may share it; after a fork the child connects anew.
 
     `place` names it in messages, without its password; `file` is its path where it is one. `pooled` tells, once
-    connected, that there is a pooler between us and the server. `while_locked` is called again and again while an
-    operation waits for others, or for the server to come back. Every method may raise StorageError.
+    connected, that there is a pooler between us and the server. `begin` begins a transaction for which nobody waits
+    before it has written something. `while_locked` is called again and again while an operation waits for others, or
+    for the server to come back. Every method may raise StorageError.
     """
 
     file: str | None = None
     pooled = False
+    begin: str = "begin"
 
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect
@@ -105,6 +107,10 @@ class Database(ABC):
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
         """A transaction over several calls that is not done again when the database breaks it up; see `transact`."""
+
+    @abstractmethod
+    def connect_for_job(self) -> Any:
+        """A new connection of the driver, in autocommit mode, for statements of a job. Raises its errors too."""
 
     @abstractmethod
     def exists(self) -> bool:

@@ -61,6 +61,8 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """What turns rows into the parameters of such a statement."""
     whereabouts: str
     """The statement that tells which database a connection leads to, in rows that end with a name."""
+    silence: tuple[str, str] = ("", "")
+    """The statements that limit how long the server waits for the next one in a transaction, and that take it back."""
     announce: str = ""
     """The statement that tells those who listen of new jobs, at the commit; empty where that cannot be."""
 

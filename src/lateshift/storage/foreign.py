@@ -58,6 +58,14 @@ async def ainsert(db: Database, connection: object, jobs: Sequence[NewJob]) -> N
     await _insert(db, connection, jobs, awaited=True)
 
 
+def tables_on(db: Database, connection: object) -> str:
+    """What stands before the names of our tables on a connection. Raises InvalidOption if it leads elsewhere."""
+    caller = _caller(connection)
+    if caller.database != db.dialect.name:
+        raise InvalidOption(_elsewhere(_SQL_NAMES.get(caller.database, caller.database), db))
+    return _finish(_tables(db, caller))
+
+
 async def _insert(db: Database, connection: object, jobs: Sequence[NewJob], *, awaited: bool) -> None:
     caller = _caller(connection)
     if caller.awaited != awaited:

@@ -117,6 +117,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
         batches={"complete": _COMPLETE},
         whereabouts=_WHEREABOUTS,
         pack=_as_json,
+        silence=("set wait_timeout = {seconds}", "set wait_timeout = default"),
     )
 
 
@@ -161,6 +162,11 @@ class MysqlDatabase(ServerDatabase):
         if number == 0 and isinstance(error, self._driver.InterfaceError | self._driver.OperationalError):
             return "gone"
         return _TROUBLES.get(number, "other")
+
+    @property
+    def as_usual(self) -> tuple[str, ...]:  # type: ignore[override] # known when it is connected
+        """The statements that make a session of ours like any other; it stays `read committed`."""
+        return (*_AS_USUAL, *(["set idle_transaction_timeout = default"] if self._mariadb else []))
 
     @property
     def limit_sql(self) -> str:
@@ -301,6 +307,8 @@ _SESSION: Final = (
     "set innodb_lock_wait_timeout = 10, optimizer_switch = 'index_merge=off'",
 )
 """An index merge in an update locks in two orders, which deadlocks (bugs.mysql.com/77209)."""
+
+_AS_USUAL: Final = ("set sql_mode = default, innodb_lock_wait_timeout = default, optimizer_switch = default",)
 
 _ABANDONED_MARIADB: Final = f"set idle_transaction_timeout = {round(ABANDONED)}"
 _ABANDONED_MYSQL: Final = f"set wait_timeout = {round(ABANDONED)}"

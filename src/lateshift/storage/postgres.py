@@ -156,6 +156,7 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
         pack=_as_arrays,
         whereabouts=_WHEREABOUTS,
         announce=_ANNOUNCE,
+        silence=("set local idle_in_transaction_session_timeout = {milliseconds}", ""),
     )
 
 
@@ -258,6 +259,8 @@ class PostgresDatabase(ServerDatabase):
 
 class PostgresLink(Link):
     """A psycopg connection in autocommit mode."""
+
+    connection: psycopg.Connection[Row]
 
     def __init__(self, connection: psycopg.Connection[Row]) -> None:
         self.connection = connection

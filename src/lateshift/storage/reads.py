@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.job import Attempt, CallOptions, Claimed, ExecutorKind, Job, JobError, moment, to_datetime
+from lateshift.outcome import Outcome
 from lateshift.storage.database import Database, Row
 
 COUNT_LIMIT: Final = 10_000
@@ -109,6 +110,18 @@ def locked_status(db: Database, job_id: str) -> str | None:
     """As `status`, for a transaction that is about to change the job: nobody else does meanwhile."""
     rows = db.query("select status from lateshift_jobs where id = :id{lock}", {"id": job_id})
     return str(rows[0][0]) if rows else None
+
+
+def completion(db: Database, job: Claimed) -> Outcome | None:
+    """How just this attempt has completed, if that is stored."""
+    rows = db.query(
+        "select started_at, finished_at, result from lateshift_jobs"
+        " where id = :id and lease = :lease and status = 'completed'",
+        {"id": job.id, "lease": job.lease},
+    )
+    for started_at, finished_at, result in rows:
+        return Outcome("completed", "completed", started_at, finished_at, result=result, stored=True)
+    return None
 
 
 def get(db: Database, job_id: str, *, history: bool = False) -> Job | None:

@@ -49,6 +49,9 @@ def _elapsed() -> float:
 class Link(ABC):
     """One connection; its methods raise the driver's errors. `used` is when it was last given back."""
 
+    connection: Any
+    """The driver's own."""
+
     used: float = 0.0
 
     @abstractmethod
@@ -77,7 +80,9 @@ class ServerDatabase(Database):
     """
 
     errors: type[Exception]
-    begin: str = "begin"
+
+    as_usual: tuple[str, ...] = ()
+    """The statements that make a session of ours like any other on that server."""
 
     def __init__(
         self,
@@ -118,6 +123,17 @@ class ServerDatabase(Database):
     @abstractmethod
     def clock_sql(self) -> str:
         """The statement that asks the server for microseconds since 1970 in UTC."""
+
+    def connect_for_job(self) -> Any:
+        """A new connection of the driver, in autocommit mode, with a session like any other on that server."""
+        link = self._connect(time.monotonic() + self.timeout)
+        try:
+            for statement in self.as_usual:
+                link.execute(statement, NONE)
+        except BaseException:
+            link.close()
+            raise
+        return link.connection
 
     def now(self) -> int:
         """Microseconds since 1970 in UTC by the server's clock, asked every ten seconds and carried on in between."""

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from lateshift.clock import Clock
 from lateshift.errors import (
@@ -31,6 +31,7 @@ from lateshift.errors import (
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
 from lateshift.storage.dialect import Dialect
+from lateshift.storage.files import create_private, same_file
 from lateshift.storage.schema import LATEST
 
 T = TypeVar("T")
@@ -169,6 +170,14 @@ class SqliteDatabase(Database):
         with self.transaction():
             return work()
 
+    def connect_for_job(self) -> Any:
+        """A connection of sqlite3, in autocommit mode. Raises InvalidOption for a database in memory."""
+        if self.path == ":memory:":
+            raise InvalidOption(
+                "A transactional job has a connection of its own, and a database in memory has one only."
+            )
+        return sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
+
     def exists(self) -> bool:
         """Whether the file is there."""
         return self.path == ":memory:" or os.path.exists(self.path)
@@ -183,7 +192,7 @@ class SqliteDatabase(Database):
         self._make_tables_beside()
         ours = self.query(self.dialect.whereabouts)[0][-1]
         for _, name, path in whereabouts:
-            if _same_file(ours, path):
+            if same_file(ours, path):
                 quoted = os.fsdecode(name).replace('"', '""')
                 return f'"{quoted}".{self.dialect.tables}'
         return None
@@ -341,7 +350,7 @@ class SqliteDatabase(Database):
                 f"{'.'.join(map(str, MINIMUM))} or newer. Use a newer Python."
             )
         if self.path != ":memory:":
-            _create_private(Path(self.path))
+            create_private(Path(self.path))
         connection = sqlite3.connect(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -376,25 +385,3 @@ class SqliteDatabase(Database):
 
 def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:  # one is gone, or in memory, which has no path
-        return False
-
-
-def _create_private(path: Path) -> None:
-    """Make the file readable by its owner only, before SQLite makes it readable by all."""
-    try:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise StorageUnavailable(
-            f"The database {path} could not be created: {error.strerror}. Make the folder writable, or point "
-            "LATESHIFT_DATABASE_URL somewhere else."
-        ) from error

@@ -68,8 +68,11 @@ def last_memory(db: Database, worker: str) -> int | None:
 
 
 @transactional
-def remove_worker(db: Database, worker: str) -> bool:
-    """Take a worker's row away; whether it was there."""
+def remove_worker(db: Database, worker: str, beat: int | None = None) -> bool:
+    """Take a worker's row away, given `beat` only while that is its last heartbeat; whether that was done."""
+    if beat is not None:
+        silent = "delete from lateshift_workers where id = :id and heartbeat_at = :beat"
+        return bool(db.execute(silent, {"id": worker, "beat": beat}))
     return bool(db.execute("delete from lateshift_workers where id = :id", {"id": worker}))
 
 

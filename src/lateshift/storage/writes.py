@@ -49,7 +49,7 @@ _TAKE_CHOSEN: Final = f"{_TAKE} where seq {{among ids}}"
 _CHOOSE_ONE: Final = f"{_AS_TAKEN} from lateshift_jobs where id = :id and {{waiting}}{{lock}}"
 _TAKE_ONE: Final = f"{_TAKE} where id = :id"
 
-_COMPLETE = """
+COMPLETE: Final = """
 update lateshift_jobs
 set status = 'completed', result = :result, started_at = :started_at, finished_at = :finished_at,
     error_type = null, error_message = null, error_traceback = null
@@ -140,14 +140,15 @@ def claim_one(db: Database, worker: str, now: int, job_id: str) -> Claimed | Non
 def settle(db: Database, settlements: Sequence[Settlement]) -> list[Settlement]:
     """Write a batch of outcomes in one transaction; returns those refused because the job had been taken away."""
     ordered = sorted(settlements, key=lambda s: s.job.id)  # all who lock several jobs do so by id: no deadlock
-    completed = [_completed(s) for s in ordered if s.outcome.kind == "completed"]
-    others = [_parameters(s) for s in ordered if s.outcome.kind != "completed"]
+    open_ = [s for s in ordered if not s.outcome.stored]
+    completed = [completion_row(s) for s in open_ if s.outcome.kind == "completed"]
+    others = [_parameters(s) for s in open_ if s.outcome.kind != "completed"]
     logs = [_log_row(s) for s in ordered if s.outcome.logs]
     if others or logs:
         written = db.transact(lambda: _settle(db, completed, others, logs))
     else:
-        written = db.write_batch("complete", _COMPLETE, completed)
-    return [] if written == len(settlements) else [s for s in settlements if not _stands(db, s)]
+        written = db.write_batch("complete", COMPLETE, completed) if completed else 0
+    return [] if written == len(open_) else [s for s in open_ if not _stands(db, s)]
 
 
 @transactional
@@ -278,7 +279,7 @@ def _claim(
 def _settle(db: Database, completed: list[Parameters], others: list[Parameters], logs: list[Parameters]) -> int:
     if logs:
         db.execute_many(_RECORD_LOGS, logs)
-    written = db.write_batch("complete", _COMPLETE, completed)
+    written = db.write_batch("complete", COMPLETE, completed)
     if others:
         db.execute_many(_RECORD_ATTEMPT, others)
         written += db.execute_many(_SETTLE, others)
@@ -301,7 +302,8 @@ def _claimed(row: Row) -> Claimed:
     )
 
 
-def _completed(settlement: Settlement) -> Parameters:
+def completion_row(settlement: Settlement) -> Parameters:
+    """The parameters of COMPLETE."""
     job, outcome = settlement.job, settlement.outcome
     return {
         "id": job.id,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from lateshift.dashboard.actions import record
-from lateshift.dashboard.formatting import json_text, last_part
+from lateshift.dashboard.formatting import json_text
 from lateshift.dashboard.typed import read_parameters
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidJob, SpawnError
+from lateshift.wording import last_part
 
 
 def show(view: View) -> Response:

@@ -6,7 +6,7 @@ from typing import cast
 
 from starlette.responses import Response
 
-from lateshift.dashboard.bulk_actions import count_before, read_target, refuse, told
+from lateshift.dashboard.bulk_actions import count_before, read_target, refuse_action, told
 from lateshift.dashboard.bulk_words import ACTIONS, UNDO, words
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidSearch
@@ -45,11 +45,9 @@ def show(view: View) -> Response:
 
 def confirm(view: View) -> Response:
     """Says what an action is about to do, to how many jobs, and asks whether that is meant."""
+    if (refused := refuse_action(view)) is not None:
+        return refused
     action = view.path["action"]
-    if action not in ACTIONS:
-        return view.desk.refuse(view.request, 404, "There is no such action", f"Known are {', '.join(ACTIONS)}.")
-    if not view.may(ACTIONS[action].role):
-        return refuse(view, ACTIONS[action])
     try:
         target = read_target(view)
         number = count_before(view, action, target)

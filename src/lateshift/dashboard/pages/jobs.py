@@ -8,7 +8,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from lateshift.dashboard import searching
 from lateshift.dashboard.bulk_words import ACTIONS, OFFERED, words
-from lateshift.dashboard.formatting import last_part
 from lateshift.dashboard.rows import job_rows
 from lateshift.dashboard.searching import Search
 from lateshift.dashboard.view import View
@@ -17,6 +16,7 @@ from lateshift.query import parse
 from lateshift.storage import bulk, completion, search
 from lateshift.storage.counting import Count
 from lateshift.storage.search import Found
+from lateshift.wording import last_part
 
 SHOWN: Final = 50
 

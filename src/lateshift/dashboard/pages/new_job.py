@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from lateshift.allowlist import AllowList
 from lateshift.dashboard.actions import record
-from lateshift.dashboard.formatting import last_part
 from lateshift.dashboard.pages.callables import known
 from lateshift.dashboard.sheet import Sheet
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidJob, InvalidParameters, SpawnError
 from lateshift.target import resolve
+from lateshift.wording import last_part
 
 
 def show(view: View) -> Response:

@@ -35,6 +35,9 @@ class Executor(Protocol):
     def cancel(self, job_id: str, lease: int) -> None:
         """Ask a running job to stop, by the means that the executor has."""
 
+    def renew(self, ends_at: float) -> None:
+        """The worker's process goes on at least until that monotonic time; what runs elsewhere no longer than that."""
+
     def tick(self, now: float) -> float | None:
         """Look after timeouts at monotonic time `now`; the seconds until it wants to look again, None for never."""
 

@@ -59,6 +59,9 @@ class LoopExecutor:
         """Tell the job and cancel its coroutine."""
         self._loop.call_soon_threadsafe(self._interrupt_one, job_id, lease)
 
+    def renew(self, ends_at: float) -> None:
+        """Nothing: what runs here ends with the process."""
+
     def tick(self, now: float) -> float | None:
         """Ask the loop for a sign of life while it has work; timeouts are its own timers, and fire only if it lives."""
         if not self._active:

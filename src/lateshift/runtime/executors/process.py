@@ -2,19 +2,22 @@
 
 The child reads the job from its standard input and answers in JSON lines on what was its standard output; what the job
 itself prints goes to standard error. A child that sees its input end knows that the worker is gone and ends at once,
-so that no attempt outlives its lease.
+so that no attempt outlives its lease. So does one that hears no more of its worker, which may have been stopped, for as
+long as the lease lasts.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -57,6 +60,7 @@ class ProcessExecutor:
         self._settings = settings
         self._report = report
         self._children: dict[Claimed, _Child] = {}
+        self._ends_at = math.inf
 
     @property
     def unstarted(self) -> int:
@@ -80,6 +84,12 @@ class ProcessExecutor:
             if child.run.job.id == job_id and child.run.job.lease == lease:
                 child.run.context.cancel_requested = True
                 child.interrupt("cancel")
+
+    def renew(self, ends_at: float) -> None:
+        """Let every child live until then."""
+        self._ends_at = ends_at
+        for child in list(self._children.values()):
+            child.renew(ends_at)
 
     def tick(self, now: float) -> float | None:
         """Kill the process trees whose job ran out of time."""
@@ -112,7 +122,7 @@ class ProcessExecutor:
         outcome: Outcome | None = None
         try:
             if self._started(run):
-                child.start(self._environment())
+                child.start(self._environment(), self._errand(run), self._ends_at)
                 outcome = child.follow(self._report)
             else:
                 outcome = returned(run.started_at, run.started_at)
@@ -134,7 +144,7 @@ class ProcessExecutor:
         """Have the job's failed() hook called in a fresh process, as the job's own could not any more."""
         mourner = self._children[run.job] = _Child(run, HOOK_LIMIT)
         try:
-            mourner.start(self._environment(), outcome.error)
+            mourner.start(self._environment(), self._errand(run, outcome.error), self._ends_at)
             mourner.follow(self._report)
         except OSError as error:
             run.context.log_lines.append(f"The failed() hook was not called: no process: {error}")
@@ -152,6 +162,9 @@ class ProcessExecutor:
         had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
         error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}{had}")
         return msgspec.structs.replace(lost(run.job, run.started_at, now, error), logs=tuple(run.context.log_lines))
+
+    def _errand(self, run: Run, failure: JobError | None = None) -> Errand:
+        return Errand(run.job, self._execution.now() - time.time_ns() // 1000, failure)
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -172,6 +185,7 @@ class _Child:
         self._measured_at = 0.0
         self._tree: ProcessTree | None = None
         self._ending = threading.Lock()
+        self._telling = threading.Lock()
         self._stack: str | None = None
         self._interrupted_at: float | None = None
         self._deadline = None if limit is None else time.monotonic() + limit
@@ -180,7 +194,7 @@ class _Child:
     def interrupted(self) -> bool:
         return self._interrupted_at is not None
 
-    def start(self, environment: dict[str, str], failure: JobError | None = None) -> None:
+    def start(self, environment: dict[str, str], errand: Errand, ends_at: float) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lateshift.runtime.child"],
             stdin=subprocess.PIPE,
@@ -193,8 +207,15 @@ class _Child:
             self._kill(hard=True)
         stdin = self.process.stdin
         if stdin is not None:
-            stdin.write(msgspec.json.encode(Errand(self.run.job, failure)) + b"\n")
-            stdin.flush()
+            with self._telling:
+                stdin.write(msgspec.json.encode(errand) + b"\n")
+                stdin.flush()
+            self.renew(ends_at)
+
+    def renew(self, ends_at: float) -> None:
+        """Tell the child how long it may go on."""
+        if ends_at < math.inf:
+            self._tell(f"renew {ends_at - time.monotonic():.3f}")
 
     def follow(self, report: Report) -> Outcome | None:
         """Read what the child tells until it has told the outcome, or is gone."""
@@ -225,14 +246,18 @@ class _Child:
         if self._stack:
             stack, self._stack = self._stack, None
             return stack
-        if self._stack is None and self.process is not None and self.process.stdin is not None:
+        if self._stack is None and self.process is not None:
             self._stack = ""  # asked
-            try:
-                self.process.stdin.write(b"stack\n")
-                self.process.stdin.flush()
-            except (OSError, ValueError):  # it is about to end
-                return None
+            self._tell("stack")
         return None
+
+    def _tell(self, words: str) -> None:
+        """Write a line to the child, in the control thread or that which watches it."""
+        stdin = None if self.process is None else self.process.stdin
+        if stdin is not None:
+            with self._telling, suppress(OSError, ValueError):  # it is about to end
+                stdin.write(words.encode() + b"\n")
+                stdin.flush()
 
     def look(self, now: float) -> float | None:
         if self._interrupted_at is not None:

@@ -69,6 +69,9 @@ class ThreadExecutor:
             if run.job.id == job_id and run.job.lease == lease:
                 run.context.cancel_requested = True
 
+    def renew(self, ends_at: float) -> None:
+        """Nothing: what runs here ends with the process."""
+
     def tick(self, now: float) -> float | None:
         """Raise in threads whose job ran out of time; wake one more thread where jobs wait and nothing moves."""
         waits = [wait for slot in self._threads if (wait := slot.look(now)) is not None]
@@ -154,6 +157,7 @@ class ThreadExecutor:
                 break
             except JobTimeout:  # it came while we were closing the door; close it again
                 continue
+        run.roll_back()  # where the interruption came between two lines of doing so
         outcome = outcome or self._execution.interrupted(run, cause)
         self._mean += 0.1 * ((outcome.finished_at - outcome.started_at) / 1_000_000 - self._mean)
         slot.answered += 1

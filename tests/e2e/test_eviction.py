@@ -1,0 +1,33 @@
+"""A worker that others have declared dead, and that could not know it, takes no more jobs when it can know it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from project import finished, until
+
+from lateshift import Call
+
+LEASE = 3.0
+"""Seconds, in place of fifteen."""
+
+
+def test_a_worker_that_was_declared_dead_meanwhile_claims_nothing(project):
+    """Cut off for longer than its lease, it finds its row gone: what waits is not counted as crashed under it."""
+    app = project.app()
+    worker = project.worker(lease=LEASE, env={"LATESHIFT_BUSY_TIMEOUT": "0.2", "LATESHIFT_THREADS": "1"})
+    app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"}, priority=10)
+    until(project.journal)
+    ids = app.enqueue_many(Call("app.jobs.add", parameters={"a": n}) for n in range(20))
+    database = sqlite3.connect(app.database.path, isolation_level=None)
+    database.execute("begin immediate")
+    (project.folder / "go").touch()  # it ends, and there is room for the others
+    time.sleep(LEASE + 0.5)
+    database.execute("delete from lateshift_workers where id = ?", (worker.id,))
+    database.execute("commit")
+    database.close()
+    assert worker.ended() == 75
+    project.worker()
+    jobs = [finished(app, job_id) for job_id in ids]
+    assert {(job.status, job.attempts, job.crashes) for job in jobs} == {("completed", 1, 0)}
