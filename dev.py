@@ -7,6 +7,7 @@
     python3 dev.py check                  ruff, mypy and the architecture test
     python3 dev.py docs                   run the code in README.md and docs/, follow their links
     python3 dev.py bench [OPTIONS]        the benchmark, with its peers
+    python3 dev.py soak [OPTIONS]         work for long on each database: does anything grow?
     python3 dev.py chaos [OPTIONS]        the fault suite: --seed N --minutes M --database sqlite|postgres|mariadb|all
     python3 dev.py pictures [FOLDER]      every page of the dashboard, into build/pictures
     python3 dev.py lock [--upgrade]       resolve the dependency groups of pyproject.toml into requirements/
@@ -234,6 +235,11 @@ def bench(arguments: Sequence[str]) -> int:
     return become([MAIN.python, str(ROOT / "benchmarks" / "run.py"), *arguments])
 
 
+def soak(arguments: Sequence[str]) -> int:
+    install(SERVERS)
+    return become([MAIN.python, str(ROOT / "benchmarks" / "soak.py"), *arguments])
+
+
 def chaos(arguments: Sequence[str]) -> int:
     """The fault suite; it prints how to repeat what it finds."""
     install(SERVERS)
@@ -301,6 +307,7 @@ COMMANDS = {
     "check": check,
     "docs": docs,
     "bench": bench,
+    "soak": soak,
     "chaos": chaos,
     "pictures": pictures,
     "lock": lock,

@@ -23,7 +23,7 @@ from lateshift.storage import open_database
 from lateshift.storage.migrations import migrate
 
 HERE = Path(__file__).resolve().parent
-ALLOWED = ("jobs", "crowd_jobs")
+ALLOWED = ("jobs", "crowd_jobs", "soak_jobs")
 PATIENCE = 300.0
 """Seconds after which whatever is waited for counts as broken."""
 

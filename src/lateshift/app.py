@@ -60,6 +60,7 @@ class Lateshift:
         max_retries: int | None = None,
         retry_delay: RetryLike | None = None,
         timeout: float | timedelta | None = None,
+        max_memory: int | str | None = None,
         connection: object | None = None,
     ) -> str:
         """Store a job, see to it that something runs it, and return its id. It is on disk when this returns.
@@ -67,7 +68,7 @@ class Lateshift:
         `job` is a class, a function, or a dotted name of either; `method` counts for classes. `parameters` are keyword
         arguments, checked against the signature. `priority` is 1 to 10, 10 first (default: the class's own, else 1).
         `delay` is in seconds or a timedelta; `run_at` an aware datetime instead. `retry_delay` is seconds, a list
-        of seconds, or a RetryPolicy; `timeout` in seconds.
+        of seconds, or a RetryPolicy; `timeout` in seconds; `max_memory` of an isolated job bytes, or text as "500M".
 
         With `connection` the row is inserted there, in the transaction that you have open: the job exists when you
         commit. It is a Connection or Session of SQLAlchemy, or a connection of Django, psycopg, sqlite3, PyMySQL or
@@ -76,7 +77,8 @@ class Lateshift:
         Raises InvalidJob or a subclass when it cannot be enqueued as written, StorageError when it could not be stored,
         SpawnError when it is stored but no runner could be started.
         """
-        call = Call(job, method, parameters, priority, delay, queue, run_at, max_retries, retry_delay, timeout)
+        options = (queue, run_at, max_retries, retry_delay, timeout, max_memory)
+        call = Call(job, method, parameters, priority, delay, *options)
         return self._enqueue([call], connection)[0]
 
     def enqueue_many(self, calls: Iterable[Call], *, connection: object | None = None) -> list[str]:
@@ -232,6 +234,7 @@ class Lateshift:
         max_retries: int | None = None,
         retry_delay: RetryLike | None = None,
         timeout: float | timedelta | None = None,
+        max_memory: int | str | None = None,
         connection: object | None = None,
     ) -> str:
         """As `run_background_job`, for async code.
@@ -239,7 +242,8 @@ class Lateshift:
         `connection` is an AsyncConnection or AsyncSession of SQLAlchemy, an AsyncConnection of psycopg, or a connection
         of asyncpg.
         """
-        call = Call(job, method, parameters, priority, delay, queue, run_at, max_retries, retry_delay, timeout)
+        options = (queue, run_at, max_retries, retry_delay, timeout, max_memory)
+        call = Call(job, method, parameters, priority, delay, *options)
         return (await self.aenqueue_many([call], connection=connection))[0]
 
     async def aenqueue_many(self, calls: Iterable[Call], *, connection: object | None = None) -> list[str]:

@@ -18,6 +18,7 @@ from lateshift.options import (
     JobOptions,
     Transactional,
     check_isolation,
+    check_memory,
     check_priority,
     check_queue,
     check_retries,
@@ -47,6 +48,7 @@ class _CallOptions(TypedDict, total=False):
     max_retries: int | None
     retry_delay: RetryLike | None
     timeout: float | timedelta | None
+    max_memory: int | str | None
 
 
 class EnqueueOptions(_CallOptions, total=False):
@@ -188,6 +190,7 @@ def background(
     retry: RetryLike | None = ...,
     timeout: float | timedelta | None = ...,
     isolation: str | None = ...,
+    max_memory: int | str | None = ...,
     transactional: Transactional = ...,
 ) -> Decorator: ...
 def background(
@@ -200,14 +203,15 @@ def background(
     retry: RetryLike | None = None,
     timeout: float | timedelta | None = None,
     isolation: str | None = None,
+    max_memory: int | str | None = None,
     transactional: Transactional = False,
 ) -> Any:
     """Make a function, or a class with a `handle` method, enqueueable by its own signature.
 
     `retry` is seconds, a list of seconds, a function or a RetryPolicy; `timeout` is in seconds; `isolation="process"`
-    runs each attempt in a child process; with `transactional` True, "sqlalchemy" or "django" what the job writes on
-    `current_job().connection` and its completion are one transaction. The allow-list applies as to any other callable.
-    Raises InvalidOption.
+    runs each attempt in a child process, which may use `max_memory` (bytes, or text such as "500M"); with
+    `transactional` True, "sqlalchemy" or "django" what the job writes on `current_job().connection` and its completion
+    are one transaction. The allow-list applies as to any other callable. Raises InvalidOption.
     """
     options = JobOptions(
         queue=check_queue(queue),
@@ -216,6 +220,7 @@ def background(
         retry=None if retry is None else to_policy(retry),
         timeout=None if timeout is None else check_timeout(timeout),
         isolation=check_isolation(isolation),
+        max_memory=None if max_memory is None else check_memory(max_memory),
         transactional=check_transactional(transactional),
     )
     if job is None:

@@ -58,6 +58,7 @@ def run_background_job(
     max_retries: int | None = None,
     retry_delay: RetryLike | None = None,
     timeout: float | timedelta | None = None,
+    max_memory: int | str | None = None,
     connection: object | None = None,
 ) -> str:
     """Store a job, see to it that something runs it, and return its id; see `Lateshift.run_background_job`."""
@@ -72,6 +73,7 @@ def run_background_job(
         max_retries=max_retries,
         retry_delay=retry_delay,
         timeout=timeout,
+        max_memory=max_memory,
         connection=connection,
     )
 
@@ -88,6 +90,7 @@ async def arun_background_job(
     max_retries: int | None = None,
     retry_delay: RetryLike | None = None,
     timeout: float | timedelta | None = None,
+    max_memory: int | str | None = None,
     connection: object | None = None,
 ) -> str:
     """As `run_background_job`, for async code; see `Lateshift.arun_background_job`."""
@@ -102,6 +105,7 @@ async def arun_background_job(
         max_retries=max_retries,
         retry_delay=retry_delay,
         timeout=timeout,
+        max_memory=max_memory,
         connection=connection,
     )
 

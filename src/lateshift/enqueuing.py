@@ -12,9 +12,17 @@ import msgspec
 
 from lateshift import codec, retry
 from lateshift.allowlist import AllowList
-from lateshift.errors import InvalidJob, InvalidParameters
+from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters
 from lateshift.job import CallOptions, NewJob
-from lateshift.options import check_delay, check_priority, check_queue, check_retries, check_run_at, check_timeout
+from lateshift.options import (
+    check_delay,
+    check_memory,
+    check_priority,
+    check_queue,
+    check_retries,
+    check_run_at,
+    check_timeout,
+)
 from lateshift.settings import Settings
 from lateshift.target import Target, importing, path_of, resolve
 
@@ -33,6 +41,7 @@ class Call:
     max_retries: int | None = None
     retry_delay: retry.RetryLike | None = None
     timeout: float | timedelta | None = None
+    max_memory: int | str | None = None
 
 
 def calls_of(given: Iterable[Call]) -> list[Call]:
@@ -66,6 +75,11 @@ class Preparation:
             raise InvalidJob(f"enqueue_many was given {call!r}: give Call objects, as Call(ProcessOrder, ...).")
         target = self.target(call.job, call.method)
         options = target.options
+        if target.executor != "process" and (call.max_memory or options.max_memory):
+            raise InvalidOption(
+                f"{target.path} has a max_memory, but runs in a worker's own process, where nobody can tell its memory "
+                'from that of others: give it isolation="process" as well.'
+            )
         retries = call.max_retries if call.max_retries is not None else options.max_retries
         return NewJob(
             new_id(now),
@@ -145,8 +159,9 @@ def _due(call: Call, now: int) -> int:
 
 
 def _overrides(call: Call) -> str | None:
-    if call.retry_delay is None and call.timeout is None:
+    if call.retry_delay is None and call.timeout is None and call.max_memory is None:
         return None
     policy = None if call.retry_delay is None else retry.encode(retry.to_policy(call.retry_delay))
     timeout = None if call.timeout is None else check_timeout(call.timeout)
-    return msgspec.json.encode(CallOptions(retry=policy, timeout=timeout)).decode()
+    memory = None if call.max_memory is None else check_memory(call.max_memory)
+    return msgspec.json.encode(CallOptions(retry=policy, timeout=timeout, max_memory=memory)).decode()

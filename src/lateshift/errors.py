@@ -15,6 +15,7 @@
     ├── NotInsideJob              current_job() was called where no job runs
     ├── TransactionEnded          a transactional job's transaction was over before the job was
     ├── WorkerDied                the process under a job died, three times over
+    ├── MemoryExceeded            a job's process used more than its max_memory
     ├── ResultNotStorable         a job returned what JSON cannot hold, or too much of it
     └── StorageError              the database did not do what was asked
         ├── StorageUnavailable    missing, read-only, full, or locked for too long
@@ -128,6 +129,10 @@ class ResultNotStorable(LateshiftError):
 
 class WorkerDied(LateshiftError):
     """The process under a job died: how such a job has failed, and what its `failed()` hook is given."""
+
+
+class MemoryExceeded(LateshiftError):
+    """The process of an isolated job used more memory than its `max_memory`, and was killed."""
 
 
 class StorageError(LateshiftError):

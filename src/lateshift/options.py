@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -17,6 +18,8 @@ from lateshift.texts import storable
 LONGEST_QUEUE_NAME: Final = 100
 MOST_RETRIES: Final = 10_000
 MOST_LISTED: Final = 1_000_000
+LEAST_MEMORY: Final = 1024**2
+MOST_MEMORY: Final = 2**62
 
 
 Transactional = Literal[False, True, "sqlalchemy", "django"]
@@ -32,6 +35,7 @@ class JobOptions:
     retry: RetryPolicy | None = None
     timeout: float | None = None
     isolation: Literal["process"] | None = None
+    max_memory: int | None = None
     transactional: Transactional = False
 
 
@@ -128,6 +132,20 @@ def check_isolation(value: object) -> Literal["process"] | None:
     raise InvalidOption(f'isolation is {value!r}: give "process" for a child process per attempt, or leave it out.')
 
 
+def check_memory(value: object) -> int:
+    """Bytes that a job's process may use: a whole number, or text such as "500M"; 1M or more. Raises InvalidOption."""
+    size = value if isinstance(value, int) and not isinstance(value, bool) else to_bytes(str(value))
+    if size is None or not LEAST_MEMORY <= size <= MOST_MEMORY:
+        raise InvalidOption(f'max_memory is {value!r}: give bytes, 1,048,576 or more, or text such as "500M" or "2G".')
+    return size
+
+
+def to_bytes(text: str) -> int | None:
+    """Bytes for text such as 500M, with K, M or G for the powers of 1024; None when it is no size."""
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", text.strip().lower())
+    return int(float(found[1]) * 1024 ** " kmg".index(found[2] or " ")) if found else None
+
+
 def check_transactional(value: object) -> Transactional:
     """Whose connection a transactional job gets: the driver's (True) or that of a library. Raises InvalidOption."""
     if value is None or value is False:
@@ -190,6 +208,7 @@ _ATTRIBUTES: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
     "retry": ("retry", _retry_policy),
     "timeout": ("timeout", check_timeout),
     "isolation": ("isolation", check_isolation),
+    "max_memory": ("max_memory", check_memory),
     "transactional": ("transactional", check_transactional),
 }
 """Class attribute -> field of JobOptions and check; of `retry` and `retry_delay` the former wins."""

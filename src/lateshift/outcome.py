@@ -21,6 +21,9 @@ from lateshift.job import Claimed, JobError, Status
 
 MAX_CRASHES: Final = 3
 
+MAX_SHARED_CRASHES: Final = 10
+"""The same for crashes that may be another job's doing: a neighbour of poison jobs must not fail for them."""
+
 Kind = Literal["completed", "retry", "failed", "cancelled", "snoozed", "returned", "lost"]
 
 
@@ -128,9 +131,12 @@ def failed(started_at: int, now: int, error: JobError) -> Outcome:
     return Outcome("failed", "failed", started_at, now, error=error)
 
 
-def lost(job: Claimed, started_at: int, now: int, error: JobError) -> Outcome:
-    """The process under the job died: run it again, or fail it when that happened `MAX_CRASHES` times."""
-    if job.crashes + 1 >= MAX_CRASHES:
+def lost(job: Claimed, started_at: int, now: int, error: JobError, *, shared: bool = False) -> Outcome:
+    """The process under the job died: run it again, or fail it when that happened `MAX_CRASHES` times.
+
+    `shared`: other jobs had begun in that process too, so nobody knows whose doing it was.
+    """
+    if job.crashes + 1 >= (MAX_SHARED_CRASHES if shared else MAX_CRASHES):
         return Outcome("failed", "failed", started_at, now, error=error, counts=False, crashed=True)
     return Outcome("lost", "pending_retry", started_at, now, run_at=now, error=error, counts=False, crashed=True)
 

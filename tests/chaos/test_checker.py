@@ -108,15 +108,15 @@ BROKEN = {
         ),
         [line(1.0, "begin"), line(1.1, "raised")],
     ),
-    "3 crashes, and completed": case(
+    "10 crashes, and completed": case(
         replace(
             RESCUED,
-            crashes=3,
-            lease=4,
-            result={"lease": 4},
-            history=tuple(Try("a", lease, 1, "lost", "w1", WORKER_DIED) for lease in (1, 2, 3)),
+            crashes=10,
+            lease=11,
+            result={"lease": 11},
+            history=tuple(Try("a", lease, 1, "lost", "w1", WORKER_DIED) for lease in range(1, 11)),
         ),
-        [line(1.0, "begin", 4), line(1.1, "returned", 4)],
+        [line(1.0, "begin", 11), line(1.1, "returned", 11)],
     ),
     "lease 2 was attempt 2, not 1": case(
         RESCUED,

@@ -36,7 +36,7 @@ from model.protocol_rows import (
 )
 
 from lateshift.job import FINISHED, WAITING, Claimed
-from lateshift.outcome import MAX_CRASHES, Outcome, lost, returned
+from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, Outcome, lost, returned
 
 AWAY: Final = ("stopped", "cut", "hung")
 
@@ -110,12 +110,12 @@ class ClaimProtocol:
                 return "two attempts of a job run at once"
             if job.status == "running" and not s.workers[job.worker].row:
                 return "a job is held by a worker that nobody knows of"
-            if not 0 <= job.attempts <= self.max_retries + 1 or job.crashes > MAX_CRASHES:
+            if not 0 <= job.attempts <= self.max_retries + 1 or job.crashes > MAX_SHARED_CRASHES:
                 return "attempts or crashes are counted wrongly"
-            spent = job.attempts > self.max_retries or job.crashes == MAX_CRASHES
+            spent = job.attempts > self.max_retries or job.crashes >= MAX_CRASHES
             if job.status == "failed" and not spent:
                 return "a job has failed that may run again"
-            if job.crashes == MAX_CRASHES and job.status not in FINISHED and job.status != "deleted":
+            if job.crashes == MAX_SHARED_CRASHES and job.status not in FINISHED and job.status != "deleted":
                 return "a job lives on that has crashed too often"
         return None
 
@@ -216,14 +216,17 @@ class ClaimProtocol:
     def _take_back(self, s: State, v: int, told: str, *, marks: bool) -> Step:
         after = s
         begun = frozenset(hold.job for hold in s.workers[v].holds if hold.phase in RUNS)
-        for hold in s.workers[v].holds:
-            job = s.jobs[hold.job]
-            if job.status != "running" or job.lease != hold.lease:
-                continue
+        held = [
+            hold
+            for hold in s.workers[v].holds
+            if s.jobs[hold.job].status == "running" and s.jobs[hold.job].lease == hold.lease
+        ]
+        shared = sum(hold.job in begun or not marks for hold in held) > 1
+        for hold in held:
             if marks and hold.job not in begun:
                 after = self._released(after, hold)
             else:
-                after = self._written(after, hold, lost(self.claimed(hold), NOW, NOW, ERROR))
+                after = self._written(after, hold, lost(self.claimed(hold), NOW, NOW, ERROR, shared=shared))
         left = after.workers[v]._replace(row="", judged=False)
         if left.process == "gone":
             left = left._replace(holds=())

@@ -75,10 +75,10 @@ class Stage:
         self.result = None
         self.thread = None
 
-    def start(self, count, *, rescue=lambda worker: None, command=COMMAND, **options):
-        def take_back(worker):
+    def start(self, count, *, rescue=lambda worker, how: None, command=COMMAND, **options):
+        def take_back(worker, how):
             self.story.append(("rescue", worker))
-            rescue(worker)
+            rescue(worker, how)
 
         self.supervisor = Supervisor(
             count,
@@ -183,7 +183,7 @@ def test_the_jobs_of_a_dead_worker_are_rescued_before_another_takes_its_place(st
 def test_a_rescue_that_fails_does_not_end_the_supervisor(stage):
     """A locked database is told of, and the worker is replaced all the same; others rescue later."""
 
-    def locked(worker):
+    def locked(*_):
         raise OSError("database is locked")
 
     (worker,) = stage.start(1, rescue=locked)
@@ -305,7 +305,7 @@ def test_a_command_that_cannot_be_started_is_told_and_tried_again(stage):
 SUPERVISOR = f"""
 import os, sys
 from lateshift.runtime.supervisor import Supervisor
-def rescue(worker): print("rescue", worker, flush=True)
+def rescue(worker, how): print("rescue", worker, flush=True)
 sys.exit(Supervisor(2, lambda n: dict(worker=f"w{{n}}", number=n), rescue, command={COMMAND!r}).run())
 """
 

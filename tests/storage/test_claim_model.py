@@ -67,7 +67,7 @@ class Replay:
 
     def _claim(self, before: State, w: int, j: int) -> None:
         if sum(job.status in WAITING for job in before.jobs) == 1:
-            assert self.steps.claim_ids(f"worker-{w}", thread=1) == [str(j)]
+            assert self.steps.claim_ids(f"worker-{w}", thread=1, process=1) == [str(j)]
         else:
             assert writes.claim_one(self.db, f"worker-{w}", NOW, str(j)) is not None
 

@@ -218,6 +218,7 @@ class Operations(RuleBasedStateMachine):
             assert self.operate(lambda steps, job=job: steps.lose(job))
             model = self.jobs[job.id]
             model.crashes += 1
+            model.executor = "process"
             model.lease += 1
             model.attempts -= 1
             model.run_at = self.now if model.crashes < MAX_CRASHES else model.run_at

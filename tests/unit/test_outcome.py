@@ -173,6 +173,12 @@ def test_lost_too_often():
     assert (last.kind, last.error, last.crashed, last.counts, last.run_at) == ("failed", ERROR, True, False, None)
 
 
+def test_a_crash_that_may_be_another_jobs_doing():
+    """It is counted; but only the tenth fails the job, so that a neighbour of poison jobs lives."""
+    statuses = [lost(job(crashes=crashes), STARTED, NOW, ERROR, shared=True).status for crashes in range(10)]
+    assert statuses == ["pending_retry"] * 9 + ["failed"]
+
+
 def test_failed():
     """An attempt whose outcome could not be decided or stored fails the job with the reason, and counts."""
     assert failed(STARTED, NOW, ERROR) == Outcome("failed", "failed", STARTED, NOW, error=ERROR)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from typing import Final
@@ -16,13 +15,11 @@ from lateshift.cli.completion import queue_names
 from lateshift.cli.output import one_line
 from lateshift.errors import StorageError
 from lateshift.host.fleet import host_name
-from lateshift.options import check_queue
+from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
 from lateshift.settings import mask_url
 from lateshift.storage import reads
 from lateshift.storage.migrations import refuse_other
 from lateshift.wording import count
-
-LEAST_MEMORY: Final = 1 << 20
 
 
 class Size(click.ParamType[int]):
@@ -32,9 +29,8 @@ class Size(click.ParamType[int]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Bytes for a text such as 500M."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?", str(value).strip().lower())
-        size = int(float(found[1]) * 1024 ** " kmg".index(found[2] or " ")) if found else 0
-        if size < LEAST_MEMORY:
+        size = to_bytes(str(value))
+        if size is None or size < LEAST_MEMORY:
             self.fail(f"{value!r} is no size of 1M or more: write it like 500M or 2G.", param, ctx)
         return size
 

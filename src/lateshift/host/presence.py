@@ -126,10 +126,13 @@ def _is_held(path: str) -> bool | None:
 
 
 def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
-    """The ids of the jobs that the worker is executing, or was when it died; None when it left no file."""
+    """The ids of the jobs that the worker is executing, or was when it died; None when it left no file, or not for us.
+
+    Raises OSError where it is for another reason, such as too many open files, that nobody can tell now.
+    """
     try:
         marks = Path(_run_file(folder, worker_id)).read_bytes()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     slots = (marks[start : start + SLOT].rstrip(b"\0") for start in range(0, len(marks), SLOT))
     return frozenset(job_id.decode(errors="replace") for job_id in slots if job_id)

@@ -14,16 +14,20 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Iterable
 from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from lateshift.context import LOG_LINES
 from lateshift.host.logs import capture_logging
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
 from lateshift.runtime import stacks
 from lateshift.runtime.execution import Execution, Run, as_exception
 from lateshift.runtime.parent import close_in_forks, take_standard_input
+from lateshift.runtime.tree import tree_memory
 from lateshift.settings import load_settings
 
 LOOK_AGAIN: Final = 0.5
@@ -48,10 +52,13 @@ class Channel:
         self._file = os.fdopen(os.dup(1), "wb", buffering=0)
         close_in_forks(self._file.fileno())
         os.dup2(2, 1)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler of the job may log while its code does
+        self._owner = os.getpid()
 
     def send(self, **message: Any) -> None:
-        """Tell the worker something."""
+        """Tell the worker something; not from a process that the job has forked, where the way back is closed."""
+        if os.getpid() != self._owner:
+            return
         with self._lock:
             self._file.write(msgspec.json.encode(message) + b"\n")
 
@@ -60,17 +67,33 @@ class Channel:
         self.send(progress=fraction, message=words)
 
     def ready(self, run: Run) -> None:
-        """Tell that the job's code begins, how long it may take, and whether it wants to know of its final failure."""
-        self.send(timeout=run.timeout, hook=run.hook is not None)
-
-    def logs(self, run: Run) -> None:
-        """Tell what was logged."""
-        for line in run.context.log_lines:
-            self.send(log=line)
+        """Tell that the job's code begins, what it may use, and whether it wants to know of its final failure."""
+        memory, limit = tree_memory(os.getpid()), run.max_memory
+        if limit is not None:
+            _build_wall(limit)
+        self.send(timeout=run.timeout, hook=run.hook is not None, memory=memory, max_memory=limit)
 
     def outcome(self, outcome: Outcome) -> None:
         """Tell how the attempt ended."""
         self.send(outcome=outcome)
+
+
+class ToldLines(deque[str]):
+    """A job's last log lines, each told to the worker at once: it has them when this process dies."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(maxlen=LOG_LINES)
+        self._channel = channel
+
+    def append(self, line: str) -> None:
+        """Keep a line, and tell it."""
+        super().append(line)
+        self._channel.send(log=line)
+
+    def extend(self, lines: Iterable[str]) -> None:
+        """Keep several lines, and tell them."""
+        for line in lines:
+            self.append(line)
 
 
 def main() -> None:
@@ -88,6 +111,7 @@ def main() -> None:
         settings, lambda: began[1] + round((time.monotonic() - began[0]) * 1_000_000), channel.progress
     )
     run = execution.begin(errand.job)
+    run.context.log_lines = ToldLines(channel)
     if errand.failure is None:
         outcome = execution.execute(run, channel.ready)
         logging.shutdown()
@@ -95,8 +119,20 @@ def main() -> None:
     else:
         execution.call_failed(run, as_exception(errand.failure))
         logging.shutdown()
-        channel.logs(run)
     os._exit(0)  # threads and handlers of the job's making must not keep the process
+
+
+def _build_wall(limit: int) -> None:
+    """Have the kernel refuse what goes far beyond the limit, for who is faster than the worker's looks at its memory.
+
+    Far, since it counts what was asked for, and not what is used: each thread's stack is 8 MB of it.
+    """
+    if sys.platform == "linux":
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        wall = 2 * limit if most == resource.RLIM_INFINITY else min(2 * limit, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (wall, most))
 
 
 def _die_with_worker() -> None:

@@ -88,7 +88,12 @@ class Crew:
             if chosen:
                 self.held[kind] += len(chosen)
                 self.jobs.update((job.id, job.lease) for job in chosen)
-                self._executor(kind).submit(chosen)
+                try:
+                    executor = self._executor(kind)
+                except (OSError, ImportError):  # no file is left to open, for a module or an event loop
+                    self.inbox.extend(Settlement(job, self._execution.postponed()) for job in chosen)
+                else:
+                    executor.submit(chosen)
 
     def collect(self, now: float) -> list[Settlement]:
         """The outcomes that have come in; measures by them how much to hold."""

@@ -24,6 +24,7 @@ from lateshift.storage import reads, workers, writes
 from lateshift.storage.audit import mark_death
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
+from lateshift.texts import megabytes
 
 WORKER_DIED: Final = "lateshift.errors.WorkerDied"
 
@@ -49,7 +50,7 @@ class Heartbeat:
         began = time.monotonic()
         if self._fence is not None:
             self._fence.renew()
-        if workers.heartbeat(self._db, self._worker, now, resident_memory(), self._cpu(began)):
+        if workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):
             self._crew.lease_until = began + self._lease
         else:
             self.evicted = True
@@ -178,14 +179,17 @@ class Memory:
         return 1.0
 
 
-def rescue(db: Database, events: Events, worker: str, folder: str | None, beat: int | None = None) -> int:
+def rescue(
+    db: Database, events: Events, worker: str, folder: str | None, beat: int | None = None, how: str = "died"
+) -> int:
     """Take the jobs of a dead worker back and forget the worker; returns how many jobs.
 
     Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed. Nothing is
-    done if `beat`, by which the worker was found dead, is its last heartbeat no more.
+    done if `beat`, by which the worker was found dead, is its last heartbeat no more. `how` it died, in words, is for
+    the jobs' error.
     """
     begun = None if folder is None else presence.started_jobs(folder, worker)
-    taken = db.transact(lambda: _take_back(db, worker, begun, beat))
+    taken = db.transact(lambda: _take_back(db, worker, begun, beat, how))
     if taken is None:
         return 0
     told, count = taken
@@ -196,8 +200,9 @@ def rescue(db: Database, events: Events, worker: str, folder: str | None, beat: 
 
 
 def _take_back(
-    db: Database, worker: str, begun: frozenset[str] | None, beat: int | None
+    db: Database, worker: str, begun: frozenset[str] | None, beat: int | None, how: str = "died"
 ) -> tuple[list[Event], int] | None:
+    had = _memory_of(db, worker)
     removed = workers.remove_worker(db, worker, beat)
     if beat is not None and not removed:  # it has spoken meanwhile, or others were faster
         return None
@@ -205,8 +210,9 @@ def _take_back(
     held = reads.running_jobs(db, worker)
     crashed = [(job, at) for job, at in held if begun is None or job.id in begun]
     innocent = [job for job, _ in held if begun is not None and job.id not in begun]
-    error = JobError(WORKER_DIED, f"the worker {worker} died while the job was running")
-    settlements = [Settlement(job, lost(job, at, now, error)) for job, at in crashed]
+    error = JobError(WORKER_DIED, f"the worker {worker} {how} while the job was running{had}")
+    shared = len(crashed) > 1
+    settlements = [Settlement(job, lost(job, at, now, error, shared=shared)) for job, at in crashed]
     refused = {id(settlement) for settlement in writes.settle(db, settlements)}
     writes.release(db, innocent, now)
     told: list[Event] = []
@@ -220,6 +226,19 @@ def _take_back(
         mark_death(db, now, worker, f"{len(held)} jobs taken back, {failed} of them failed for good")
         told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))
     return told, len(held)
+
+
+def _memory_of(db: Database, worker: str) -> str:
+    memory = workers.last_memory(db, worker)
+    return "" if memory is None else f"; at its last heartbeat it had {megabytes(memory)} of memory"
+
+
+def _memory_if_known() -> int | None:
+    """None where no file is left to read it from: a worker must not be taken for dead because of that."""
+    try:
+        return resident_memory()
+    except OSError:
+        return None
 
 
 def resident_memory() -> int:

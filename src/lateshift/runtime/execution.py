@@ -17,14 +17,14 @@ import msgspec
 from lateshift import codec, retry
 from lateshift.allowlist import AllowList
 from lateshift.context import JobContext, Report, current
-from lateshift.errors import CallableNotAllowed, InvalidOption, WorkerDied
+from lateshift.errors import CallableNotAllowed, InvalidOption, MemoryExceeded, WorkerDied
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
 from lateshift.outcome import Ending, JobTimeout, Outcome, decide, failed, returned
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
-from lateshift.texts import storable
+from lateshift.texts import megabytes, storable
 
 if TYPE_CHECKING:
     from lateshift.storage.effects import Effects, Source
@@ -36,21 +36,37 @@ MESSAGE_LIMIT: Final = 4 * 1024
 OVERLAP_GUARD: Final = 1.0
 """Seconds before a job may run again that was given back while its code could not be stopped: its process ends now."""
 
+LIMIT_PAUSE: Final = 1.0
+"""Seconds before a job is tried again for which there was no process, no file or no memory to run it."""
+
 _PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + os.sep
 
-Interruption = Literal["timeout", "cancel", "stop"]
+Interruption = Literal["timeout", "memory", "cancel", "stop"]
 
 
 class Run:
     """One attempt in progress, as its executor holds it."""
 
-    __slots__ = ("context", "effects", "hook", "interruption", "job", "options", "started_at", "timeout")
+    __slots__ = (
+        "context",
+        "effects",
+        "hook",
+        "interruption",
+        "job",
+        "max_memory",
+        "memory",
+        "options",
+        "started_at",
+        "timeout",
+    )
 
     def __init__(self, job: Claimed, context: JobContext, started_at: int) -> None:
         self.job = job
         self.context = context
         self.started_at = started_at
         self.timeout: float | None = None
+        self.max_memory: int | None = None
+        self.memory = 0
         self.interruption: Interruption | None = None
         self.options: JobOptions | None = None
         self.hook: Callable[[BaseException], Any] | None = None
@@ -145,6 +161,11 @@ class Execution:
         except BaseException as trouble:  # from a retry function, for example
             return failed(run.started_at, self.now(), describe(trouble))
 
+    def postponed(self) -> Outcome:
+        """The outcome of an attempt that cannot begin, since this process or machine is at a limit: soon again."""
+        now = self.now()
+        return returned(now, now, LIMIT_PAUSE)
+
     def call_failed(self, run: Run, error: BaseException) -> None:
         """Call the failed() hook of a job whose last attempt was ended from outside and could not do so itself."""
         token = current.set(run.context)
@@ -160,6 +181,7 @@ class Execution:
         run.options, run.hook = target.options, target.failed
         overrides = _overrides(run.job.options)
         run.timeout = overrides.timeout or target.options.timeout or self._settings.timeout
+        run.max_memory = overrides.max_memory or target.options.max_memory
         if target.options.transactional:
             self._begin_effects(run, target.options.transactional)
         ready(run)
@@ -199,6 +221,9 @@ class Execution:
     def _failure(self, run: Run, error: BaseException) -> Ending:
         if run.interruption == "timeout":
             error = JobTimeout(f"ran longer than its timeout of {run.timeout:g} s").with_traceback(error.__traceback__)
+        elif run.interruption == "memory":
+            used, limit = megabytes(run.memory), megabytes(run.max_memory or 0)
+            error = MemoryExceeded(f"used {used} of memory, more than its max_memory of {limit}")
         elif run.interruption == "cancel":
             run.context.cancel_requested = run.context.cancel_observed = True
         context = run.context
@@ -243,8 +268,10 @@ class Execution:
 
 
 def as_exception(error: JobError) -> BaseException:
-    """What a failed() hook is given for an attempt that was ended from outside: a JobTimeout or a WorkerDied."""
-    return JobTimeout(error.message) if error.type.endswith(".JobTimeout") else WorkerDied(error.message)
+    """What a failed() hook is given for an attempt that was ended from outside; a WorkerDied when nobody ended it."""
+    kinds: tuple[type[BaseException], ...] = (JobTimeout, MemoryExceeded)
+    kind = next((kind for kind in kinds if error.type.endswith(f".{kind.__name__}")), WorkerDied)
+    return kind(error.message)
 
 
 def describe(error: BaseException) -> JobError:

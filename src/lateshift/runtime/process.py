@@ -155,8 +155,8 @@ def make_supervisor(
         told = {"worker": worker, "folder": str(folder), "kind": kind, "grace": grace, **config}
         return {**told, **describe_process()}
 
-    def take_back(worker: str) -> None:
-        rescue(app.database, app.events, worker, str(folder))
+    def take_back(worker: str, how: str) -> None:
+        rescue(app.database, app.events, worker, str(folder), how=how)
         app.database.close()  # the supervisor holds no connection while nothing happens
 
     environment = to_environment(app.settings)

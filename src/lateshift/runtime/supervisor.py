@@ -55,17 +55,18 @@ class Supervisor:
 
     `make_config(n)` gives what worker n (from 0) is told, as a dict that JSON can hold; it is called anew for each
     process and must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
-    `environment` is added to that of this process. `rescue(worker_id)` is called, in the thread of `run`, as soon as a
-    worker has died; it may raise. `grace` is how many seconds running jobs get at a stop. `on_event` is told in a few
-    words what happens, `on_stop` is called when it begins to stop. `command` is what to run. When one worker has died
-    at once `give_up_after` times in a row, the others are stopped and `run` returns 1; None means never.
+    `environment` is added to that of this process. `rescue(worker_id, how)` is called, in the thread of `run`, as soon
+    as a worker has died, with words for how; it may raise. `grace` is how many seconds running jobs get at a stop.
+    `on_event` is told in a few words what happens, `on_stop` is called when it begins to stop. `command` is what to
+    run. When one worker has died at once `give_up_after` times in a row, the others are stopped and `run` returns 1;
+    None means never.
     """
 
     def __init__(
         self,
         count: int,
         make_config: Callable[[int], Mapping[str, Any]],
-        rescue: Callable[[str], None],
+        rescue: Callable[[str, str], None],
         *,
         grace: float = 30.0,
         on_event: Callable[[str], None] = lambda _: None,
@@ -168,14 +169,15 @@ class Supervisor:
                 seat.quick_deaths = 0
                 seat.start_at = time.monotonic()
             return
-        self._on_event(f"worker {child.worker_id} (process {child.pid}) {_how_it_died(code)}")
+        how = how_it_died(code)
+        self._on_event(f"worker {child.worker_id} (process {child.pid}) {how}")
         child.kill()  # what it had started goes with it: the jobs are about to run again
-        self._take_back(child.worker_id)
+        self._take_back(child.worker_id, how)
         self._replace(seat, lifetime)
 
-    def _take_back(self, worker_id: str) -> None:
+    def _take_back(self, worker_id: str, how: str) -> None:
         try:
-            self._rescue(worker_id)
+            self._rescue(worker_id, how)
         except Exception as error:  # whatever it is, the other workers need their supervisor
             self._on_event(f"the jobs of worker {worker_id} wait for another rescue: {type(error).__name__}: {error}")
 
@@ -290,7 +292,8 @@ def pause_before(quick_deaths: int) -> float:
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(quick_deaths - 2, 10))
 
 
-def _how_it_died(code: int | None) -> str:
+def how_it_died(code: int | None) -> str:
+    """The end of a process in words, by its exit code: `was killed by SIGSEGV`."""
     if code is None or code >= 0:
         return f"died with exit code {code}"
     try:

@@ -61,6 +61,12 @@ def heartbeat(db: Database, worker: str, now: int, memory: int | None = None, cp
     )
 
 
+def last_memory(db: Database, worker: str) -> int | None:
+    """The resident bytes that the worker's last heartbeat told of; None when it has told of none."""
+    rows = db.query("select memory from lateshift_workers where id = :worker", {"worker": worker})
+    return rows[0][0] if rows else None
+
+
 @transactional
 def remove_worker(db: Database, worker: str, beat: int | None = None) -> bool:
     """Take a worker's row away, given `beat` only while that is its last heartbeat; whether that was done."""

@@ -57,13 +57,14 @@ where id = :id and lease = :lease and status = 'running'"""
 
 # An operator's cancel that arrived after the worker had decided on another attempt still wins. Taking a job from a
 # worker that died makes its lease grow too: so the dead one, should it live, is refused even before anybody claims the
-# job anew.
+# job anew. And it runs in a process of its own from then on, so that it can harm no neighbour, nor a neighbour it.
 _SETTLE = """
 update lateshift_jobs
 set status = case when cancel_requested = 1 and :status = 'pending_retry' then 'cancelled' else :status end,
     finished_at = case when :status = 'pending_retry' and cancel_requested = 0 then null else :finished_at end,
     run_at = coalesce(:run_at, run_at), started_at = :started_at, result = :result,
     attempts = attempts - :uncounted, crashes = crashes + :crashed, lease = lease + :crashed,
+    executor = case when :crashed = 1 then 'process' else executor end,
     error_type = coalesce(:error_type, error_type), error_message = coalesce(:error_message, error_message),
     error_traceback = coalesce(:error_traceback, error_traceback)
 where id = :id and lease = :lease and status = 'running'"""

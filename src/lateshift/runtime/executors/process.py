@@ -8,10 +8,10 @@ long as the lease lasts.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -28,11 +28,20 @@ from lateshift.outcome import Outcome, lost, returned
 from lateshift.runtime.child import Errand
 from lateshift.runtime.execution import Execution, Interruption, Run
 from lateshift.runtime.executors import Finished, Started
-from lateshift.runtime.tree import ProcessTree, end_group
+from lateshift.runtime.supervisor import how_it_died
+from lateshift.runtime.tree import ProcessTree, end_group, tree_memory
 from lateshift.settings import Settings, to_environment
+from lateshift.texts import megabytes
 
 KILL_AFTER: Final = 2.0
 """Seconds between asking a child's process tree to end and killing it."""
+
+LOOK_EVERY: Final = 1.0
+LOOK_CLOSELY: Final = 0.1
+"""Seconds between two looks at the memory of a child: without a limit, and with one."""
+
+AT_A_LIMIT: Final = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""Why there may be no process for the moment: too many open files here or on the machine, processes, or no memory."""
 
 HOOK_LIMIT: Final = 30.0
 """Seconds that a failed() hook gets whose job was ended with its process."""
@@ -119,6 +128,8 @@ class ProcessExecutor:
                 outcome = returned(run.started_at, run.started_at)
         except OSError as error:
             outcome = lost(run.job, run.started_at, run.started_at, JobError("OSError", f"no process: {error}"))
+            if error.errno in AT_A_LIMIT:  # which is not the job's fault
+                outcome = self._execution.postponed()
         finally:
             child.reap()
         if outcome is None:
@@ -148,7 +159,8 @@ class ProcessExecutor:
         if run.interruption is not None:
             return self._execution.interrupted(run)
         now = self._execution.interrupted(run).finished_at
-        error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}")
+        had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
+        error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}{had}")
         return msgspec.structs.replace(lost(run.job, run.started_at, now, error), logs=tuple(run.context.log_lines))
 
     def _errand(self, run: Run, failure: JobError | None = None) -> Errand:
@@ -169,6 +181,8 @@ class _Child:
         self.run = run
         self.process: subprocess.Popen[bytes] | None = None
         self.has_hook = False
+        self.memory = 0
+        self._measured_at = 0.0
         self._tree: ProcessTree | None = None
         self._ending = threading.Lock()
         self._telling = threading.Lock()
@@ -213,6 +227,8 @@ class _Child:
                 continue
             if "timeout" in message:
                 self.has_hook = message["hook"]
+                self.memory = message["memory"]
+                self.run.max_memory = message["max_memory"]
                 self.run.timeout = timeout = message["timeout"]
                 self._deadline = None if timeout is None else time.monotonic() + timeout
             elif "progress" in message:
@@ -248,18 +264,30 @@ class _Child:
             if now - self._interrupted_at >= KILL_AFTER:
                 self._kill(hard=True)
             return KILL_AFTER
-        if self._deadline is None:
-            return None
-        if now >= self._deadline:
+        if self._deadline is not None and now >= self._deadline:
             self.interrupt("timeout")
             return KILL_AFTER
-        return self._deadline - now
+        pause = self._measure(now)
+        return pause if self._deadline is None else min(pause, self._deadline - now)
 
-    def interrupt(self, why: Interruption) -> None:
+    def _measure(self, now: float) -> float:
+        """Look at its memory when that is due, and end it above its limit; the seconds until the next look."""
+        limit = self.run.max_memory
+        pause = LOOK_EVERY if limit is None else LOOK_CLOSELY
+        if self.process is None or now < self._measured_at + pause:
+            return max(0.0, self._measured_at + pause - now) or pause
+        self._measured_at = now
+        self.memory = tree_memory(self.process.pid) or self.memory
+        if limit is not None and self.memory > limit:
+            self.run.memory = self.memory
+            self.interrupt("memory", hard=True)
+        return pause
+
+    def interrupt(self, why: Interruption, *, hard: bool = False) -> None:
         if self._interrupted_at is None:
             self.run.interruption = why
             self._interrupted_at = time.monotonic()
-            self._kill(hard=False)
+            self._kill(hard=hard)
 
     def reap(self) -> None:
         """See to it that nothing of the child is left, its own children included."""
@@ -288,5 +316,5 @@ def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:
     if code is None:
         return "could not be followed"
     if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
+        return how_it_died(code)
     return f"ended with exit code {code} before the job was done"

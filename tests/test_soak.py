@@ -1,0 +1,46 @@
+"""The soak: that it runs at all, and that it sees what grows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def judged(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """What the report says about the samples of a folder."""
+    command = [sys.executable, str(BENCHMARKS / "soak_report.py"), str(folder), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="counts file descriptors")
+def test_a_soak_of_some_seconds_measures_and_draws(tmp_path):
+    """It feeds workers, writes what it has measured, and judges it."""
+    options = ["--minutes", "0.05", "--rate", "100", "--every", "1", "--database", "sqlite", "--keep", "2"]
+    picture = tmp_path / "soak.svg"
+    command = [sys.executable, str(BENCHMARKS / "soak.py"), *options, "--folder", str(tmp_path), "--svg", str(picture)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert ran.returncode in (0, 1), ran.stderr
+    samples = [json.loads(line) for line in (tmp_path / "sqlite.jsonl").read_text().splitlines()]
+    assert len(samples) >= 2
+    assert samples[-1]["fed"] > samples[0]["fed"]
+    assert samples[-1]["workers_mb"] > 10
+    assert "| memory of the workers, MB |" in ran.stdout
+    assert ET.parse(picture).getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize(("leak", "code"), [(0, 0), (0.1, 1)])
+def test_what_grows_is_seen(tmp_path, leak, code):
+    """What goes on growing after the first quarter breaks its bound; what is still until then does not."""
+    samples = [{"at": at, "fed": at * 300, "workers_mb": 70 + min(at, 20) + leak * at} for at in range(0, 400, 5)]
+    (tmp_path / "sqlite.jsonl").write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
+    report = judged(tmp_path)
+    assert report.returncode == code, report.stderr
+    assert ("It grew:\nSQLite: memory of the workers, MB" in report.stdout) == bool(code)
