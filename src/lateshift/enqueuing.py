@@ -87,7 +87,7 @@ class Preparation:
             options.queue if call.queue is None else check_queue(call.queue),
             target.executor,
             options.priority if call.priority is None else check_priority(call.priority),
-            target.signature.check(call.parameters or {}, self._settings.max_parameters),
+            target.signature.check(call.parameters or {}, self._settings.max_parameters, self._settings.redact),
             self._settings.max_retries if retries is None else check_retries(retries),
             _due(call, now),
             now,
@@ -102,7 +102,7 @@ class Preparation:
         target = self._targets.get((old.name, "")) or resolve(old.name, self._allow)
         self._targets[(old.name, "")] = target
         text = old.parameters if parameters is None else self._as_text(target, parameters)
-        target.signature.bind(text)
+        target.signature.bind(text, self._settings.redact)
         return msgspec.structs.replace(
             old, id=new_id(now), executor=target.executor, parameters=text, run_at=now, enqueued_at=now
         )
@@ -110,13 +110,13 @@ class Preparation:
     def _as_text(self, target: Target, parameters: Mapping[str, Any]) -> str:
         """Parameters as somebody has edited them as JSON: a date is text there, which `check` may not take for one."""
         try:
-            return target.signature.check(parameters, self._settings.max_parameters)
+            return target.signature.check(parameters, self._settings.max_parameters, self._settings.redact)
         except InvalidParameters:
             text = codec.to_json(dict(parameters)).decode()
             if len(text) > self._settings.max_parameters:
                 raise
             try:
-                target.signature.bind(text)
+                target.signature.bind(text, self._settings.redact)
             except InvalidParameters:
                 text = ""
             if not text:

@@ -6,7 +6,7 @@ one by one, to name the culprit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +16,7 @@ from lateshift import codec
 from lateshift.errors import InvalidParameters
 from lateshift.hints import is_plain, value_hook, wire_hook
 from lateshift.parameters import Parameter, complaint, read_parameters, shown
+from lateshift.redaction import HIDDEN, is_hidden, redact
 
 
 class Signature:
@@ -37,10 +38,11 @@ class Signature:
         """The signature of a function; `drop_self` for a method that will be bound. Raises InvalidJob."""
         return Signature(function, drop_self=drop_self)
 
-    def check(self, parameters: Any, limit: int) -> str:
+    def check(self, parameters: Any, limit: int, hide: Sequence[str] = ()) -> str:
         """The JSON text to store for a mapping of parameters that fit, at most `limit` bytes. Raises InvalidParameters.
 
         A missing, unknown or wrongly typed parameter is refused, and one that would not come back from JSON the same.
+        The message has no value whose name matches one of the patterns in `hide`.
         """
         if type(parameters) is not dict and isinstance(parameters, Mapping):
             parameters = dict(parameters)
@@ -49,17 +51,17 @@ class Signature:
             text = codec.to_json(parameters)
             self._decode(text)
         except Exception as error:  # a user's type may raise anything; _refusal finds out what and where
-            refusal: InvalidParameters | None = self._refusal(parameters, error)
+            refusal: InvalidParameters | None = self._refusal(parameters, error, hide)
         else:
-            refusal = self._refusal_of_open(parameters) if self._plain or self._others is not None else None
+            refusal = self._refusal_of_open(parameters, hide) if self._plain or self._others is not None else None
             if refusal is None and len(text) > limit:
                 refusal = self._refusal_of_size(parameters, len(text), limit)
         if refusal is not None:
             raise refusal
         return text.decode()
 
-    def bind(self, text: str) -> dict[str, Any]:
-        """The keyword arguments that a stored text means, converted by the type hints. Raises InvalidParameters."""
+    def bind(self, text: str, hide: Sequence[str] = ()) -> dict[str, Any]:
+        """The keyword arguments that a stored text means, converted by the type hints. Raises as `check` does."""
         try:
             values = msgspec.structs.asdict(self._decode(text))
             if not self._all_required:  # a default that was not overridden is the function's own business
@@ -67,7 +69,7 @@ class Signature:
             if self._others is not None:
                 values |= self._bind_others(text, self._others.hint)
         except Exception as error:
-            refusal = self._refusal_of_stored(text, error)
+            refusal = self._refusal_of_stored(text, error, hide)
         else:
             return values
         raise refusal
@@ -92,15 +94,16 @@ class Signature:
             if name not in self._by_name
         }
 
-    def _refusal(self, parameters: Any, error: Exception) -> InvalidParameters:
+    def _refusal(self, parameters: Any, error: Exception, hide: Sequence[str]) -> InvalidParameters:
         """What to tell about parameters that do not fit: the first one at fault, and why."""
         if not isinstance(parameters, Mapping):
+            given = shown(redact(parameters, hide))
             return InvalidParameters(
-                f"The parameters of {self.label} are {shown(parameters)}: give a dict, such as {{'order_id': 123}}."
+                f"The parameters of {self.label} are {given}: give a dict, such as {{'order_id': 123}}."
             )
         return (
             self._refusal_of_names(parameters)
-            or self._refusal_of_values(parameters, _problem)
+            or self._refusal_of_values(parameters, _problem, hide)
             or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {complaint(error)}.")
         )
 
@@ -119,19 +122,21 @@ class Signature:
         return None
 
     def _refusal_of_values(
-        self, parameters: Mapping[str, Any], problem_of: Callable[[Parameter, object], str | None]
+        self, parameters: Mapping[str, Any], problem_of: Callable[[Parameter, object], str | None], hide: Sequence[str]
     ) -> InvalidParameters | None:
         for name, value in parameters.items():
             parameter = self._by_name.get(name) or self._others
             problem = None if parameter is None else parameter.problem or problem_of(parameter, value)
+            if problem is not None and is_hidden(name, hide):
+                return InvalidParameters(f"{self._about(name)} is {HIDDEN}, which does not fit its type.", name)
             if problem is not None:
-                return InvalidParameters(f"{self._about(name)} is {shown(value)}: {problem}.", name)
+                return InvalidParameters(f"{self._about(name)} is {shown(redact(value, hide))}: {problem}.", name)
         return None
 
-    def _refusal_of_open(self, parameters: Mapping[str, Any]) -> InvalidParameters | None:
+    def _refusal_of_open(self, parameters: Mapping[str, Any], hide: Sequence[str]) -> InvalidParameters | None:
         """Refuse what would silently become something else because no hint says what it was: a datetime, text."""
         if self._others is not None:
-            refusal = self._refusal_of_names(parameters) or self._refusal_of_values(parameters, _problem)
+            refusal = self._refusal_of_names(parameters) or self._refusal_of_values(parameters, _problem, hide)
             if refusal is not None:
                 return refusal
         open_ended = self._others is not None and is_plain(self._others.hint)
@@ -156,17 +161,17 @@ class Signature:
             name,
         )
 
-    def _refusal_of_stored(self, text: str, error: Exception) -> InvalidParameters:
+    def _refusal_of_stored(self, text: str, error: Exception, hide: Sequence[str]) -> InvalidParameters:
         try:
             stored = codec.decode(text)
         except ValueError as reason:
             return InvalidParameters(f"The stored parameters of {self.label} are {reason}.")
         refusal: InvalidParameters | None = None
         if isinstance(stored, dict):
-            refusal = self._refusal_of_names(stored) or self._refusal_of_values(stored, _wire_problem)
+            refusal = self._refusal_of_names(stored) or self._refusal_of_values(stored, _wire_problem, hide)
         if refusal is None:
             refusal = InvalidParameters(
-                f"{self.label} takes ({self.describe()}), not {shown(stored)}: {complaint(error)}."
+                f"{self.label} takes ({self.describe()}), not {shown(redact(stored, hide))}: {complaint(error)}."
             )
         return InvalidParameters(f"The stored parameters do not fit the code of today. {refusal}", refusal.parameter)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,13 +20,14 @@ def summary(
     crashes = sum(row.crashes for row in evidence.rows.values())
     told = Counter(line["what"] for line in evidence.enqueuers)
     ended = [line for line in evidence.faults if line["what"] == "death" and "exit code" in line["how"]]
+    kinds = Counter(re.sub(r"[\d.]+", "N", violation.words.partition(":")[0]) for violation in violations)
     lines = [
         f"{len(evidence.rows)} jobs ({counts(states)}), {attempts} attempts, {crashes} crash recoveries",
         f"{len(ended)} workers ended themselves, cut off from the database or too late with their heartbeats",
         f"enqueued: {counts(told)}",
         f"{sum(faults.values())} faults: {counts(Counter(faults))}",
         "not drained in time" if normal is None else f"all had ended {normal:.1f} s after the last fault",
-        f"{len(violations)} violations",
+        f"{len(violations)} violations" + (f": {counts(kinds)}" if kinds else ""),
     ]
     return "\n".join(f"{database}: {line}" for line in lines)
 

@@ -8,10 +8,10 @@ import pytest
 
 from lateshift import wording
 from lateshift.dashboard import charts, formatting, timeline, tracebacks
-from lateshift.dashboard.redaction import HIDDEN, redact
 from lateshift.dashboard.watcher import Watcher
 from lateshift.job import Attempt, Job
 from lateshift.judgement import Facts, judge
+from lateshift.redaction import HIDDEN, redact
 from lateshift.storage.reads import QueueRow, WorkerRow
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

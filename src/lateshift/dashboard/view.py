@@ -17,9 +17,9 @@ from lateshift.app import Lateshift
 from lateshift.dashboard.accounts import Role, User
 from lateshift.dashboard.desk import Desk, theme
 from lateshift.dashboard.guard import desk_root
-from lateshift.dashboard.redaction import redact
 from lateshift.dashboard.sections import SECTIONS
 from lateshift.job import moment
+from lateshift.redaction import redact
 from lateshift.storage.database import Database
 
 T = TypeVar("T")

@@ -185,7 +185,7 @@ class Execution:
         if target.options.transactional:
             self._begin_effects(run, target.options.transactional)
         ready(run)
-        arguments = target.signature.bind(run.job.parameters)
+        arguments = target.signature.bind(run.job.parameters, self._settings.redact)
         if run.effects is not None:
             run.effects.enter()
         call = target.bound()
