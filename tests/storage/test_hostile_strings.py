@@ -1,4 +1,4 @@
-"""Text that would be a statement, a pattern or the end of a string, in every place that takes text, on each database."""
+"""Text that would be a statement, a pattern or the end of a string: in every place that takes it, on each database."""
 
 from __future__ import annotations
 
