@@ -14,6 +14,7 @@ ONCE = {"chromium", "mariadb", "mariadb_server", "mariadb_url"}
 """What tests are slow with, and no version of Python makes a difference to; PostgreSQL's driver is partly in C."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Mark as slow what uses one of these, and begin with it: nobody is to wait for one last test of a minute.
 
