@@ -228,26 +228,11 @@ def test_bad_values(name, value, expected):
     assert expected in message
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "sqlite://app:geheim@host/x",
-        "postgresql//app:geheim@db/jobs",
-        "postgresql:/app:geheim@db/jobs",
-        "app:geheim@db/jobs",
-        "sqlite:app:geheim@x",
-    ],
-)
-def test_bad_url_does_not_leak_its_password(monkeypatch, url):
+@pytest.mark.parametrize("start", ["sqlite://", "postgresql//", "postgresql:/", "", "sqlite:"])
+def test_bad_url_does_not_leak_its_password(monkeypatch, start):
     """The message about a URL masks the password in it, also in one that is hardly one."""
-    monkeypatch.setenv("LATESHIFT_DATABASE_URL", url)
+    monkeypatch.setenv("LATESHIFT_DATABASE_URL", f"{start}app:geheim@host/x")
     assert "geheim" not in refusal()
-
-
-def test_a_long_value_is_shortened(monkeypatch):
-    """A message is to be read."""
-    monkeypatch.setenv("LATESHIFT_MAX_RETRIES", "9" * 5_000)
-    assert len(refusal()) < 500
 
 
 def test_values_are_converted(monkeypatch):
