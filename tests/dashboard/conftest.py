@@ -47,8 +47,9 @@ def chromium():
         if "CI" in os.environ:
             pytest.fail("There is no chromium on this machine; `python3 dev.py test` installs it on Debian as root.")
         pytest.skip("there is no chromium on this machine")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=20_000)  # a browser that shares its core with other tests is not wrong, only late
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
