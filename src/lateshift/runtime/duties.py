@@ -191,6 +191,8 @@ def rescue(
     begun = None if folder is None else presence.started_jobs(folder, worker)
     taken = db.transact(lambda: _take_back(db, worker, begun, beat, how))
     if taken is None:
+        if folder is not None and presence.is_alive(folder, worker) is False and not _is_known(db, worker):
+            presence.forget(folder, worker)  # another host was faster, and cannot
         return 0
     told, count = taken
     if folder is not None:
@@ -226,6 +228,10 @@ def _take_back(
         mark_death(db, now, worker, f"{len(held)} jobs taken back, {failed} of them failed for good")
         told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))
     return told, len(held)
+
+
+def _is_known(db: Database, worker: str) -> bool:
+    return any(row.id == worker for row in reads.workers(db))
 
 
 def _memory_of(db: Database, worker: str) -> str:
