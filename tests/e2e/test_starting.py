@@ -125,13 +125,13 @@ def test_the_runner_replaces_its_worker_when_a_job_kills_it(project):
     neighbour = app.run_background_job("app.jobs.add", parameters={"a": 1})
     job = finished(app, killer, 30)
     assert (job.status, job.crashes, job.attempts) == ("failed", 3, 0)
-    assert "died" in job.error.message
+    assert "exit code 3" in job.error.message
     assert finished(app, neighbour).status == "completed"
     assert project.journal() == ["exit_hard"] * 3
     (line,) = [line for line in project.logs("background-jobs-errors").splitlines() if killer in line]
     assert " ERROR " in line
     assert " failed attempt=1 " in line
-    assert "error=lateshift.errors.WorkerDied: the worker" in line
+    assert "error=lateshift.errors.WorkerDied: the child process" in line  # where it runs after its first crash
     assert line in project.logs()
 
 
