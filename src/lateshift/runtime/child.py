@@ -156,7 +156,7 @@ class Watch:
     def listen(self) -> None:
         """Hear how long this process may go on, and tell where the job is when asked."""
         for line in self._pipe:
-            word, _, seconds = line.decode().partition(" ")
+            word, _, seconds = line.decode().strip().partition(" ")
             if word == "stack":
                 self._channel.send(stack=stacks.of_thread(threading.main_thread().ident))
                 continue
