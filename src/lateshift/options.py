@@ -13,7 +13,7 @@ from lateshift.durations import LONGEST, check_seconds
 from lateshift.errors import InvalidOption, JobNotFound
 from lateshift.job import STATUSES, Status, to_microseconds
 from lateshift.retry import RetryPolicy, to_policy
-from lateshift.texts import storable
+from lateshift.texts import is_id, storable
 
 LONGEST_QUEUE_NAME: Final = 100
 MOST_RETRIES: Final = 10_000
@@ -191,7 +191,7 @@ def check_id(value: object) -> str:
             f"The job's id is of type {type(value).__name__}: give text, as run_background_job returned it, job.id, or "
             "str(id) for a UUID."
         )
-    if storable(value) != value:
+    if not is_id(value):
         raise JobNotFound(value)
     return value
 

@@ -8,6 +8,11 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
+def is_id(text: str) -> bool:
+    """Whether a text may be an id that was made here: these are ASCII, and servers refuse to look for others."""
+    return text.isascii() and "\x00" not in text
+
+
 def megabytes(size: int) -> str:
     """Bytes of memory for people, with the unit that `max_memory` takes: 213M."""
     return f"{size / 1024**2:,.0f}M"

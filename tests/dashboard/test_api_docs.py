@@ -65,7 +65,7 @@ def test_every_operation_is_named():
     for operation in OPERATIONS:
         path = operation.path.removeprefix("/")
         last = "/" + path.rpartition("/")[2]
-        if path != "workers/{id}/requests/{request}":  # which `Location` leads to
+        if path != "workers/{worker}/requests/{request}":  # which `Location` leads to
             assert path in named or last in named, path
     for method, path, role in re.findall(r"^\| `(POST|DELETE) ([\w/{}]+)`.*?\| (\w+) \|", TEXT, re.MULTILINE):
         assert next(o.role for o in OPERATIONS if (o.method, o.path) == (method, f"/{path}")) == role

@@ -20,7 +20,7 @@ from lateshift.dashboard import health, login
 from lateshift.dashboard.access import Authorize
 from lateshift.dashboard.api.serving import api_routes
 from lateshift.dashboard.desk import Desk
-from lateshift.dashboard.guard import Guard, is_program
+from lateshift.dashboard.guard import Guard, is_program, leads_nowhere
 from lateshift.dashboard.routes import PAGES, Page
 from lateshift.dashboard.view import View
 from lateshift.default import get_app
@@ -66,6 +66,8 @@ def _route(desk: Desk, page: Page) -> BaseRoute:
         user = request.scope["lateshift_user"]
         if not user.may(page.role) or (page.change and desk.read_only):
             return desk.refuse(request, 403, "Not yours to do", _why_not(desk, page))
+        if leads_nowhere(request):
+            raise HTTPException(404)
         view = View(desk, request, await _form(request))
         response = await run_in_threadpool(page.show, view)
         if page.change:

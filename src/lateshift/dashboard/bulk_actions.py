@@ -19,6 +19,7 @@ from lateshift.query import Query
 from lateshift.storage import bulk, reads, search, trash
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.counting import Count
+from lateshift.texts import is_id
 from lateshift.wording import count, short_id
 
 SOON: Final = 0.6
@@ -59,7 +60,7 @@ def read_target(view: View) -> Target:
     if "yes" in view.chosen("all"):
         said = f"everything that matches `{wanted.words}`" if wanted.words else "all jobs"
         return Target(wanted.query, said, wanted.words or "all jobs", back)
-    ids = tuple(dict.fromkeys(view.chosen("id")))
+    ids = tuple(dict.fromkeys(filter(is_id, view.chosen("id"))))
     if not 0 < len(ids) <= MOST:
         raise InvalidOption("No job was chosen: tick some, or everything that matches, and press the button again.")
     if len(ids) == 1:

@@ -45,7 +45,7 @@ def meaning(kind: RequestKind, line: WorkerLine, settings: Settings) -> str:
 
 
 def _dismiss(view: View, kind: RequestKind) -> Response:
-    worker_id = view.path["id"]
+    worker_id = view.path["worker"]
     page = view.url(f"/workers/{worker_id}")
     line = find_worker(view, worker_id)
     if line is None or not line.alive:

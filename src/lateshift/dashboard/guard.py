@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lateshift.dashboard.access import is_forged
+from lateshift.texts import is_id, storable
 
 if TYPE_CHECKING:
     from lateshift.dashboard.desk import Desk
@@ -31,6 +32,9 @@ HEADERS: Final = {
 
 PREFIX: Final = "/api"
 """Where the API is, for programs: they are told what is wrong as `problems` have it."""
+
+IDS: Final = ("id", "fingerprint", "request")
+"""Parts of a path that hold what was made here; `name` and `worker` are called as people like."""
 
 PUBLIC: Final = ("/static/", "/healthz", "/readyz", "/login")
 """Paths that need no user."""
@@ -93,6 +97,12 @@ def desk_root(request: Request) -> str:
 def is_program(request: Request) -> bool:
     """Whether a request is one of the API or for metrics, and not one of a page."""
     return _path(request).startswith((f"{PREFIX}/", "/metrics"))
+
+
+def leads_nowhere(request: Request) -> bool:
+    """Whether something in the path cannot be the id or the name of anything."""
+    parts = {name: str(value) for name, value in request.path_params.items()}
+    return any(storable(value) != value or (name in IDS and not is_id(value)) for name, value in parts.items())
 
 
 def _path(request: Request) -> str:

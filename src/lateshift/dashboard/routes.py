@@ -78,9 +78,9 @@ PAGES: Final = (
     Page("/callables/new", new_job.show, "operator"),
     Page("/callables/new", new_job.enqueue, "operator", change=True),
     Page("/workers", workers.show),
-    Page("/workers/{id:path}/stop", dismissing.stop, "operator", change=True),
-    Page("/workers/{id:path}/drain", dismissing.drain, "operator", change=True),
-    Page("/workers/{id:path}", worker.show),
+    Page("/workers/{worker:path}/stop", dismissing.stop, "operator", change=True),
+    Page("/workers/{worker:path}/drain", dismissing.drain, "operator", change=True),
+    Page("/workers/{worker:path}", worker.show),
     Page("/doctor", doctor.show),
     Page("/audit", audit.show),
 )

@@ -147,7 +147,7 @@ def _changed(view: View, job_id: str, warning: str | None) -> shapes.ChangedJob:
 
 
 def _ask(view: View, kind: RequestKind) -> shapes.WorkerRequest:
-    db, worker = view.desk.database, view.path["id"]
+    db, worker = view.desk.database, view.path["worker"]
     if requests.worker_detail(db, worker) is None:
         raise no_worker(view)
     asked = requests.ask(db, worker, kind, db.now())

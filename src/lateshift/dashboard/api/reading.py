@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 
 from lateshift.dashboard.api.problems import Refused
+from lateshift.dashboard.guard import leads_nowhere
 from lateshift.texts import storable
 
 T = TypeVar("T")
@@ -32,9 +33,8 @@ def read_query(request: Request, kind: type[T]) -> T:
 
 def check_path(request: Request) -> None:
     """See to it that what stands in the path may be a name of something. Raises Refused with 404."""
-    for value in map(str, request.path_params.values()):
-        if storable(value) != value:
-            raise Refused(404, "There is no such thing", f"{storable(value)!r} holds a character that no name has.")
+    if leads_nowhere(request):
+        raise Refused(404, "There is no such thing", "It holds a character that no name has, or no id.")
 
 
 async def read_body(request: Request) -> bytes:

@@ -109,14 +109,14 @@ def workers(view: View, _: Nothing) -> list[shapes.Worker]:
 def worker(view: View, _: Nothing) -> shapes.Worker:
     """One worker."""
     for found in workers(view, Nothing()):
-        if found.id == view.path["id"]:
+        if found.id == view.path["worker"]:
             return found
     raise no_worker(view)
 
 
 def answer_of_worker(view: View, _: Nothing) -> shapes.WorkerRequest:
     """What was asked of a worker, with its answer as soon as there is one."""
-    found = requests.answer_to(view.desk.database, view.path["id"], view.path["request"])
+    found = requests.answer_to(view.desk.database, view.path["worker"], view.path["request"])
     if found is None:
         raise Refused(404, "No such request", "It was never made, or that is more than a minute ago. Ask again.")
     return forms.request(found)
@@ -195,7 +195,7 @@ def job_of(view: View) -> Job:
 
 def no_worker(view: View) -> Refused:
     """That there is no such worker."""
-    words = f"There is no worker {view.path['id']!r}: it has signed off, or it died. /api/workers has those there are."
+    words = f"There is no worker {view.path['worker']!r}: it has signed off or died. /api/workers has those there are."
     return Refused(404, "No such worker", words)
 
 

@@ -13,6 +13,7 @@ from lateshift.errors import JobNotFound, JobStateError
 from lateshift.job import Job, moment
 from lateshift.storage import reads, requests
 from lateshift.storage.requests import Request
+from lateshift.texts import is_id, storable
 
 PATIENCE: Final = 10_000_000
 """Microseconds that a worker has for an answer: it looks once a second, a child process has five."""
@@ -34,7 +35,8 @@ def ask(view: View) -> Response:
 
 def show(view: View) -> Response:
     """The answer, or that there is none yet. Raises JobNotFound."""
-    return _show(view, _job(view), view.query.get("worker", ""), view.query.get("asked", ""))
+    asked = view.query.get("asked", "")
+    return _show(view, _job(view), storable(view.query.get("worker", "")), asked if is_id(asked) else "")
 
 
 def _show(view: View, job: Job, worker: str, asked: str) -> Response:

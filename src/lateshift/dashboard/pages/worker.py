@@ -17,7 +17,7 @@ DAY: Final = 86_400_000_000
 
 def show(view: View) -> Response:
     """The page. It says so when there is no such worker, and how it died if it did."""
-    worker_id = view.path["id"]
+    worker_id = view.path["worker"]
     line = find_worker(view, worker_id)
     death = None if line else _death(view, worker_id)
     seen = line or death or "x-live" in view.request.headers  # who looks at it while it ends has not mistyped
