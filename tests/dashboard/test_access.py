@@ -131,6 +131,16 @@ def test_a_session_ends_with_the_password(make_site):
         assert other.get("/", follow_redirects=False).status_code == 303
 
 
+def test_a_user_called_token_is_not_the_token(make_site):
+    """Whoever logs in with a name has that user's role, whatever it is called."""
+    site = make_site(dashboard_token=TOKEN, dashboard_users=f"token:viewer:{HASH}")
+    client = site.client()
+    log_in(client, "token", "correct horse")
+    assert client.get("/callables/new").status_code == 403
+    log_in(client, password=TOKEN)
+    assert client.get("/callables/new").status_code == 200
+
+
 def test_login_leads_only_into_the_dashboard(make_site):
     """A forged `next` leads nowhere else."""
     client = make_site(dashboard_token=TOKEN).client()

@@ -25,6 +25,9 @@ Answer = User | str | None
 Authorize = Callable[[Request], Answer | Awaitable[Answer]]
 """Says for a request which role it has (or which `User` it is), and None for nobody. It may be a coroutine."""
 
+TOKEN: Final = User("token", "admin")
+"""Whoever has the token; by `is`, since a user may be called so."""
+
 COOKIE: Final = "lateshift_session"
 HERE: Final = ("localhost", "127.0.0.1", "::1")
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
@@ -71,20 +74,19 @@ class Access:
     def log_in(self, name: str, password: str) -> User | None:
         """The user with this name and password; without a name, the token is the password."""
         if not name:
-            found = self._token is not None and same(password, self._token)
-            return User("token", "admin") if found else None
+            return TOKEN if self._token is not None and same(password, self._token) else None
         account = self._accounts.get(name)
         fits = check_password(password, account.hash if account else "")
         return account.user if account and fits else None
 
     def session(self, user: User) -> str:
-        """What a cookie holds for a user who has logged in."""
-        return self._signer.sign(user.name)
+        """What a cookie holds for a user who has logged in; of the token, which has no name, an empty one."""
+        return self._signer.sign("" if user is TOKEN else user.name)
 
     def _by_session(self, request: Request) -> User | None:
         name = self._signer.read(request.cookies.get(COOKIE, ""))
-        if name == "token" and self._token is not None:
-            return User("token", "admin")
+        if name == "" and self._token is not None:
+            return TOKEN
         account: Account | None = self._accounts.get(name or "")
         return account.user if account and account.hash else None
 
