@@ -153,6 +153,7 @@ def test_read_only_is_for_everybody(make_site, page):
         ({"origin": "http://localhost:9999"}, False),
         ({"origin": "https://evil.example"}, False),
         ({"origin": "null"}, False),
+        ({"origin": "http://["}, False),
         ({}, False),
         ({"authorization": "Basic eDp5"}, False),
     ],
