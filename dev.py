@@ -65,9 +65,9 @@ assert not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(json.dumps([sys.executable, sys.version_info[:3]]))
 """
 
-# Most tests wait for processes: two at once leave two cores idle for half of the time. A file's tests stay together,
-# and the order of the files is ours: tests/conftest.py has the slow ones first.
-AT_ONCE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+# Most tests wait for processes: two at once leave two cores idle for half of the time. tests/conftest.py says which
+# stay together, and has the slow ones first.
+AT_ONCE = ("-n", "4", "--dist", "loadgroup", "--no-loadscope-reorder")
 
 Command = Sequence[str]
 interrupts: list[int] = []

@@ -14,12 +14,18 @@ ONCE = {"chromium", "mariadb", "mariadb_server", "mariadb_url"}
 """What tests are slow with, and no version of Python makes a difference to; PostgreSQL's driver is partly in C."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Mark as slow what uses one of these, and begin with it: nobody is to wait for one last test of a minute."""
+    """Mark as slow what uses one of these, and begin with it: nobody is to wait for one last test of a minute.
+
+    A file's tests run one after the other in one process, and all that use a browser in another one: a page that has
+    to share its core with three others is late for what a test expects of it.
+    """
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if not ONCE.isdisjoint([*item.fixturenames, *map(str, given)]):
             item.add_marker("slow")
+        item.add_marker(pytest.mark.xdist_group("browser" if "chromium" in item.fixturenames else item.path.name))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 

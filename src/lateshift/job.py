@@ -126,14 +126,23 @@ class CallOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     max_memory: int | None = None
 
 
+_EARLIEST: Final = -62_135_596_800_000_000
+_LATEST: Final = 253_000_000_000_000_000
+"""Microseconds of the first moment of a datetime, and of one in the year 9987."""
+
+
 def to_datetime(microseconds: int | None) -> datetime | None:
     """An aware datetime in UTC for stored microseconds, or None."""
     return None if microseconds is None else moment(microseconds)
 
 
-def moment(microseconds: int) -> datetime:
-    """An aware datetime in UTC for stored microseconds, exact to the microsecond."""
-    whole, rest = divmod(microseconds, 1_000_000)
+def moment(microseconds: object) -> datetime:
+    """An aware datetime in UTC for stored microseconds, exact to the microsecond.
+
+    What no datetime can be, in a row written by other hands, becomes one at the edge: it must not hide the other rows.
+    """
+    known = microseconds if isinstance(microseconds, int) else 0  # SQLite lets a text stand in a column of numbers
+    whole, rest = divmod(min(max(known, _EARLIEST), _LATEST), 1_000_000)
     return datetime.fromtimestamp(whole, UTC).replace(microsecond=rest)
 
 

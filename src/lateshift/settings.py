@@ -252,10 +252,15 @@ def _checked(name: str, found: Found) -> Any:
     try:
         return _KINDS[name](found.value)
     except ValueError as error:
-        shown = mask_url(found.value) if isinstance(found.value, str) else found.value
-        shown = "***" if name in SECRET else shown
         label = name if found.origin == "code" or "toml" in found.origin else env_name(name)
-        raise SettingsError(f"{label} is {shown!r} ({found.origin}): {error}.") from None
+        raise SettingsError(f"{label} is {_shown(name, found.value)} ({found.origin}): {error}.") from None
+
+
+def _shown(name: str, value: object) -> str:
+    """A refused value for a message, shortened, and without a secret: also of a URL in which none can be found."""
+    text = mask_url(value) if isinstance(value, str) else value
+    hidden = name in SECRET or (name == "database_url" and "@" in str(value) and "://" not in str(value))
+    return "'***'" if hidden else f"{text!r:.200}"
 
 
 def _as_text(value: object) -> str:

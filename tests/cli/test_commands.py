@@ -116,10 +116,10 @@ def test_show_tells_every_attempt(project):
 
 def test_control_characters_do_not_reach_the_terminal(project):
     """What a job logged or raised is printed, but cannot drive the terminal."""
-    job_id = project.done("fail", message="\x1b[31mred \u202e")
+    job_id = project.done("fail", message="\x1b[31mred \u202e\u200e\u2028\ufeff")
     project.done("loud", text="\x1b]0;title\x07")
     for command in (["show", job_id], ["status", job_id], ["logs", job_id], ["list"]):
-        assert not set(project.invoke(*command).stdout) & {"\x1b", "\x07", "\u202e"}
+        assert not set(project.invoke(*command).stdout) & set("\x1b\x07\u202e\u200e\u2028\ufeff")
     assert "\\x1b[31mred" in project.invoke("show", job_id).stdout
 
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 from storage_steps import SECOND, Place, Steps, new_job
 
-from lateshift.job import FINISHED, WAITING, Claimed, to_microseconds
+from lateshift.job import EXECUTORS, FINISHED, WAITING, Claimed, to_microseconds
 from lateshift.outcome import MAX_CRASHES
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
@@ -125,8 +125,8 @@ class Operations(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(["worker-1", "worker-2"]), room=st.integers(1, 4))
     def claim(self, worker: str, room: int) -> None:
-        claimed = self.work(lambda steps: steps.claim(worker, thread=room, loop=room))
-        for kind in KINDS:
+        claimed = self.work(lambda steps: steps.claim(worker, thread=room, loop=room, process=room))
+        for kind in EXECUTORS:
             due = [
                 job_id
                 for job_id, job in self.jobs.items()

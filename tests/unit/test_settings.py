@@ -228,9 +228,10 @@ def test_bad_values(name, value, expected):
     assert expected in message
 
 
-def test_bad_url_does_not_leak_its_password(monkeypatch):
-    """The message about a URL masks the password in it."""
-    monkeypatch.setenv("LATESHIFT_DATABASE_URL", "sqlite://app:geheim@host/x")
+@pytest.mark.parametrize("start", ["sqlite://", "postgresql//", "postgresql:/", "", "sqlite:"])
+def test_bad_url_does_not_leak_its_password(monkeypatch, start):
+    """The message about a URL masks the password in it, also in one that is hardly one."""
+    monkeypatch.setenv("LATESHIFT_DATABASE_URL", f"{start}app:geheim@host/x")
     assert "geheim" not in refusal()
 
 

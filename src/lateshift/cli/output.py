@@ -37,8 +37,9 @@ LEAST: Final = 10
 """Columns of the screen that a shortened cell keeps, or it goes altogether."""
 
 
-# Control characters, which could drive the terminal, and those that reorder what is read (CVE-2021-42574).
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Control characters, which could drive the terminal, those that reorder what is read (CVE-2021-42574), and those that
+# cannot be seen or break a line.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,5 +134,5 @@ class View:
         try:
             kind, words, undo = msgspec.json.decode(unquote(self.request.cookies.get(FLASH, "")))
             return (str(kind), str(words), str(undo)) if kind in ("done", "refused") else None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None

@@ -88,7 +88,12 @@ class QueueRow(msgspec.Struct, frozen=True):
 def lanes(db: Database) -> list[Lane]:
     """Every lane that has waiting jobs, by queue, executor and falling priority."""
     found = db.query_lanes(_LANES)
-    lanes = [Lane(queue, kind, priority, run_at, bool(paused)) for queue, kind, priority, run_at, paused in found]
+    lanes = [
+        Lane(queue, kind, priority, run_at, bool(paused))
+        for queue, kind, priority, run_at, paused in found
+        # SQLite lets a row of other hands hold a text where a number belongs: nobody can say when it is due.
+        if isinstance(queue, str) and isinstance(priority, int) and isinstance(run_at, int)
+    ]
     return sorted(lanes, key=lambda lane: (lane.queue, lane.executor, -lane.priority))
 
 
@@ -218,9 +223,17 @@ def workers(db: Database) -> list[WorkerRow]:
         " from lateshift_workers order by started_at, id"
     )
     return [
-        WorkerRow(id_, kind, host, pid, folder, tuple(msgspec.json.decode(queues)), version, began, beat)
+        WorkerRow(id_, kind, host, pid, folder, queue_names(queues), version, began, beat)
         for id_, kind, host, pid, folder, queues, version, began, beat in rows
     ]
+
+
+def queue_names(text: str) -> tuple[str, ...]:
+    """The queues in a worker's row; of one written by other hands a name that no queue can have."""
+    try:
+        return tuple(msgspec.json.decode(text, type=list[str]))
+    except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
+        return (" (unreadable)",)
 
 
 def held_jobs(db: Database) -> Counter[str]:

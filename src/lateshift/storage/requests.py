@@ -150,17 +150,24 @@ def _detail(db: Database, row: tuple[Any, ...], held: int) -> WorkerDetail:
         kind=kind,
         host=host,
         pid=pid,
-        queues=tuple(msgspec.json.decode(queues)),
+        queues=reads.queue_names(queues),
         version=version,
         revision=revision or version,
         started_at=started_at,
         heartbeat_at=heartbeat_at,
         memory=memory,
         cpu=cpu,
-        slots=msgspec.json.decode(slots) if slots else {},
+        slots=_slots(slots),
         held=held,
         jobs=_jobs(db, id_) if held else (),
     )
+
+
+def _slots(text: str | None) -> dict[str, int]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, int]) if text else {}
+    except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):  # a row written by other hands
+        return {}
 
 
 def _jobs(db: Database, worker: str) -> tuple[HeldJob, ...]:

@@ -102,8 +102,9 @@ def _encoded(content: Content) -> str:
 
 
 def _put_back(db: Database, content: Content) -> None:
-    for table, rows in content.items():
-        for row in rows:
+    for table, columns in _COLUMNS.items():
+        for kept in content.get(table, ()):
+            row = {name: kept[name] for name in columns if name in kept}  # what else is there must not become SQL
             if table == "lateshift_jobs" and _seq_taken(db, row["seq"]):
                 del row["seq"]
             names = [name.strip('"') for name in row]

@@ -1,0 +1,58 @@
+"""What somebody who can write into the tables puts there must not hide the other rows, nor stop a worker."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from lateshift.storage import reads, requests, trash
+
+DEEP = "[" * 100_000 + "]" * 100_000
+FAR = 2**62
+
+
+@pytest.mark.parametrize("column", ["run_at", "enqueued_at", "started_at", "finished_at"])
+@pytest.mark.parametrize("value", [FAR, -FAR])
+def test_a_time_that_no_calendar_has_hides_no_job(steps, database, column, value):
+    """Both jobs are listed, and the hostile one can be read."""
+    bad, good = steps.enqueue(), steps.enqueue()
+    database.execute(f"update lateshift_jobs set {column} = :value where id = :id", {"value": value, "id": bad})
+    assert {job.id for job in reads.list_jobs(database)} == {bad, good}
+    assert getattr(reads.get(database, bad, history=True), column).year in {1, 9987}
+
+
+@pytest.mark.parametrize("column", ["run_at", "priority"])
+def test_a_text_where_a_number_belongs_stops_no_worker(steps, database, place, column):
+    """SQLite takes it; the lanes leave it out, and the job beside it is claimed."""
+    if place.kind != "sqlite":
+        pytest.skip("servers refuse it")
+    bad, good = steps.enqueue(queue="bad"), steps.enqueue(queue="good")
+    database.execute(f"update lateshift_jobs set {column} = 'soon' where id = :id", {"id": bad})
+    assert [lane.queue for lane in reads.lanes(database)] == ["good"]
+    assert {job.id for job in reads.list_jobs(database)} == {bad, good}
+
+
+@pytest.mark.parametrize("text", [DEEP, "not JSON", "null", "5", '{"a": 1}', "[1]"])
+def test_a_hostile_row_of_a_worker_hides_no_other(steps, database, text):
+    """Its queues and slots count for nothing; above all it does not pass for one that serves every queue."""
+    database.execute(
+        "insert into lateshift_workers (id, kind, host, pid, folder, queues, version, started_at, heartbeat_at, slots)"
+        " values ('w', 'worker', 'h', 1, '/', :text, '1', 1, 1, :slots)",
+        {"text": text, "slots": text if text != '{"a": 1}' else '{"thread": "x"}'},
+    )
+    assert [row.queues for row in reads.workers(database)] == [(" (unreadable)",)]
+    assert [detail.slots for detail in requests.worker_details(database)] == [{}]
+
+
+def test_names_of_columns_in_the_trash_become_no_sql(steps, database):
+    """Tables and columns that are none of ours are left out when a deletion is undone."""
+    job = steps.enqueue()
+    trash.throw_away(database, "batch", [job], ["pending"], database.now())
+    text = database.query("select content from lateshift_trash")[0][0]
+    content = msgspec.json.decode(text)
+    content["lateshift_jobs"][0]["id) values ('x'); drop table lateshift_jobs; --"] = "x"
+    content["lateshift_queues (name) values ('mine') --"] = [{"name": "x"}]
+    database.execute("update lateshift_trash set content = :text", {"text": msgspec.json.encode(content).decode()})
+    assert trash.restore(database, "batch") == 1
+    assert reads.status(database, job) == "pending"
+    assert reads.queues(database, database.now())[0].name != "mine"
