@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -142,8 +140,7 @@ def _next_attempt(job: Job) -> str:
 def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
     """Whether the worker will be able to find the callable, tried out here."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported is not our answer
-            resolve(scene.job.name, AllowList(scene.settings.allowed))
+        resolve(scene.job.name, AllowList(scene.settings.allowed))
     except CallableNotAllowed as error:
         yield f"It is not allowed, and fails as soon as a worker with the settings of this folder takes it: {error}"
     except LateshiftError as error:

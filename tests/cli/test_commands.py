@@ -183,6 +183,9 @@ def test_explain(project):
     assert set(explanation) == {"job_id", "status", "sentences"}
     assert len(project.invoke("explain", job_id).stdout.splitlines()) == len(explanation["sentences"])
     project.invoke("explain", "nope", code=3)
+    with (project.folder / "app/jobs.py").open("a", encoding="utf-8") as code:
+        code.write("print('printed while importing')\n")
+    assert project.json("explain", job_id)["status"] == "pending"
 
 
 def test_doctor(project):

@@ -49,9 +49,10 @@ def test_without_users_only_this_machine_is_let_in(make_site, address, host, all
         assert allowed or "LATESHIFT_DASHBOARD_TOKEN" in answer.text
 
 
-def test_a_proxy_on_this_machine_is_not_this_machine(make_site):
+@pytest.mark.parametrize("header", ["x-forwarded-for", "X-Real-IP", "Forwarded", "Via", "X-Forwarded-Host"])
+def test_a_proxy_on_this_machine_is_not_this_machine(make_site, header):
     """What a reverse proxy hands on from elsewhere is not local, though the proxy is."""
-    assert make_site().client().get("/", headers={"x-forwarded-for": "8.8.8.8"}).status_code == 403
+    assert make_site().client().get("/", headers={header: "8.8.8.8"}).status_code == 403
 
 
 def test_a_token_opens_the_dashboard(make_site):

@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from lateshift import Lateshift
 from lateshift.dashboard.accounts import hash_password
 from lateshift.dashboard.routes import PAGES
+from lateshift.errors import SpawnError
 from lateshift.storage import audit
 
 JOB = """
@@ -153,6 +155,7 @@ def test_read_only_is_for_everybody(make_site, page):
         ({"origin": "http://localhost:9999"}, False),
         ({"origin": "https://evil.example"}, False),
         ({"origin": "null"}, False),
+        ({"origin": "http://["}, False),
         ({}, False),
         ({"authorization": "Basic eDp5"}, False),
     ],
@@ -185,6 +188,25 @@ def test_actions_are_told(site, client, caplog):
     assert [(entry.actor, entry.action, entry.target, entry.number) for entry in noted] == [
         ("this machine", "retry", job.id, 1)
     ]
+
+
+def test_what_is_done_is_told_when_no_runner_starts(make_site, code, monkeypatch):
+    """The job is sent to run, the queue is open, the new job is stored: the audit has it, the page says the rest."""
+
+    def no_runner(_, __, job_id):
+        raise SpawnError("No runner could be started.", job_id)
+
+    monkeypatch.setattr(Lateshift, "_start_runner", no_runner)
+    site = make_site(allowed=["dashboard_code"])
+    client, job = site.client(), first(site, "failed")
+    renamed = "update lateshift_jobs set name = 'dashboard_code.work' where id = :id"
+    site.app.database.execute(renamed, {"id": job.id})
+    here = f"/jobs/{job.id}"
+    for path in (f"{here}/again", f"{here}/edit", f"{here}/retry", "/queues/partners/resume"):
+        answer = post(client, path, parameters="{}")
+        assert "No runner could be started." in client.get(answer.headers["location"]).text
+    assert site.app.get_job(job.id).status == "pending_retry"
+    assert [entry.action for entry in audit.page(site.app.database)] == ["resume", "retry", "run again", "run again"]
 
 
 def test_a_large_form_is_refused(client):

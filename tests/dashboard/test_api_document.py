@@ -128,6 +128,9 @@ def test_the_document_is_complete(document):
         assert name in document["components"][kind]
     for name in document["components"]["schemas"]:
         assert f"#/components/schemas/{name}'" in text
+    schemes = document["components"]["securitySchemes"]
+    assert {name for each in document["security"] for name in each} == set(schemes)
+    assert {each.get("scheme") for each in schemes.values()} == {"bearer", "basic", None}
 
 
 def test_the_document_knows_where_it_is(make_site):

@@ -283,6 +283,22 @@ def test_what_has_become_due_is_run(site, client, monkeypatch):
     assert "Retried 6 jobs. No runner could be started." in text
 
 
+def test_a_viewer_is_not_told_what_was_searched(make_site, gate):
+    """A search may hold values that are hidden from viewers: neither while it goes on nor afterwards."""
+    role = ["operator"]
+    site = make_site(authorize=lambda _: role[0])
+    client = site.client()
+    here = post(client, "/bulk/cancel/jobs", all="yes", q="parameters.api_key:sk-live-1").headers["location"]
+    for viewer in (False, True, True):
+        role[0] = "viewer" if viewer else "operator"
+        for path in ("/jobs", "/bulk", here):
+            text = client.get(path).text
+            assert ("Cancel" in text, "sk-live-1" in text.partition('<table class="jobs"')[0]) == (True, not viewer)
+        if viewer:
+            gate.set()
+            finish(site)
+
+
 def test_unknown_actions_and_runs_say_so(client):
     """A mistyped address is no error of ours."""
     assert client.get("/bulk/explode/jobs?all=yes").status_code == 404

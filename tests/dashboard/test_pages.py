@@ -175,6 +175,25 @@ def test_ten_tabs_ask_the_database_once(site, client, monkeypatch):
     assert len(asked) == once
 
 
+def test_what_serves_for_longer_is_not_read_anew_for_each_change(site):
+    """A change elsewhere outdates what was just read, one made here everything; no question is kept for ever."""
+    asked = []
+    for outdate, expected in (
+        (lambda: None, "short long"),
+        (site.desk._outdate, "short"),
+        (site.desk.forget, "short long"),
+    ):
+        outdate()
+        site.desk.once("short", lambda: asked.append("short"))
+        site.desk.once("long", lambda: asked.append("long"), 60)
+        assert " ".join(asked) == expected
+        asked.clear()
+    for moment in range(100):
+        site.desk.once(("moment", moment), lambda: None)
+        site.desk._outdate()
+    assert len(site.desk._asking) < 10
+
+
 def test_a_read_that_takes_too_long_is_given_up(site, monkeypatch):
     """No page can keep the database busy for long, whatever it has come to hold."""
     monkeypatch.setattr(desk, "PATIENCE", 0.05)

@@ -24,7 +24,6 @@ DAY = 24 * 60 * MINUTE
 START = 1_795_000_000 * SECOND
 WORKER = "host-1"
 JOBS = """
-print("printed while importing")
 def send(to: str = "") -> None: ...
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from datetime import UTC, datetime
 from typing import Final
 
@@ -109,7 +111,8 @@ def explain(job_id: str, *, as_json: bool) -> int:
     """Say why a job is where it is, and what will happen next."""
     from lateshift.explain import explain as explain_job
 
-    explanation = explain_job(open_app(), job_id)
+    with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported is not our answer
+        explanation = explain_job(open_app(), job_id)
     if as_json:
         shape = {"job_id": explanation.job_id, "status": explanation.status, "sentences": list(explanation.sentences)}
         print_json(shape)

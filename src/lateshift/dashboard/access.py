@@ -30,6 +30,9 @@ TOKEN: Final = User("token", "admin")
 
 COOKIE: Final = "lateshift_session"
 HERE: Final = ("localhost", "127.0.0.1", "::1")
+HANDED_ON: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+"""Headers by which a reverse proxy tells that a request comes from elsewhere."""
+
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -151,7 +154,7 @@ def is_forged(request: Request) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     if origin is not None:
-        return urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower()
+        return origin.partition("://")[2].lower() != request.headers.get("host", "").lower()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
         return False
     return not request.headers.get("authorization", "").lower().startswith("bearer ")
@@ -167,7 +170,8 @@ def is_local(request: Request) -> bool:
         name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     except ValueError:  # brackets that hold no address
         name = ""
-    return loopback and name.rstrip(".") in HERE and "x-forwarded-for" not in request.headers
+    handed_on = any(header in request.headers for header in HANDED_ON)
+    return loopback and name.rstrip(".") in HERE and not handed_on
 
 
 def address(request: Request) -> str:

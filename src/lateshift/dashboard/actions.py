@@ -43,14 +43,15 @@ def delete(view: View) -> Response:
 def run_again(view: View) -> Response:
     """Enqueue a new job with the same callable, parameters and options."""
     job = view.app.get_job(view.path["id"])
+    words, kind = f"{last_part(job.name)} was enqueued again, as this new job.", "done"
     try:
         new = view.app.run_again(job.id)
-    except SpawnError as error:
-        new = str(error.job_id)
+    except SpawnError as error:  # it is stored, and nothing runs it
+        new, words, kind = str(error.job_id), str(error), "refused"
     except LateshiftError as error:
         return view.done(str(error), view.url(f"/jobs/{job.id}"), "refused")
     record(view, "run again", job.id, details=f"as {new}")
-    return view.done(f"{last_part(job.name)} was enqueued again, as this new job.", view.url(f"/jobs/{new}"))
+    return view.done(words, view.url(f"/jobs/{new}"), kind)
 
 
 def pause(view: View) -> Response:
@@ -64,12 +65,13 @@ def pause(view: View) -> Response:
 def resume(view: View) -> Response:
     """Let the jobs of a paused queue run again."""
     name = view.path["name"]
+    words, kind = f"Queue {name} runs again.", "done"
     try:
         view.app.resume_queue(name)
-    except SpawnError as error:
-        return view.done(str(error), view.back("/queues"), "refused")
+    except SpawnError as error:  # it is resumed, and nothing serves it
+        words, kind = str(error), "refused"
     record(view, "resume", name)
-    return view.done(f"Queue {name} runs again.", view.back("/queues"))
+    return view.done(words, view.back("/queues"), kind)
 
 
 def record(view: View, action: str, target: str, number: int = 1, details: str = "") -> None:
@@ -97,12 +99,15 @@ def _on_job(view: View, action: str, words: str) -> Response:
     job_id = view.path["id"]
     here = view.back(f"/jobs/{job_id}")
     doing = {"retry": view.app.retry_job, "cancel": view.app.cancel_job}
+    kind = "done"
     try:
         doing[action](job_id)
-    except (JobStateError, SpawnError) as error:
+    except JobStateError as error:
         return view.done(str(error), here, "refused")
+    except SpawnError as error:  # it is done, and nothing runs the job
+        words, kind = str(error), "refused"
     record(view, action, job_id)
-    return view.done(words, here)
+    return view.done(words, here, kind)
 
 
 def _short(view: View) -> str:

@@ -139,6 +139,11 @@ def told(run: Run) -> str:
     return f"{done} {run.trouble}".rstrip()
 
 
+def which(view: View, run: Run) -> str:
+    """Which jobs a run is about; viewers are not told of searches, which may hold what is hidden from them."""
+    return run.what if view.user.may("operator") else "jobs"
+
+
 def refuse_action(view: View) -> Response | None:
     """The page that says why this user cannot do the action that the address names; None when they can."""
     action = view.path["action"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -55,6 +55,14 @@ def templates() -> Environment:
     return environment
 
 
+class Answer(NamedTuple):
+    """What was read, until when it serves, and whether it does so though something has changed elsewhere."""
+
+    value: Any
+    until: float
+    lasting: bool
+
+
 class Desk:
     """One dashboard. Safe to share between threads; opens nothing before the first request."""
 
@@ -67,7 +75,7 @@ class Desk:
         self.checkup = Checkup(app.settings)
         self.watcher = Watcher(lambda: pulse(self.database), self._outdate)
         self.runs = Runs(lambda: self.database, self.forget)
-        self._answers: dict[Hashable, tuple[float, Any]] = {}
+        self._answers: dict[Hashable, Answer] = {}
         self._asking: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
         self._age = 0
@@ -88,21 +96,24 @@ class Desk:
         return self.once(key, lambda: self.database.within(PATIENCE, lambda: function(self.database, *args, **kwargs)))
 
     def once(self, key: Hashable, work: Callable[[], T], seconds: float = FRESH) -> T:
-        """What `work` gives, or gave less than `seconds` ago under the same key."""
+        """What `work` gives, or gave less than `seconds` ago under the same key.
+
+        With more seconds than usual it may do without what changes elsewhere, but not without what is changed here.
+        """
         with self._lock:
             turn = self._asking.setdefault(key, threading.Lock())
         with turn:
-            then, answer = self._answers.get(key, (0.0, None))
-            if time.monotonic() - then > seconds or key not in self._answers:
+            kept = self._answers.get(key)
+            if kept is None or time.monotonic() > kept.until:
                 age = self._age
-                answer = work()
-                self._keep(key, answer, age)
-        found: T = answer
+                kept = Answer(work(), time.monotonic() + seconds, lasting=seconds > FRESH)
+                self._keep(key, kept, age)
+        found: T = kept.value
         return found
 
     def forget(self) -> None:
         """Read everything anew: something was changed here."""
-        self._outdate()
+        self._outdate(everything=True)
         self.watcher.nudge()
 
     def refuse(
@@ -127,20 +138,22 @@ class Desk:
         if "database" in self.__dict__:
             self.database.close()
 
-    def _outdate(self) -> None:
+    def _outdate(self, *, everything: bool = False) -> None:
+        """Something was changed. The turns go too: most questions name a moment, so they are never asked again."""
         with self._lock:
             self._age += 1
-            self._answers.clear()
+            self._answers = {key: kept for key, kept in self._answers.items() if kept.lasting and not everything}
+            self._asking = {}
 
-    def _keep(self, key: Hashable, answer: object, age: int) -> None:
+    def _keep(self, key: Hashable, answer: Answer, age: int) -> None:
         now = time.monotonic()
         with self._lock:
             if age != self._age:  # something changed while it was read
                 return
             if len(self._answers) > 500:
-                self._answers = {key: kept for key, kept in self._answers.items() if now - kept[0] < FRESH}
+                self._answers = {key: kept for key, kept in self._answers.items() if now < kept.until}
                 self._asking = {key: lock for key, lock in self._asking.items() if key in self._answers}
-            self._answers[key] = (now, answer)
+            self._answers[key] = answer
 
 
 def theme(request: Request) -> str:

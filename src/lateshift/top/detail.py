@@ -50,7 +50,8 @@ def read(app: Lateshift, db: Database, job_id: str, before: Detail | None) -> De
         return None
     if before is not None and now - before.explained < EXPLAINED and _standing(before.job) == _standing(job):
         return replace(before, job=job, now=now)
-    with contextlib.redirect_stderr(io.StringIO()):  # it may import the callable, which may print
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):  # modules may print when imported
         try:
             return Detail(job, explain(app, job_id).beside_the_job, now, now)
         except JobNotFound:

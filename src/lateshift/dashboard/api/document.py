@@ -43,7 +43,7 @@ def document(url: str, *, open_here: bool) -> bytes:
     bodies = {operation.asked for operation in OPERATIONS if operation.change}
     for kind in {operation.asked for operation in OPERATIONS} - bodies:  # these are spread out as parameters
         del components[kind.__name__]
-    access: list[Schema] = [{"token": []}, {"session": []}]
+    access: list[Schema] = [{"token": []}, {"password": []}, {"session": []}]
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -56,6 +56,7 @@ def document(url: str, *, open_here: bool) -> bytes:
                 "responses": {f"Problem{status}": _problem(words) for status, words in PROBLEMS.items()},
                 "securitySchemes": {
                     "token": {"type": "http", "scheme": "bearer", "description": "LATESHIFT_DASHBOARD_TOKEN"},
+                    "password": {"type": "http", "scheme": "basic", "description": "LATESHIFT_DASHBOARD_USERS"},
                     "session": {"type": "apiKey", "in": "cookie", "name": "lateshift_session"},
                 },
             },

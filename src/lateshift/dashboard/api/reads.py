@@ -16,7 +16,6 @@ from lateshift.dashboard.api.asking import (
 )
 from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
-from lateshift.dashboard.pages.job import EXPLAINED
 from lateshift.dashboard.redaction import refuse_hidden
 from lateshift.dashboard.view import View
 from lateshift.doctor import examine
@@ -90,7 +89,7 @@ def logs(view: View, _: Nothing) -> list[shapes.AttemptLogs]:
 def explanation(view: View, _: Nothing) -> shapes.Explanation:
     """Why a job is where it is, and what will happen next."""
     found = job_of(view)
-    told = view.desk.once(("explain", found.id, found.status), lambda: explain(view.app, found.id), EXPLAINED)
+    told = view.desk.once(("explain", found.id, found.status), lambda: explain(view.app, found.id))
     return shapes.Explanation(told.job_id, found.status, list(told.sentences))
 
 

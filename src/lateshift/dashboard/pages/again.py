@@ -22,14 +22,15 @@ def run(view: View) -> Response:
     """Enqueue what was typed, or give it back with what is wrong. Raises JobNotFound."""
     job = view.app.get_job(view.path["id"])
     typed = view.form.get("parameters", "")
+    words, kind = f"{last_part(job.name)} was enqueued with these parameters.", "done"
     try:
         new = view.app.run_again(job.id, read_parameters(typed))
-    except SpawnError as error:
-        new = str(error.job_id)
+    except SpawnError as error:  # it is stored, and nothing runs it
+        new, words, kind = str(error.job_id), str(error), "refused"
     except InvalidJob as error:
         return _form(view, typed, str(error))
     record(view, "run again", job.id, details=f"with other parameters, as {new}")
-    return view.done(f"{last_part(job.name)} was enqueued with these parameters.", view.url(f"/jobs/{new}"))
+    return view.done(words, view.url(f"/jobs/{new}"), kind)
 
 
 def _form(view: View, typed: str, problem: str = "") -> Response:

@@ -6,7 +6,7 @@ from typing import cast
 
 from starlette.responses import Response
 
-from lateshift.dashboard.bulk_actions import count_before, read_target, refuse_action, told
+from lateshift.dashboard.bulk_actions import count_before, read_target, refuse_action, told, which
 from lateshift.dashboard.bulk_words import ACTIONS, UNDO, words
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidSearch
@@ -16,7 +16,7 @@ from lateshift.storage import bulk, trash
 
 def listing(view: View) -> Response:
     """All bulk actions that this process remembers."""
-    runs = view.desk.runs.all()
+    runs = [(run, which(view, run)) for run in view.desk.runs.all()]
     return view.page("bulk.html", section="jobs", title="Bulk actions", runs=runs, words=words, at=moment)
 
 
@@ -33,6 +33,8 @@ def show(view: View) -> Response:
         section="jobs",
         title="Bulk action",
         run=run,
+        which=which(view, run) if run else "",
+        back=run.back if run and view.user.may("operator") else "",
         words=words(run.action) if run else UNDO,
         outcome=told(run) if run and run.state != "running" else "",
         at=moment,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from starlette.responses import Response
 
 from lateshift.dashboard import neighbours, timeline, tracebacks
@@ -15,9 +13,6 @@ from lateshift.explain import explain
 from lateshift.job import FINISHED, Job
 from lateshift.storage import bulk, reads
 
-EXPLAINED: Final = 2.0
-"""Seconds for which an explanation serves: it may import the callable."""
-
 
 def show(view: View) -> Response:
     """The page. Raises JobNotFound."""
@@ -26,7 +21,7 @@ def show(view: View) -> Response:
     if job is None:
         raise JobNotFound(job_id)
     key = ("explain", job_id, job.status)
-    explanation = view.desk.once(key, lambda: explain(view.app, job_id), EXPLAINED)
+    explanation = view.desk.once(key, lambda: explain(view.app, job_id))
     return view.page(
         "job.html",
         section="jobs",

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from lateshift.dashboard import searching
+from lateshift.dashboard.bulk_actions import which
 from lateshift.dashboard.bulk_words import ACTIONS, OFFERED, words
 from lateshift.dashboard.rows import job_rows
 from lateshift.dashboard.searching import Search
@@ -91,7 +92,7 @@ def show(view: View) -> Response:
         filters=[] if wanted.trouble else _filters(view, wanted),
         sorts=SORTS,
         buttons=_buttons(view, wanted, found),
-        going=view.desk.runs.going(),
+        going=[(run, which(view, run)) for run in view.desk.runs.going()],
         meanings=completion.MEANINGS,
     )
 

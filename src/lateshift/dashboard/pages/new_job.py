@@ -1,4 +1,4 @@
-"""A new job: which callable, then a form made from its signature. Only here a page imports what it is asked for."""
+"""A new job: which callable, then a form made from its signature. It is imported, if the allow-list permits."""
 
 from __future__ import annotations
 
