@@ -67,10 +67,7 @@ print(json.dumps([sys.executable, sys.version_info[:3]]))
 
 # Most tests wait for processes: two at once leave two cores idle for half of the time. A file's tests stay together,
 # and the order of the files is ours: tests/conftest.py has the slow ones first.
-TOGETHER = ("--dist", "loadfile", "--no-loadscope-reorder")
-THREE_AT_ONCE = ("-n", "3", *TOGETHER)
-FOUR_AT_ONCE = ("-n", "4", *TOGETHER)
-"""For the quick run, which has neither browsers nor MariaDB beside it."""
+AT_ONCE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 
 Command = Sequence[str]
 interrupts: list[int] = []
@@ -205,13 +202,13 @@ def test(arguments: Sequence[str]) -> int:
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
-    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(*THREE_AT_ONCE), live=True)]
+    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(*AT_ONCE), live=True)]
     newest = newest_python()
     if newest.version[:2] > THIS.version[:2]:
         other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
         other.prepare()
         prepare_mysqlclient(other, needed=False)
-        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *FOUR_AT_ONCE), live=True))
+        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
     return run_all(steps)
 
 

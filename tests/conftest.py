@@ -13,12 +13,24 @@ pytest_plugins = ["pytester", "servers_plugin"]
 ONCE = {"chromium", "mariadb", "mariadb_server", "mariadb_url"}
 """What tests are slow with, and no version of Python makes a difference to; PostgreSQL's driver is partly in C."""
 
+ONCE_TOO = {
+    "test_architecture.py",
+    "test_claim_protocol.py",
+    "test_faults.py",
+    "test_handing_over.py",
+    "test_hostile_strings.py",
+    "test_query_plans.py",
+    "test_schema.py",
+    "test_search.py",
+}
+"""Files that are about SQL, about races between processes, or about the code's text, and take ten seconds and more."""
+
 
 def pytest_collection_modifyitems(items):
     """Mark as slow what uses one of these, and begin with it: nobody is to wait for one last test of a minute."""
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if not ONCE.isdisjoint([*item.fixturenames, *map(str, given)]):
+        if item.path.name in ONCE_TOO or not ONCE.isdisjoint([*item.fixturenames, *map(str, given)]):
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
