@@ -5,6 +5,7 @@ Whatever they lead to has a way out: everything that waits or runs can be brough
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 from hypothesis import settings
@@ -80,6 +81,7 @@ class Operators(Operations):
         self.jobs.update(back)
         for job_id, seq in self.work(lambda steps: steps.db.query("select id, seq from lateshift_jobs")):
             self.jobs[job_id].age = seq  # another job may have got its number meanwhile
+            self.ages = itertools.count(max(seq, next(self.ages)) + 1)
 
     @rule(picks=PICKS, priority=st.integers(1, 3))
     def change_some(self, picks: list[int], priority: int) -> None:
