@@ -6,6 +6,7 @@ The file `fault` in the project says at which step by which signal: `commit 9`. 
 from __future__ import annotations
 
 import signal
+import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,12 +18,22 @@ effects.LAST_SILENCE = 1.0  # in place of 3 seconds, for the process that is sto
 commit = effects._Driver.commit
 
 
+def wait_for_the_lock() -> None:
+    """On SQLite: until nobody writes. A process that stopped in the middle of its heartbeat would lock everybody out."""
+    if Path("storage/lateshift.db").exists():
+        with closing(sqlite3.connect("storage/lateshift.db", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            other.execute("rollback")
+
+
 def step(name: str) -> None:
     """What happens at this step of this process."""
     with suppress(FileNotFoundError):
         at, number = Path("fault").read_text().split()
         if at == name:
             Path("fault").unlink()
+            if name == "before_the_write":
+                wait_for_the_lock()
             signal.raise_signal(int(number))  # to this thread: another would let this one go on for a moment
 
 
