@@ -19,7 +19,7 @@ commit = effects._Driver.commit
 
 
 def wait_for_the_lock() -> None:
-    """On SQLite: until nobody writes. A process that stopped in the middle of its heartbeat would lock everybody out."""
+    """On SQLite: until nobody writes. A process that stops in the middle of its heartbeat locks everybody out."""
     if Path("storage/lateshift.db").exists():
         with closing(sqlite3.connect("storage/lateshift.db", isolation_level=None)) as other:
             other.execute("begin immediate")
