@@ -89,6 +89,11 @@ def ask_for_much() -> str:
 
 
 @background(isolation="process")
+def ask_for_too_much() -> int:
+    return len(bytearray(10_000_000_000))
+
+
+@background(isolation="process")
 def burst() -> None:
     raise MemoryError("on purpose")
 

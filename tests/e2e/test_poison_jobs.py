@@ -142,10 +142,12 @@ def test_a_memory_error_is_an_exception_like_any_other(project):
     """On Linux a request far above the limit is refused at once; a MemoryError fails the attempt."""
     app = poisoned(project)
     refused = app.run_background_job("app.poison.ask_for_much", max_memory="200M")
+    unheard = app.run_background_job("app.poison.ask_for_too_much", max_memory="200M", max_retries=0)
     burst = app.run_background_job("app.poison.burst", max_retries=0)
     project.worker()
     if sys.platform == "linux":
         assert finished(app, refused).result == "refused"
+        assert finished(app, unheard).error.message == "asked for far more memory than its max_memory of 200M"
     job = finished(app, burst)
     assert (job.status, job.attempts, job.crashes, job.error.type) == ("failed", 1, 0, "MemoryError")
 

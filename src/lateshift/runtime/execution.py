@@ -224,6 +224,9 @@ class Execution:
         elif run.interruption == "memory":
             used, limit = megabytes(run.memory), megabytes(run.max_memory or 0)
             error = MemoryExceeded(f"used {used} of memory, more than its max_memory of {limit}")
+        elif isinstance(error, MemoryError) and run.max_memory and not str(error):  # Python's own, which says nothing
+            words = f"asked for far more memory than its max_memory of {megabytes(run.max_memory)}"
+            error = MemoryError(words).with_traceback(error.__traceback__)
         elif run.interruption == "cancel":
             run.context.cancel_requested = run.context.cancel_observed = True
         context = run.context
