@@ -88,6 +88,18 @@ def test_a_worker_that_is_stopped_and_woken_after_another_has_done_its_job(payin
     assert (job.status, job.crashes, written(app)) == ("completed", int(taken), [1])
 
 
+def test_a_job_that_others_overtake_runs_again(paying):
+    """On SQLite what has read may not write any more when others have written since: no attempt is used up by that."""
+    project, app = paying
+    job_id = app.run_background_job("app.exact.read_and_pay", parameters={"number": 1})
+    project.worker()
+    until((project.folder / "has_read").exists, what="the job to read")
+    app.database.execute("insert into effects values (2)")
+    (project.folder / "go").touch()
+    job = finished(app, job_id)
+    assert (job.status, job.attempts, job.crashes, written(app)) == ("completed", 1, 0, [1, 2])
+
+
 def test_a_timeout_before_or_after_the_commit(paying):
     """Before it nothing has happened, though the job holds the lock for which its worker waits; after it, all has."""
     project, app = paying

@@ -73,6 +73,18 @@ def pay_in_time(number: int) -> None:
         time.sleep(0.01)
 
 
+@background(transactional=True, max_retries=0)
+def read_and_pay(number: int) -> None:
+    connection = current_job().connection
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("select count(*) from effects")
+        cursor.fetchall()
+        Path("has_read").touch()
+        while not Path("go").exists():
+            time.sleep(0.01)
+        cursor.execute(f"insert into effects values ({number})")
+
+
 @background(transactional=True)
 def hold_the_lock(seconds: float) -> None:
     pay(1)

@@ -6,6 +6,7 @@ Executors decide where this happens; what happens is the same everywhere.
 from __future__ import annotations
 
 import os
+import random
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -38,6 +39,12 @@ OVERLAP_GUARD: Final = 1.0
 
 LIMIT_PAUSE: Final = 1.0
 """Seconds before a job is tried again for which there was no process, no file or no memory to run it."""
+
+OVERTAKEN_PAUSE: Final = (0.02, 0.2)
+"""Seconds, at least and at most, before a job runs again whose transaction others have overtaken."""
+
+OVERTAKEN_MOST: Final = 100
+"""Times that it does so without using up an attempt: what refuses it may be a file of its own that stays locked."""
 
 _PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + os.sep
 
@@ -112,7 +119,7 @@ class Execution:
                 _end_copy(forks)
                 stored = self._complete(run, ending)
             except BaseException as error:
-                ending, stored = self._failure(run, error), None
+                ending, stored = self._failure(run, error), self._overtaken(run, error)
             _end_copy(forks)
             run.roll_back()
             outcome = stored or self._conclude(run, ending)
@@ -211,6 +218,13 @@ class Execution:
             return outcome
         # Refused when it is settled, if the job is another's or completed by now; else it runs again.
         return returned(run.started_at, outcome.finished_at)
+
+    def _overtaken(self, run: Run, error: BaseException) -> Outcome | None:
+        """Give an attempt back whose transaction others have overtaken; not for ever, as its lease tells how often."""
+        often = run.job.lease - run.job.attempt >= OVERTAKEN_MOST
+        if often or run.effects is None or not run.effects.was_overtaken(error):
+            return None
+        return returned(run.started_at, self.now(), random.uniform(*OVERTAKEN_PAUSE))  # not all at once again
 
     def _target(self, name: str) -> Target:
         target = self._targets.get(name)

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
-from lateshift.errors import InvalidOption, TransactionEnded
+from lateshift.errors import InvalidOption, StorageError, TransactionEnded
 from lateshift.job import Claimed
 from lateshift.options import Transactional
 from lateshift.outcome import Outcome
@@ -101,7 +101,7 @@ class Effects:
         try:
             matched = way.execute(COMPLETE, completion_row(Settlement(self._job, outcome)))
         except Exception as error:
-            if _refused_lock(error) and way.changes == 0:  # with a change it would have the lock
+            if self.was_overtaken(error):  # with a change it would have the lock
                 return "unwritten"
             raise
         if matched != 1:
@@ -116,6 +116,15 @@ class Effects:
             _logger.warning("The commit was followed by an error; the job is completed all the same.", exc_info=True)
             return verdict
         return "stored"
+
+    def was_overtaken(self, error: BaseException) -> bool:
+        """Whether a job failed as SQLite did not let it write, though it had written nothing yet.
+
+        Nobody is at fault: who has read is refused at once while others write, and when they have written since, as no
+        waiting would help. With a new transaction it goes well.
+        """
+        ours = not isinstance(error, StorageError)  # which another connection raised, perhaps for this one's lock
+        return self._way is not None and ours and _refused_lock(error) and self._way.changes == 0
 
     def close(self) -> None:
         """Roll back what is not committed, and let go of the connection; may be called again."""
