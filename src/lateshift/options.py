@@ -13,7 +13,7 @@ from lateshift.durations import LONGEST, check_seconds
 from lateshift.errors import InvalidOption, JobNotFound
 from lateshift.job import STATUSES, Status, to_microseconds
 from lateshift.retry import RetryPolicy, to_policy
-from lateshift.texts import is_id, storable
+from lateshift.texts import is_id, shown, storable
 
 LONGEST_QUEUE_NAME: Final = 100
 MOST_RETRIES: Final = 10_000
@@ -59,23 +59,23 @@ def read_options(job: object) -> JobOptions:
 def check_priority(value: object) -> int:
     """A priority from 1 to 10, 10 first. Raises InvalidOption."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10:
-        raise InvalidOption(f"The priority is {value!r}: give a whole number from 1 to 10; 10 runs first.")
+        raise InvalidOption(f"The priority is {shown(value)}: give a whole number from 1 to 10; 10 runs first.")
     return int(value)
 
 
 def check_queue(value: object) -> str:
     """A queue name: up to 100 printable characters, without a space at either end. Raises InvalidOption."""
     if not isinstance(value, str):
-        raise InvalidOption(f"The queue is {value!r}: give its name as text.")
+        raise InvalidOption(f"The queue is {shown(value)}: give its name as text.")
     if not value.strip():
-        raise InvalidOption(f"The queue name {value!r} is empty: give a name, or leave it out for 'default'.")
+        raise InvalidOption(f"The queue name {shown(value)} is empty: give a name, or leave it out for 'default'.")
     if len(value) > LONGEST_QUEUE_NAME:
         raise InvalidOption(
             f"The queue name {value[:20]!r}... has {len(value)} characters: give at most {LONGEST_QUEUE_NAME}."
         )
     if not value.isprintable() or value != value.strip() or "," in value:
         raise InvalidOption(
-            f"The queue name {value!r} has spaces at its ends, a comma, or characters that cannot be printed. "
+            f"The queue name {shown(value)} has spaces at its ends, a comma, or characters that cannot be printed. "
             "`lateshift work --queues` takes names with commas between them."
         )
     return value
@@ -93,7 +93,7 @@ def check_run_at(value: object, delay: object = 0, now: int | None = None) -> in
     """
     if not isinstance(value, datetime):
         raise InvalidOption(
-            f"run_at is {value!r}: give an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)."
+            f"run_at is {shown(value)}: give an aware datetime, such as datetime.now(UTC) + timedelta(hours=1)."
         )
     if value.utcoffset() is None:
         raise InvalidOption(
@@ -101,7 +101,9 @@ def check_run_at(value: object, delay: object = 0, now: int | None = None) -> in
             "Use datetime.now(UTC), or .astimezone() for local time."
         )
     if delay:
-        raise InvalidOption(f"Both run_at ({value.isoformat()}) and delay ({delay!r}) were given: give one of them.")
+        raise InvalidOption(
+            f"Both run_at ({value.isoformat()}) and delay ({shown(delay)}) were given: give one of them."
+        )
     try:
         due = to_microseconds(value.astimezone(UTC))
     except (OverflowError, ValueError):
@@ -119,7 +121,7 @@ def check_timeout(value: object) -> float:
 def check_retries(value: object) -> int:
     """How often a failed job is tried again: 0 to 10,000. Raises InvalidOption."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_RETRIES:
-        raise InvalidOption(f"max_retries is {value!r}: give a whole number from 0 to {MOST_RETRIES}.")
+        raise InvalidOption(f"max_retries is {shown(value)}: give a whole number from 0 to {MOST_RETRIES}.")
     return int(value)
 
 
@@ -129,14 +131,18 @@ def check_isolation(value: object) -> Literal["process"] | None:
         return None
     if value == "process":
         return "process"
-    raise InvalidOption(f'isolation is {value!r}: give "process" for a child process per attempt, or leave it out.')
+    raise InvalidOption(
+        f'isolation is {shown(value)}: give "process" for a child process per attempt, or leave it out.'
+    )
 
 
 def check_memory(value: object) -> int:
     """Bytes that a job's process may use: a whole number, or text such as "500M"; 1M or more. Raises InvalidOption."""
-    size = value if isinstance(value, int) and not isinstance(value, bool) else to_bytes(str(value))
-    if size is None or not LEAST_MEMORY <= size <= MOST_MEMORY:
-        raise InvalidOption(f'max_memory is {value!r}: give bytes, 1,048,576 or more, or text such as "500M" or "2G".')
+    size = to_bytes(value) if isinstance(value, str) else value
+    if not isinstance(size, int) or isinstance(size, bool) or not LEAST_MEMORY <= size <= MOST_MEMORY:
+        raise InvalidOption(
+            f'max_memory is {shown(value)}: give bytes, 1,048,576 or more, or text such as "500M" or "2G".'
+        )
     return size
 
 
@@ -157,8 +163,8 @@ def check_transactional(value: object) -> Transactional:
     if value == "django":
         return "django"
     raise InvalidOption(
-        f'transactional is {value!r}: give True for a connection of the driver, "sqlalchemy" or "django", or leave it '
-        "out."
+        f'transactional is {shown(value)}: give True for a connection of the driver, "sqlalchemy" or "django", '
+        "or leave it out."
     )
 
 
@@ -167,20 +173,20 @@ def check_status(value: object) -> Status:
     for status in STATUSES:
         if value == status:
             return status
-    raise InvalidOption(f"The status is {value!r}: give one of {', '.join(STATUSES)}.")
+    raise InvalidOption(f"The status is {shown(value)}: give one of {', '.join(STATUSES)}.")
 
 
 def check_limit(value: object) -> int:
     """How many jobs a list may have: 0 to 1,000,000. Raises InvalidOption."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_LISTED:
-        raise InvalidOption(f"The limit is {value!r}: give a whole number from 0 to {MOST_LISTED}.")
+        raise InvalidOption(f"The limit is {shown(value)}: give a whole number from 0 to {MOST_LISTED}.")
     return int(value)
 
 
 def check_name(value: object) -> str:
     """A callable path to look for, or a part of one. Raises InvalidOption."""
     if not isinstance(value, str) or storable(value) != value:
-        raise InvalidOption(f"The name is {value!r:.80}: give a callable path or a part of one, as text.")
+        raise InvalidOption(f"The name is {shown(value)}: give a callable path or a part of one, as text.")
     return value
 
 

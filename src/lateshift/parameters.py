@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lateshift.errors import InvalidJob
 from lateshift.hints import Nothing, resolve_hints, supported
 
 if TYPE_CHECKING:
     import inspect
-
-_SHOWN: Final = 60
-"""Characters of a bad value that a message shows."""
 
 
 class Parameter(NamedTuple):
@@ -51,15 +48,6 @@ def read_parameters(
         elif item.kind not in (item.POSITIONAL_ONLY, item.VAR_POSITIONAL):
             named.append(parameter)
     return tuple(named), others
-
-
-def shown(value: object) -> str:
-    """A value for a message, shortened."""
-    try:
-        text = repr(value)
-    except Exception:  # a broken __repr__ in the user's type
-        text = f"a {type(value).__qualname__}"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def complaint(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from lateshift.durations import LONGEST, check_seconds
 from lateshift.errors import InvalidOption
 from lateshift.outcome import Retry
+from lateshift.texts import shown
 
 FALLBACK: Final = 5.0
 """Seconds to wait when a job's own retry function breaks; its error must not take the retries away."""
@@ -129,7 +130,7 @@ def to_policy(value: object) -> RetryPolicy:
     if isinstance(value, int | float | timedelta):
         return RetryPolicy.fixed(value)
     raise InvalidOption(
-        f"The retry delay is {value!r}: give seconds, a timedelta, a list of seconds, a function or a RetryPolicy."
+        f"The retry delay is {shown(value)}: give seconds, a timedelta, a list of seconds, a function or a RetryPolicy."
     )
 
 
@@ -159,7 +160,7 @@ def decode(stored: Mapping[str, Any]) -> RetryPolicy:
             case "exponential":
                 options = {name: stored[name] for name in ("factor", "ceiling", "jitter") if name in stored}
                 return RetryPolicy.exponential(steps[0], **options)
-    raise InvalidOption(f"The stored retry policy {dict(stored)!r} is none that this version knows.")
+    raise InvalidOption(f"The stored retry policy {shown(dict(stored))} is none that this version knows.")
 
 
 def _computed(compute: RetryFunction, attempt: int, exception: BaseException) -> float | None:
@@ -181,24 +182,24 @@ def _computed(compute: RetryFunction, attempt: int, exception: BaseException) ->
 def _factor(given: object) -> float:
     if isinstance(given, int | float) and not isinstance(given, bool) and 1 <= given <= 1000:
         return float(given)
-    raise InvalidOption(f"The retry factor is {given!r}: give a number from 1 to 1000.")
+    raise InvalidOption(f"The retry factor is {shown(given)}: give a number from 1 to 1000.")
 
 
 def _steps(given: object) -> tuple[float, ...]:
     if isinstance(given, Sequence) and not isinstance(given, str | bytes) and given:
         return tuple(check_seconds(step, "A retry delay") for step in given)
-    raise InvalidOption(f"The retry delays are {given!r}: give a list of seconds, such as [1, 10, 60].")
+    raise InvalidOption(f"The retry delays are {shown(given)}: give a list of seconds, such as [1, 10, 60].")
 
 
 def _function(given: object) -> RetryFunction:
     if callable(given) and not isinstance(given, type):
         return given
-    raise InvalidOption(f"The retry function is {given!r}: give a function of (attempt, exception).")
+    raise InvalidOption(f"The retry function is {shown(given)}: give a function of (attempt, exception).")
 
 
 def _types(given: Any, name: str) -> Exceptions:
     types = tuple(given) if isinstance(given, Sequence | set | frozenset) else (given,)
     for item in types:
         if not (isinstance(item, type) and issubclass(item, BaseException)):
-            raise InvalidOption(f"{name}= has {item!r}: give exception types, such as {name}=(ConnectionError,).")
+            raise InvalidOption(f"{name}= has {shown(item)}: give exception types, such as {name}=(ConnectionError,).")
     return types

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 from lateshift import settings_values as kinds
 from lateshift.errors import SettingsError
 from lateshift.settings_sources import Found, env_name, find_root, gather, unknown_name
+from lateshift.texts import shown
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
@@ -258,9 +259,9 @@ def _checked(name: str, found: Found) -> Any:
 
 def _shown(name: str, value: object) -> str:
     """A refused value for a message, shortened, and without a secret: also of a URL in which none can be found."""
-    text = mask_url(value) if isinstance(value, str) else value
-    hidden = name in SECRET or (name == "database_url" and "@" in str(value) and "://" not in str(value))
-    return "'***'" if hidden else f"{text!r:.200}"
+    url = value if isinstance(value, str) else ""
+    hidden = name in SECRET or (name == "database_url" and "@" in url and "://" not in url)
+    return "'***'" if hidden else shown(mask_url(url) or value)
 
 
 def _as_text(value: object) -> str:

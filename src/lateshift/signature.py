@@ -15,8 +15,9 @@ import msgspec
 from lateshift import codec
 from lateshift.errors import InvalidParameters
 from lateshift.hints import is_plain, value_hook, wire_hook
-from lateshift.parameters import Parameter, complaint, read_parameters, shown
+from lateshift.parameters import Parameter, complaint, read_parameters
 from lateshift.redaction import HIDDEN, is_hidden, redact
+from lateshift.texts import shown
 
 
 class Signature:

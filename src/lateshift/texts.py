@@ -1,6 +1,11 @@
-"""Text from outside, made so that every database can hold it, and sizes as text."""
+"""Text from outside, made so that every database can hold it; values and sizes as text."""
 
 from __future__ import annotations
+
+from typing import Final
+
+_SHOWN: Final = 60
+"""Characters of a bad value that a message shows."""
 
 
 def storable(text: str) -> str:
@@ -16,3 +21,12 @@ def is_id(text: str) -> bool:
 def megabytes(size: int) -> str:
     """Bytes of memory for people, with the unit that `max_memory` takes: 213M."""
     return f"{size / 1024**2:,.0f}M"
+
+
+def shown(value: object) -> str:
+    """A value for a message, shortened."""
+    try:
+        text = repr(value)
+    except Exception:  # a broken __repr__ in the user's type, or a number of more digits than Python writes
+        text = f"a {type(value).__qualname__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -22,7 +22,8 @@ import msgspec
 from lateshift import codec
 from lateshift.dashboard.typed import read_json
 from lateshift.hints import Either, MemberOf
-from lateshift.parameters import Parameter, shown
+from lateshift.parameters import Parameter
+from lateshift.texts import shown
 
 Kind = Literal["text", "int", "float", "date", "datetime", "choice", "json"]
 
