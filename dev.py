@@ -4,6 +4,7 @@
     python3 dev.py demo [FOLDER]          see Lateshift at work
     python3 dev.py test                   what the CI does: the checks, all tests, and again on the newest Python here
     python3 dev.py test [PYTEST OPTIONS]  only pytest, for example: test tests/unit -k retry
+    python3 dev.py test --windows [PYTEST OPTIONS]  the tests that hold there, with a Python for Windows under Wine
     python3 dev.py check                  ruff, mypy and the architecture test
     python3 dev.py docs                   run the code in README.md and docs/, follow their links
     python3 dev.py bench [OPTIONS]        the benchmark, with its peers
@@ -39,6 +40,7 @@ REQUIREMENTS = ROOT / "requirements"
 LOCKS = {
     "installer": ["--group", "installer"],
     "mysqlclient": ["--group", "mysqlclient"],
+    "windows": ["--group", "windows"],
     "dev": ["pyproject.toml", "--group", "build", "--group", "tests", "--group", "lint"],
     "bench": ["--group", "bench", "-c", "requirements/dev.lock"],  # into the same environment, so the same versions
 }
@@ -50,6 +52,7 @@ SERVERS = {
     "pgbouncer": "pgbouncer",
     "ss": "iproute2",
 }
+WINE = {"wine": "wine64 wine"}
 BROWSER = {"chromium": "chromium"}
 COMPILING = {
     "cc": "gcc libc6-dev",
@@ -198,6 +201,8 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["--windows"]:
+        return windows(arguments[1:])
     install(SERVERS | BROWSER | COMPILING)
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
@@ -210,6 +215,15 @@ def test(arguments: Sequence[str]) -> int:
         prepare_mysqlclient(other, needed=False)
         steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
     return run_all(steps)
+
+
+def windows(arguments: Sequence[str]) -> int:
+    """Tests with a Python for Windows, where Wine is or can be installed."""
+    install(WINE)
+    if missing(WINE):
+        print("FAIL nothing was tested on Windows: there is no Wine here.", flush=True)
+        return 1
+    return become([MAIN.python, str(ROOT / "tests" / "windows" / "windows_python.py"), *arguments])
 
 
 def check(_arguments: Sequence[str]) -> int:

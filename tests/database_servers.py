@@ -47,7 +47,7 @@ class ServerMissing(Exception):
 class Server:
     """A database server; `url` is that of its database `lateshift`."""
 
-    endings: ClassVar = {"fast": signal.SIGTERM, "immediate": signal.SIGKILL}
+    endings: ClassVar = {"fast": "SIGTERM", "immediate": "SIGKILL"}
     create = "create database {}"
     drop = "drop database if exists {}"
 
@@ -90,7 +90,7 @@ class Server:
 
     def stop(self, mode: str = "fast") -> None:
         """Shut it down; "immediate" leaves it to the next start to recover what was committed."""
-        self.process.stop(self.endings[mode])
+        self.process.stop(signal.Signals[self.endings[mode]])
 
     def restart(self, mode: str = "fast") -> None:
         self.stop(mode)
@@ -110,7 +110,7 @@ class Server:
 class PostgresServer(Server):
     """PostgreSQL, with the user `lateshift` of the URL, which needs no password, and `secret`, which does."""
 
-    endings: ClassVar = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+    endings: ClassVar = {"fast": "SIGINT", "immediate": "SIGQUIT"}
     create = "create database {} template template0"
     drop = "drop database if exists {} with (force)"
 
@@ -145,7 +145,7 @@ class MariadbServer(Server):
 class Bouncer(Server):
     """PgBouncer in transaction mode; its databases are those of the server behind it."""
 
-    endings: ClassVar = {"fast": signal.SIGKILL, "immediate": signal.SIGKILL}  # it has nothing to lose
+    endings: ClassVar = {"fast": "SIGKILL", "immediate": "SIGKILL"}  # it has nothing to lose
 
     def __init__(self, url: str, process: ServerProcess, behind: PostgresServer) -> None:
         super().__init__(url, process)

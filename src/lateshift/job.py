@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import msgspec
 
 Status = Literal["pending", "running", "completed", "failed", "pending_retry", "cancelled"]
 ExecutorKind = Literal["thread", "loop", "process"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 WAITING: Final = ("pending", "pending_retry")
 FINISHED: Final = ("completed", "failed", "cancelled")
@@ -142,8 +144,8 @@ def moment(microseconds: object) -> datetime:
     What no datetime can be, in a row written by other hands, becomes one at the edge: it must not hide the other rows.
     """
     known = microseconds if isinstance(microseconds, int) else 0  # SQLite lets a text stand in a column of numbers
-    whole, rest = divmod(min(max(known, _EARLIEST), _LATEST), 1_000_000)
-    return datetime.fromtimestamp(whole, UTC).replace(microsecond=rest)
+    # Not fromtimestamp(), which on Windows refuses what is before 1970.
+    return _EPOCH + timedelta(microseconds=min(max(known, _EARLIEST), _LATEST))
 
 
 def to_microseconds(moment: datetime) -> int:

@@ -136,6 +136,8 @@ def _text(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return ""
     except OSError as error:
+        if path.is_dir():  # which Windows reports as a lack of permission
+            return ""
         if path.name == ".env" and path.parent == Path.cwd():
             # going on with the defaults would send the jobs to another database
             raise SettingsError(f"{path} cannot be read: {error}. Give this user the right to.") from None

@@ -60,7 +60,7 @@ def last_part(path: str) -> str:
 
 def local_time(moment: datetime) -> str:
     """A moment to the second, in this machine's time zone."""
-    with contextlib.suppress(OverflowError):  # at an end of the calendar, where that would be in no year
+    with contextlib.suppress(OverflowError, OSError):  # at an end of the calendar; on Windows also before 1970
         moment = moment.astimezone()
     return moment.replace(tzinfo=None).isoformat(" ", "seconds")
 

@@ -354,6 +354,7 @@ def test_inline_leaves_jobs_of_an_open_transaction(clock):
         assert drained() == [("completed", "x")]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_draining_in_a_forked_process(tmp_path):
     """A process that was forked, as parallel test runners do, drains as any other: it is no copy of a worker."""
     program = textwrap.dedent("""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -88,7 +89,9 @@ def memory(size: int) -> str:
 
 def exact(when: datetime) -> str:
     """A moment to the millisecond, in this machine's time with its distance from UTC."""
-    local = when.astimezone()
+    local = when
+    with contextlib.suppress(OverflowError, OSError):  # as in wording.local_time
+        local = when.astimezone()
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%z}"
 
 

@@ -4,8 +4,9 @@
     background-jobs-errors-YYYY-MM-DD.log    what is an error, with its traceback
 
 Any number of processes write them at once: each batch of lines is one appending write, which the system does not
-interleave. The file is opened anew for each batch. That costs 3 us more than keeping it open, and there is then nothing
-that midnight, a deleted folder, a fork, or threads that log while one of them changes files could break.
+interleave; on Windows it is locked as well. The file is opened anew for each batch. That costs 3 us more than keeping
+it open, and there is then nothing that midnight, a deleted folder, a fork, or threads that log while one of them
+changes files could break.
 """
 
 from __future__ import annotations
@@ -363,17 +364,36 @@ if sys.platform == "win32":
     import msvcrt
     from ctypes import wintypes
 
+    class _Region(ctypes.Structure):
+        """Windows' OVERLAPPED: where a lock begins. That is far behind the end, as nobody can read what is locked."""
+
+        _fields_ = (
+            ("internal", ctypes.c_void_p * 2),
+            ("offset", wintypes.DWORD),
+            ("offset_high", wintypes.DWORD),
+            ("event", wintypes.HANDLE),
+        )
+
     def _open_to_append(path: str) -> int:
-        """Open with FILE_APPEND_DATA alone, so that the system appends: C's O_APPEND seeks first, and loses lines."""
-        append_data, share_all, open_always, normal = 0x4, 0x7, 4, 0x80
-        create = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
+        """Open with FILE_APPEND_DATA, as C's O_APPEND seeks first and loses lines; others wait until it is closed.
+
+        The lock is for what does not append in one step either: shared folders, and Wine.
+        """
+        read, append_data, share_all, open_always, normal = 0x80000000, 0x4, 0x7, 4, 0x80
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        create, word, pointer = kernel.CreateFileW, wintypes.DWORD, wintypes.LPVOID
         create.restype = wintypes.HANDLE
-        word, pointer = wintypes.DWORD, wintypes.LPVOID
         create.argtypes = [wintypes.LPCWSTR, word, word, pointer, word, word, wintypes.HANDLE]
-        handle = create(path, append_data, share_all, None, open_always, normal, None)
+        handle = create(path, read | append_data, share_all, None, open_always, normal, None)
         if handle == wintypes.HANDLE(-1).value:
             raise ctypes.WinError(ctypes.get_last_error())
-        return msvcrt.open_osfhandle(handle, os.O_WRONLY | os.O_NOINHERIT)
+        file = msvcrt.open_osfhandle(handle, os.O_WRONLY | os.O_NOINHERIT)
+        exclusive, region = 0x2, _Region(offset_high=0x7FFFFFFF)
+        if not kernel.LockFileEx(wintypes.HANDLE(handle), exclusive, 0, 1, 0, ctypes.byref(region)):
+            error = ctypes.get_last_error()
+            os.close(file)
+            raise ctypes.WinError(error)
+        return file
 
 else:
 
