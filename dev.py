@@ -4,7 +4,8 @@
     python3 dev.py demo [FOLDER]          see Lateshift at work
     python3 dev.py test                   what the CI does: the checks, all tests, and again on the newest Python here
     python3 dev.py test [PYTEST OPTIONS]  only pytest, for example: test tests/unit -k retry
-    python3 dev.py test --windows [PYTEST OPTIONS]  the tests that hold there, with a Python for Windows under Wine
+    python3 dev.py test --portable        the tests that hold on every system, with no database server but SQLite
+    python3 dev.py test --windows         the same with a Python for Windows, under Wine, and PostgreSQL
     python3 dev.py check                  ruff, mypy and the architecture test
     python3 dev.py docs                   run the code in README.md and docs/, follow their links
     python3 dev.py bench [OPTIONS]        the benchmark, with its peers
@@ -67,6 +68,10 @@ assert sys.implementation.name == "cpython" and sys.version_info.releaselevel ==
 assert not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(json.dumps([sys.executable, sys.version_info[:3]]))
 """
+
+PORTABLE = ("tests/unit", "tests/runtime", "tests/storage", "tests/cli", "tests/e2e")
+QUICK_ON_WINDOWS = ("tests/e2e/test_families.py", "tests/runtime", "tests/windows")
+"""What tells most of Windows in the time that the CI has."""
 
 # Most tests wait for processes: two at once leave two cores idle for half of the time. A file's tests stay together,
 # and the order of the files is ours: tests/conftest.py has the slow ones first.
@@ -201,8 +206,10 @@ def demo(arguments: Sequence[str]) -> int:
 
 
 def test(arguments: Sequence[str]) -> int:
-    if arguments[:1] == ["--windows"]:
-        return windows(arguments[1:])
+    if arguments[:1] == ["--windows"] and sys.platform != "win32":
+        return windows(arguments[1:] or [*PORTABLE, "tests/windows"])
+    if arguments[:1] in (["--portable"], ["--windows"]):
+        return become(MAIN.pytest("-k", "not postgres and not mariadb", *AT_ONCE, *(arguments[1:] or PORTABLE)))
     install(SERVERS | BROWSER | COMPILING)
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
@@ -220,10 +227,11 @@ def test(arguments: Sequence[str]) -> int:
 def windows(arguments: Sequence[str]) -> int:
     """Tests with a Python for Windows, where Wine is or can be installed."""
     install(WINE)
-    if missing(WINE):
-        print("FAIL nothing was tested on Windows: there is no Wine here.", flush=True)
-        return 1
-    return become([MAIN.python, str(ROOT / "tests" / "windows" / "windows_python.py"), *arguments])
+    return 1 if missing(WINE) else become(under_wine(*arguments))
+
+
+def under_wine(*arguments: str) -> Command:
+    return [MAIN.python, str(ROOT / "tests" / "windows" / "windows_python.py"), *arguments]
 
 
 def check(_arguments: Sequence[str]) -> int:

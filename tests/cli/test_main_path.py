@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,26 @@ def test_ctrl_c_stops_workers_in_good_order(project):
     process.communicate(timeout=30)
     assert process.returncode == 0
     assert project.run("status", job_id).startswith("completed ")
+
+
+@pytest.mark.parametrize("how", [[], ["--drain"]], ids=["stop", "drain"])
+def test_workers_are_asked_to_stop_without_a_signal(project, how):
+    """By name or all of this machine: they end when their jobs have, and `work`, whose last ones they were, with 0."""
+    job_id = project.enqueue("until_file", name="go")
+    process = project.start("work", "--processes", "2")
+    wait_until_running(project, job_id)
+    busy = project.json("status", job_id)["worker"]
+    assert project.run("workers", "stop", busy, *how).startswith(f"Worker {busy} was asked to ")
+    (project.folder / "go").touch()
+    while busy in (left := [worker["id"] for worker in project.json("workers")]):
+        pass
+    assert project.run("workers", "stop", "--here", *how).count(" was asked to ") == len(left) == 1
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert project.run("status", job_id).startswith("completed ")
+    assert project.run("workers", "stop", "--here") == f"No worker is alive on {socket.gethostname()}.\n"
+    assert f"No worker {busy} is alive" in project.run("workers", "stop", busy, code=2)
+    assert "--here" in project.run("workers", "stop", code=2)
 
 
 def wait_until_running(project, job_id):

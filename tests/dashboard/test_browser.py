@@ -142,6 +142,37 @@ def test_nothing_jumps_under_the_pointer(own, open_page):
     expect(page.get_by_text("Arrived.handle")).to_be_visible()
 
 
+def test_queues_do_not_change_places_under_the_pointer(own, open_page):
+    """Whoever is about to press a button of a row presses that of this queue, though another has become worse."""
+    site, link = own
+    page = open_page(link, "/queues")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    row = page.locator("tbody tr").last
+    row.get_by_role("button").hover()
+    before = row.get_attribute("id")
+    site.app.database.execute(
+        "update lateshift_jobs set run_at = run_at - 3600000000 where queue = :q", {"q": before[6:]}
+    )
+    expect(row).to_contain_text("1 h")
+    assert row.get_attribute("id") == before
+    page.mouse.move(5, 5)
+    expect(page.locator("tbody tr").last).not_to_have_attribute("id", before)
+
+
+def test_a_table_that_goes_leaves_the_one_under_the_pointer_alone(own, open_page):
+    """Tables are known by what they show, not by their place on the page."""
+    site, link = own
+    page = open_page(link, "/")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    failed = page.locator("tr[id^=latest-failures]")
+    failed.first.hover()
+    shown = failed.evaluate_all("rows => rows.map((row) => row.id)")
+    site.app.database.execute("update lateshift_jobs set status = 'cancelled' where status = 'running'")
+    expect(page.get_by_text("Nothing runs at the moment.")).to_be_visible()
+    assert failed.evaluate_all("rows => rows.map((row) => row.id)") == shown
+    expect(page.locator("section", has_text="What comes next").locator("tr[id^=what-comes-next]")).not_to_have_count(0)
+
+
 def test_one_watcher_serves_all_tabs(own, open_page):
     """Three open pages cause one look a second."""
     site, link = own

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -49,7 +48,7 @@ class Project:
         self.folder = folder
         self.settings: dict[str, Any] = {
             "allowed": ["app"],
-            "database_url": f"sqlite:///{folder}/storage/lateshift.db",
+            "database_url": f"sqlite:///{folder.as_posix()}/storage/lateshift.db",
             "storage_dir": folder / "storage",
             "idle_exit": 0.5,
             "retry_delay": 0.05,
@@ -137,6 +136,14 @@ class WorkerProcess:
         self.process.stdin.write(f"{word}\n".encode())
         self.process.stdin.flush()
 
+    def suspend(self) -> None:
+        """Stop it in its tracks, as SIGSTOP does."""
+        psutil.Process(self.process.pid).suspend()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        psutil.Process(self.process.pid).resume()
+
     def ended(self, seconds: float = 20.0) -> int:
         """Wait for its end; its exit code."""
         return self.process.wait(seconds)
@@ -144,7 +151,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """End it hard, if it is still there."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+            self.process.kill()
         self.process.wait()
         with contextlib.suppress(OSError):
             if self.process.stdin is not None:

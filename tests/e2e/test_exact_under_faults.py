@@ -81,7 +81,7 @@ def test_a_worker_that_is_stopped_and_woken_after_another_has_done_its_job(payin
         rescue(app.database, app.events, worker.id, None)
         project.worker()
         assert finished(app, job_id).status == "completed"
-    worker.process.send_signal(signal.SIGCONT)
+    worker.resume()
     job = finished(app, job_id)
     if taken:
         worker.ended()  # it has seen that it was taken for dead

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -16,8 +15,6 @@ from project import finished, gone, until
 from lateshift import Call
 from lateshift.errors import StorageUnavailable
 from lateshift.storage import reads
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals; Windows has tests of its own")
 
 
 @pytest.fixture
@@ -43,7 +40,7 @@ def test_a_killed_worker_is_replaced_and_its_job_taken_back_within_a_second(proj
     job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
     until(project.journal)
     began = time.monotonic()
-    os.kill(int(project.journal()[0].split()[2]), signal.SIGKILL)
+    psutil.Process(int(project.journal()[0].split()[2])).kill()
     until(lambda: app.get_job(job_id).crashes == 1, 5)
     assert time.monotonic() - began < 2.0
     (project.folder / "go").touch()
@@ -63,7 +60,7 @@ def test_jobs_that_had_not_begun_are_not_counted_as_crashed(project):
     ids = app.enqueue_many([Call("app.jobs.sleep_in_c", parameters={"seconds": 60}) for _ in range(3)])
     worker = project.worker(env={"LATESHIFT_THREADS": "2"})
     until(lambda: len(project.journal()) == 2)
-    worker.process.send_signal(signal.SIGKILL)
+    worker.process.kill()
     worker.ended()
     project.worker(env={"LATESHIFT_THREADS": "2"})
     until(lambda: app.get_job(blocker).crashes == 1)
@@ -76,7 +73,7 @@ def test_workers_end_when_their_supervisor_is_killed(project, supervisor):
     job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
     until(project.journal)
     workers = [psutil.Process(worker.pid) for worker in reads.workers(app.database)]
-    supervisor.send_signal(signal.SIGKILL)
+    supervisor.kill()
     supervisor.wait()
     (project.folder / "go").touch()
     psutil.wait_procs(workers, timeout=20)
@@ -91,7 +88,7 @@ def test_kill_9_at_any_moment_loses_nothing(project):
     for round_ in range(6):
         worker = project.worker()
         until(lambda done=round_ * 150 + 50: len(project.journal()) > done)
-        worker.process.send_signal(signal.SIGKILL)
+        worker.process.kill()
         worker.ended()
     assert project.worker(burst=True).ended(60) == 0
     statuses = {app.get_job(job_id).status for job_id in ids}
@@ -106,7 +103,7 @@ def test_no_two_attempts_overlap_when_a_worker_is_killed(project):
     worker = project.worker()
     until(project.journal)
     first = int(project.journal()[0].split()[2])
-    worker.process.send_signal(signal.SIGKILL)
+    worker.process.kill()
     worker.ended()
     until(lambda: gone(first))
     project.worker()
@@ -123,7 +120,7 @@ def test_an_isolated_job_that_keeps_the_gil_ends_with_its_worker(project):
     worker = project.worker()
     until(project.journal)
     child = int(project.journal()[0].split()[2])
-    worker.process.send_signal(signal.SIGKILL)
+    worker.process.kill()
     worker.ended()
     until(lambda: gone(child))
 
@@ -234,12 +231,12 @@ def test_a_full_disk_while_settling_reports_nothing_that_is_not_on_disk(project)
 
 def stopped_long_ago(project, worker) -> bool:
     """Stop a worker in its tracks, outside of a transaction, and make its heartbeat a minute older than it is."""
-    worker.process.send_signal(signal.SIGSTOP)
+    worker.suspend()
     older = "update lateshift_workers set heartbeat_at = heartbeat_at - 60000000 where id = :id"
     try:
         return project.app(busy_timeout=0.1).database.execute(older, {"id": worker.id}) == 1
     except StorageUnavailable:
-        worker.process.send_signal(signal.SIGCONT)
+        worker.resume()
         return False
 
 
@@ -254,6 +251,6 @@ def test_a_stopped_worker_that_wakes_up_cannot_overwrite_a_newer_attempt(project
     until(lambda: len(project.journal()) == 2)
     (project.folder / "go").touch()
     job = finished(app, job_id)
-    old.process.send_signal(signal.SIGCONT)
+    old.resume()
     assert old.ended() != 0
     assert app.get_job(job_id) == job

@@ -54,9 +54,9 @@ def test_a_process_that_was_stopped_for_too_long_ends_when_it_goes_on(project):
     job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
     worker = project.worker(lease=LEASE)
     until(project.journal)
-    worker.process.send_signal(signal.SIGSTOP)
+    worker.suspend()
     time.sleep(LEASE)
-    worker.process.send_signal(signal.SIGCONT)
+    worker.resume()
     assert worker.ended() in (1, -signal.SIGSEGV)  # the watchdog writes where threads stand that have begun to move
     (project.folder / "go").touch()
     project.worker()

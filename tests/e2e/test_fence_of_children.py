@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 
-import pytest
 from project import finished, gone, until
 
 LEASE = 3.0
 """Seconds, in place of fifteen."""
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 
 def test_an_isolated_job_ends_with_the_lease_of_a_worker_that_was_stopped(project):
@@ -22,7 +17,7 @@ def test_an_isolated_job_ends_with_the_lease_of_a_worker_that_was_stopped(projec
     worker = project.worker(lease=LEASE)
     until(project.journal)
     child = int(project.journal()[0].split()[2])
-    worker.process.send_signal(signal.SIGSTOP)
+    worker.suspend()
     began = time.monotonic()
     until(lambda: gone(child), 2 * LEASE, "the job's process to end")
     assert time.monotonic() - began < LEASE

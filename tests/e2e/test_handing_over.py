@@ -20,8 +20,6 @@ from lateshift.host.spawn import start_runner
 from lateshift.host.turn import take_turn
 from lateshift.storage import reads
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals; Windows has tests of its own")
-
 
 def runners(app) -> list[reads.WorkerRow]:
     return [worker for worker in reads.workers(app.database) if worker.kind == "runner"]

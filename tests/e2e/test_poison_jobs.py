@@ -17,8 +17,6 @@ from lateshift import Call
 from lateshift.errors import InvalidOption
 from lateshift.storage import reads, workers
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals; Windows has tests of its own")
-
 JOBS = Path(__file__).with_name("poison_jobs.py").read_text()
 EXCEEDED = "lateshift.errors.MemoryExceeded"
 WORDS = {"segfault": "was killed by SIGSEGV", "exit": "exit code 9", "kill": "was killed by SIGKILL"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime, timedelta
 
 import psutil
@@ -11,8 +10,6 @@ import pytest
 from project import finished, until
 
 from lateshift import Call, JobError, WaitTimeout
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork; Windows has tests of its own")
 
 
 def test_every_kind_of_callable_runs(project):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -109,7 +108,7 @@ def test_a_killed_runner_is_replaced_by_the_next_enqueue(project):
     until(project.journal)
     runner = psutil.Process(runners(app)[0].pid)
     for process in (runner.parent(), runner):
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     until(lambda: not psutil.pid_exists(runner.pid))
     second = app.run_background_job("app.jobs.add", parameters={"a": 1})
     assert finished(app, second).status == "completed"

@@ -182,6 +182,7 @@ def test_a_deleted_folder_is_made_again(tmp_path):
     assert written(tmp_path).count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of files are those of POSIX")
 def test_only_the_owner_may_read_the_logs(tmp_path):
     """Files are made with mode 0600, folders with 0700."""
     FileLog(settings(tmp_path))([ended("failed", "failed", error=ERROR)])

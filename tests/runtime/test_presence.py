@@ -1,6 +1,5 @@
 """A worker's lock and marks: what others see of it while it lives, when it has gone, and when it was killed."""
 
-import fcntl
 import os
 import signal
 import stat
@@ -13,8 +12,7 @@ import pytest
 
 from lateshift.host.presence import Presence, claims, forget, is_alive, started_jobs, try_lock
 
-if sys.platform == "win32":
-    pytest.skip("these tests fork, kill and look at file modes", allow_module_level=True)
+UNIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, shared locks, file modes and limits")
 
 WORKER = """
 import os, sys, time
@@ -66,6 +64,7 @@ def test_a_killed_worker_is_dead_at_once_and_leaves_what_it_was_executing(tmp_pa
     forget(tmp_path, "w")
 
 
+@UNIX
 @pytest.mark.parametrize(
     "start_child",
     [
@@ -91,6 +90,7 @@ def test_what_a_job_has_started_does_not_keep_a_dead_worker_alive(tmp_path, star
             os.kill(child, signal.SIGKILL)
 
 
+@UNIX
 def test_the_end_of_a_forked_child_does_not_release_its_parents_lock(tmp_path):
     """The child closes what it inherited; the worker goes on being alive, and its marks go on being seen."""
     then = "if os.fork() == 0:\n    presence.mark(2, 'child'); os._exit(0)\nos.wait(); presence.mark(3, 'third')\n"
@@ -100,8 +100,11 @@ def test_the_end_of_a_forked_child_does_not_release_its_parents_lock(tmp_path):
         worker.kill()
 
 
+@UNIX
 def test_two_that_ask_at_once_do_not_take_one_another_for_the_worker(tmp_path):
     """Whoever looks at a dead worker's lock holds it for a moment, and that must not look like life."""
+    import fcntl
+
     (tmp_path / "w.lock").touch()
     with (tmp_path / "w.lock").open() as other:
         fcntl.flock(other, fcntl.LOCK_SH)
@@ -179,6 +182,7 @@ def test_a_worker_may_live_on_without_claiming(tmp_path):
         assert not claims(tmp_path, "w")
 
 
+@UNIX
 def test_only_the_owner_may_read_what_it_writes(tmp_path):
     """Files are made with mode 0600, folders with 0700."""
     presence = Presence(tmp_path / "storage/run", "w")
@@ -189,6 +193,7 @@ def test_only_the_owner_may_read_what_it_writes(tmp_path):
     presence.release()
 
 
+@UNIX
 def test_a_full_disk_is_an_error_when_acquiring(tmp_path):
     """A worker that has no room for its marks does not start, and leaves nothing behind."""
     code = (

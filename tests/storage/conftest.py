@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -34,6 +36,14 @@ DATABASES: dict[str, Callable[[pytest.FixtureRequest], str]] = {
     "postgres": postgres,
     "mariadb": mariadb,
 }
+
+
+@pytest.fixture(autouse=sys.platform == "win32")
+def _a_loop_that_psycopg_takes() -> Iterator[None]:
+    """Its connections do not work with the loop that Windows has by default."""
+    asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())
+    yield
+    asyncio.set_event_loop_policy(None)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 from server_process import find
@@ -46,13 +47,14 @@ SERVERS = pytest.mark.parametrize("bare", ["postgres", "mariadb"], indirect=True
 def run_by_hand(place: Place, sql: str) -> None:
     """Give a script to the database's own program, as somebody does who may do more than we."""
     url = urlsplit(place.url)
+    path = url2pathname(url.path)
     account = [f"-h{url.hostname}", f"-P{url.port}", f"-u{url.username}", f"-p{url.password}"]
     programs = {
-        "sqlite": ["sqlite3", "-bail", url.path],
+        "sqlite": ["sqlite3", "-bail", path],
         "postgres": ["psql", "-X", "-v", "ON_ERROR_STOP=1", place.url],
         "mariadb": ["mysql", "--no-defaults", *account, url.path.strip("/")],
     }
-    Path(url.path).parent.mkdir(exist_ok=True)
+    Path(path).parent.mkdir(exist_ok=True)
     program, *options = programs[place.kind]
     if not (found := find(program)):
         pytest.skip(f"{program} is not on this machine")

@@ -85,7 +85,7 @@ def test_its_worker_was_killed_on_this_host(stage, tmp_path):
     stage.hire(host=host_name())
     job_id = stage.enqueue()
     stage.claim(job_id)
-    (tmp_path / f"{WORKER}.lock").touch()
+    (tmp_path / f"{WORKER}.lock").write_text("locked")
     assert "which died: its last heartbeat was 0 ms ago." in stage.explained(job_id)
 
 

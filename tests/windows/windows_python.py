@@ -19,51 +19,48 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv-windows"
 LOCKS = [ROOT / "requirements" / "windows.lock", ROOT / "requirements" / "dev.lock"]
-PYTHON = "3.11"
+VERSION = "3.11"
 
-SUITE = ["tests/unit", "tests/runtime/test_logs.py"]
-"""What is known to hold there."""
+NOT_THERE = ("-k", "not mariadb")
+"""There is no server of MariaDB, whose driver is written in Python anyway."""
 
-NOT_THERE = ["no:cacheprovider", "no:schemathesis"]
-"""Plugins: one that writes beside the sources, and one with a library that Wine cannot load."""
+LOOK = (sys.executable, "-m", "pytest", "-q", "tests/windows")
 
 
 def prepare() -> None:
     """Make the folder, unless exactly that has been made before."""
-    wanted = hashlib.sha256(repr([ROOT, *(lock.read_text() for lock in LOCKS), "1"]).encode()).hexdigest()
+    wanted = hashlib.sha256(repr([ROOT, *(lock.read_text() for lock in LOCKS), "2"]).encode()).hexdigest()
     stamp = FOLDER / "installed"
     if stamp.exists() and stamp.read_text() == wanted:
         return
     shutil.rmtree(FOLDER, ignore_errors=True)
-    python = FOLDER / "python"
-    site = python / "Lib" / "site-packages"
-    embedded, requirements = LOCKS
-    pip = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--require-hashes"]
-    windows = ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", PYTHON, "--only-binary", ":all:"]
-    _run(*pip, "--target", str(python), "-r", str(embedded))
-    _run(*pip, "--target", str(site), *windows, "-r", str(requirements))
+    python, site = FOLDER / "python", FOLDER / "python" / "Lib" / "site-packages"
+    embedded, requirements = map(str, LOCKS)
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet"]
+    windows = ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", VERSION, "--only-binary", ":all:"]
+    _run(*install, "--require-hashes", "--target", str(python), "-r", embedded)
     for path in python.glob("python3*._pth"):  # with this file it would ignore PYTHONPATH, which runners need
         path.unlink()
     (python / "_wmi.pyd").unlink(missing_ok=True)  # calls what Wine does not have
-    _run(*pip[:-1], "--no-deps", "--no-build-isolation", "--target", str(site), "-e", str(ROOT))
-    for path in site.glob("*lateshift*.pth"):  # names the sources as Linux does
+    _run(*install, "--require-hashes", *windows, "--target", str(site), "-r", requirements)
+    _run(*install, "--no-deps", "--no-build-isolation", "--target", str(site), "-e", str(ROOT))
+    for path in site.glob("*lateshift*.pth"):  # has the place of the sources as Linux names it
         path.write_text(f"{windows_path(ROOT / 'src')}\n")
     _run("wine", "wineboot", "-i")
     _run("wine", "winecfg", "-v", "win10")
     stamp.write_text(wanted)
 
 
-def pytest(arguments: Sequence[str]) -> int:
+def pytest(*arguments: str) -> int:
     """Run pytest there, with its output as it comes; the exit code."""
-    plugins = [part for name in NOT_THERE for part in ("-p", name)]
-    command = ["wine", str(FOLDER / "python" / "python.exe"), "-m", "pytest", *plugins, *(arguments or SUITE)]
-    # Wine gives a program only pipes as its standard files.
+    # One plugin writes beside the sources, and the other has a library that Wine cannot load.
+    options = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "--timeout", "300", *NOT_THERE)
     running = subprocess.Popen(
-        command,
+        ["wine", str(FOLDER / "python" / "python.exe"), "-m", "pytest", *options, *arguments],
         cwd=ROOT,
-        env=_environment(),
+        env=environment(),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE,  # which is what Wine needs: plain files it gives to no program
         stderr=subprocess.STDOUT,
     )
     assert running.stdout is not None
@@ -73,35 +70,39 @@ def pytest(arguments: Sequence[str]) -> int:
     return running.wait()
 
 
-def pytest_with_postgres(arguments: Sequence[str]) -> int:
-    """The same, with a PostgreSQL of this side for the tests that want one."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from database_servers import new_folder, start_postgres
-
-    folder = new_folder()
-    server = start_postgres(folder)
-    os.environ["LATESHIFT_TEST_POSTGRES_URL"] = server.url
-    try:
-        return pytest(arguments)
-    finally:
-        server.kill()
-        shutil.rmtree(folder)
-
-
 def windows_path(path: Path) -> str:
     """How Windows names a file of this machine: Wine shows it the root as drive Z."""
     return "Z:" + str(path).replace("/", "\\")
 
 
-def _environment() -> dict[str, str]:
-    ours = {"WINEPREFIX": str(FOLDER / "prefix"), "WINEARCH": "win64", "WINEDEBUG": "-all"}
-    return {name: value for name, value in os.environ.items() if name != "DISPLAY"} | ours
+def environment(**more: str) -> dict[str, str]:
+    """What a program of Windows needs to see, in a time zone two hours east."""
+    ours = {"WINEPREFIX": str(FOLDER / "prefix"), "WINEARCH": "win64", "WINEDEBUG": "-all", "TZ": "XYZ-2"}
+    return {name: value for name, value in os.environ.items() if name != "DISPLAY"} | ours | more
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the tests that are named on Windows, and those of tests/windows, which look at it from this side, here."""
+    prepare()
+    sys.path.insert(0, str(ROOT / "tests"))
+    from database_servers import new_folder, start_postgres
+
+    folder = new_folder()
+    server = start_postgres(folder)
+    os.environ |= {"LATESHIFT_TEST_POSTGRES_URL": server.url, "LATESHIFT_TEST_WINDOWS": "yes"}
+    there = [argument for argument in arguments if argument != "tests/windows"]
+    try:
+        return pytest(*there) or (len(there) < len(arguments) and subprocess.call(LOOK, cwd=ROOT))
+    finally:
+        server.kill()
+        shutil.rmtree(folder)
+        subprocess.run(["wineserver", "-k"], env=environment(), check=False)
 
 
 def _run(*command: str) -> None:
     done = subprocess.run(
         command,
-        env=_environment(),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -112,5 +113,4 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    prepare()
-    raise SystemExit(pytest_with_postgres(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

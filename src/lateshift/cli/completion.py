@@ -41,13 +41,21 @@ def queue_names(context: click.Context, _: click.Parameter, incomplete: str) -> 
     """The names of the queues that the database knows."""
     try:
         with context.scope(cleanup=False):
-            from lateshift.cli.base import open_app
-
             app = open_app()
             queues = reads.queues(app.database, app.database.now())
     except Exception:  # as above
         return []
     return [CompletionItem(queue.name) for queue in queues if queue.name.startswith(incomplete)]
+
+
+def worker_names(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The ids of the workers that the database knows."""
+    try:
+        with context.scope(cleanup=False):
+            workers = reads.workers(open_app().database)
+    except Exception:  # as above
+        return []
+    return [CompletionItem(worker.id, help=worker.kind) for worker in workers if worker.id.startswith(incomplete)]
 
 
 COMMANDS: Final = (completion,)

@@ -6,13 +6,13 @@ from typing import Final
 
 import click
 
-from lateshift.cli.base import open_app
-from lateshift.cli.completion import queue_names
+from lateshift.cli.base import Refusal, open_app
+from lateshift.cli.completion import queue_names, worker_names
 from lateshift.cli.output import Column, json_option, print_json, print_table, when
 from lateshift.cli.shapes import QUEUE_KEYS, WORKER_KEYS, queue_shape, worker_shape
-from lateshift.host.fleet import is_alive
+from lateshift.host.fleet import host_name, is_alive
 from lateshift.job import to_datetime
-from lateshift.storage import reads
+from lateshift.storage import reads, requests
 from lateshift.storage.reads import COUNT_LIMIT, QueueRow
 from lateshift.wording import duration
 
@@ -69,10 +69,13 @@ def resume(name: str) -> None:
     click.echo(f"Queue {name} is resumed." if changed else f"Queue {name} was not paused.")
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @json_option(f"an array of workers: {WORKER_KEYS}")
-def workers(*, as_json: bool) -> None:
-    """List the worker processes."""
+@click.pass_context
+def workers(context: click.Context, *, as_json: bool) -> None:
+    """List the worker processes, or ask some to stop."""
+    if context.invoked_subcommand is not None:
+        return
     app = open_app()
     now = app.database.now()
     held = reads.held_jobs(app.database)
@@ -96,6 +99,31 @@ def workers(*, as_json: bool) -> None:
         for row, alive in rows
     ]
     print_table(WORKER_COLUMNS, cells)
+
+
+@workers.command()
+@click.argument("names", metavar="[WORKER]...", nargs=-1, shell_complete=worker_names)
+@click.option("--here", is_flag=True, help="All workers of this machine, runners too.")
+@click.option("--drain", is_flag=True, help="Let running jobs take all the time that they need.")
+def stop(names: tuple[str, ...], *, here: bool, drain: bool) -> None:
+    """Ask workers to stop: they take no more jobs.
+
+    Running jobs get the grace period (LATESHIFT_GRACE) to end. Nobody takes a worker's place; when the last one of a
+    `lateshift work` has ended, so does that. Needs no signals: this is how a service of Windows is stopped.
+    """
+    app = open_app()
+    now = app.database.now()
+    alive = {row.id: row for row in reads.workers(app.database) if is_alive(row, now)}
+    wanted = [row.id for row in alive.values() if row.host == host_name()] if here else [*dict.fromkeys(names)]
+    if not wanted and not here:
+        raise Refusal("Which? Name workers as `lateshift workers` lists them, or give --here for all of this machine.")
+    if unknown := [name for name in wanted if name not in alive]:
+        raise Refusal(f"No worker {unknown[0]} is alive: `lateshift workers` lists those that are. None was asked.")
+    for name in wanted:
+        requests.ask(app.database, name, "drain" if drain else "stop", now)
+        click.echo(f"Worker {name} was asked to {'drain: it ends when its jobs have ended' if drain else 'stop'}.")
+    if not wanted:
+        click.echo(f"No worker is alive on {host_name()}.")
 
 
 def _queue_row(row: QueueRow, now: int) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from starlette.responses import HTMLResponse, Response
 from lateshift.dashboard.desk import theme
 from lateshift.dashboard.view import View
 from lateshift.errors import JobStateError, LateshiftError, SpawnError
-from lateshift.storage import audit, bulk
+from lateshift.host.fleet import ensure_runner
+from lateshift.storage import audit, bulk, reads
 from lateshift.wording import last_part, short_id
 
 log: Final = logging.getLogger("lateshift.dashboard")
@@ -72,6 +73,16 @@ def resume(view: View) -> Response:
         words, kind = str(error), "refused"
     record(view, "resume", name)
     return view.done(words, view.back("/queues"), kind)
+
+
+def see_to_a_runner(view: View) -> str | None:
+    """Have somebody there who runs what is due now; why there is nobody, if that cannot be."""
+    database = view.desk.database
+    try:
+        ensure_runner(database, view.desk.settings, {lane.queue for lane in reads.lanes(database) if not lane.paused})
+    except SpawnError as error:
+        return str(error)
+    return None
 
 
 def record(view: View, action: str, target: str, number: int = 1, details: str = "") -> None:

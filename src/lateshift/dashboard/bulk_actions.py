@@ -8,13 +8,12 @@ from typing import Final, cast
 
 from starlette.responses import RedirectResponse, Response
 
-from lateshift.dashboard.actions import record
+from lateshift.dashboard.actions import record, see_to_a_runner
 from lateshift.dashboard.bulk_runs import Run, make_id
 from lateshift.dashboard.bulk_words import ACTIONS, Words, words
 from lateshift.dashboard.searching import read_address
 from lateshift.dashboard.view import View
-from lateshift.errors import InvalidOption, InvalidSearch, SpawnError
-from lateshift.host.fleet import ensure_runner
+from lateshift.errors import InvalidOption, InvalidSearch
 from lateshift.query import Query
 from lateshift.storage import bulk, reads, search, trash
 from lateshift.storage.bulk import BulkAction
@@ -166,11 +165,7 @@ def _end(view: View, run: Run, name: str) -> None:
     action = "undo delete" if run.action == "undo" else run.action.replace("_", " ")
     record(view, action, name, run.changed, details)
     if run.action in WAKING and run.changed:
-        database = view.desk.database
-        try:
-            ensure_runner(database, view.desk.settings, {lane.queue for lane in reads.lanes(database)})
-        except SpawnError as error:
-            run.trouble = str(error)
+        run.trouble = see_to_a_runner(view) or run.trouble
 
 
 def _kind(run: Run) -> str:

@@ -16,8 +16,6 @@ INTERVAL: Final = 1.0
 BEAT: Final = 10.0
 """Seconds after which pages are told anyway: ages and heartbeats change without anything being written."""
 
-KEEP_ALIVE: Final = b": still here\n\n"
-
 
 class Watcher:
     """Looks with `look`, in a thread; when the answer differs from the last, it calls `changed` and tells all pages."""

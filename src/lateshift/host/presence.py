@@ -85,7 +85,11 @@ class Presence:
         """Remove the files and drop the locks; marks made after this go nowhere."""
         if self._lock is None:
             return
-        if sys.platform != "win32":  # there an open file cannot be removed; here the name goes before the lock does
+        if sys.platform == "win32":  # there an open file cannot be removed; an empty one says nothing
+            for handle in filter(None, (self._open, self._lock)):
+                with suppress(OSError):
+                    os.ftruncate(handle, 0)
+        else:  # the name goes before the lock does
             forget(self.folder, self.worker_id)
         self.let_go()
         forget(self.folder, self.worker_id)
@@ -116,9 +120,7 @@ def _is_held(path: str) -> bool | None:
     except OSError:
         return None
     try:
-        if _is_locked(handle):
-            return True
-        return False if os.fstat(handle).st_nlink else None  # unlinked: it was released while we looked
+        return _has_holder(handle)
     except OSError:  # a file system without locks
         return None
     finally:
@@ -174,23 +176,34 @@ if sys.platform == "win32":
     import msvcrt
 
     def _take_lock(path: str) -> int:
+        """Lock first, write after: an open file cannot be renamed here, and nobody believes an empty one."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOINHERIT, 0o600)
-        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
+        while not _lock_soon(handle):
+            time.sleep(0.01)
+        os.write(handle, b"locked")
         return handle
 
     def _lock_now(handle: int) -> None:
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
 
-    def _is_locked(handle: int) -> bool:
-        for pause in (0.0, 0.005, 0.02):  # another process that just looks holds the lock for some microseconds
+    def _lock_soon(handle: int) -> bool:
+        """Whether the lock could be had; another process that just looks has it for some microseconds."""
+        for pause in (0.0, 0.005, 0.02):
             time.sleep(pause)
             try:
                 msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
             except OSError:
                 continue
-            msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
-            return False
-        return True
+            return True
+        return False
+
+    def _has_holder(handle: int) -> bool | None:
+        """Whether a worker has the lock; None for an empty file, whose worker comes or goes."""
+        if not _lock_soon(handle):
+            return True
+        known = os.fstat(handle).st_size > 0
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+        return False if known else None
 
 else:
     import fcntl
@@ -211,13 +224,13 @@ else:
     def _lock_now(handle: int) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def _is_locked(handle: int) -> bool:
+    def _has_holder(handle: int) -> bool | None:
         """Ask with a shared lock, so that two who ask at once do not take one another for the worker."""
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        return False
+        return False if os.fstat(handle).st_nlink else None  # unlinked: it was released while we looked
 
 
 def try_lock(path: Path) -> int | None:

@@ -20,6 +20,8 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final, Literal
 
+from lateshift.runtime.tree import ProcessTree
+
 FINISHED: Final = 0
 """Exit code of a worker that has ended for good: told to, nothing left, or idle."""
 
@@ -160,8 +162,11 @@ class Supervisor:
     def _ended(self, child: _Child) -> None:
         seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
         seat.child = None
+        died = code not in (FINISHED, RECYCLE, CUT_OFF)
+        if died:
+            child.kill()  # what it had started goes with it: the jobs are about to run again
         child.close()
-        if code in (FINISHED, RECYCLE, CUT_OFF):
+        if not died:
             if code == CUT_OFF:
                 self._exit_code = CUT_OFF
             self._on_event(f"worker {child.worker_id} ended" + (", to be replaced" if code == RECYCLE else ""))
@@ -171,7 +176,6 @@ class Supervisor:
             return
         how = how_it_died(code)
         self._on_event(f"worker {child.worker_id} (process {child.pid}) {how}")
-        child.kill()  # what it had started goes with it: the jobs are about to run again
         self._take_back(child.worker_id, how)
         self._replace(seat, lifetime)
 
@@ -258,6 +262,7 @@ class _Child:
         self._on_exit = on_exit
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, bufsize=0, **_OWN_GROUP)
         self.pid = self._process.pid
+        self._tree = ProcessTree(self.pid, tied=False)  # a worker that loses its supervisor ends in good order
         threading.Thread(target=self._await_end, name=f"lateshift-waits-{worker_id}", daemon=True).start()
 
     def tell(self, word: str) -> None:
@@ -268,15 +273,12 @@ class _Child:
                 stdin.write(word.encode() + b"\n")
 
     def kill(self) -> None:
-        """Kill the process with what it started. Also when it has ended: it led a group, which bears its number."""
-        if sys.platform == "win32":
-            self._process.kill()
-        else:
-            with suppress(ProcessLookupError, PermissionError):  # nothing is left; macOS says the latter of zombies
-                os.killpg(self.pid, signal.SIGKILL)
+        """Kill the process with what it started, also when it has ended."""
+        self._tree.end_group()
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Let go of the pipe, and of the processes."""
+        self._tree.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
 

@@ -99,6 +99,7 @@ class Screen:
 if sys.platform == "win32":
     import ctypes
     import msvcrt
+    from ctypes import wintypes
 
     _SPECIAL: Final = {
         "H": "up",
@@ -113,17 +114,24 @@ if sys.platform == "win32":
     _VIRTUAL: Final = 7
     """Processed output, wrapping at the end of a line, and sequences as everywhere else."""
 
+    _KERNEL: Final = ctypes.WinDLL("kernel32")
+    _KERNEL.GetStdHandle.restype = wintypes.HANDLE
+    _OUTPUT: Final = -11
+
     class Terminal(Screen):
         """A console of Windows. Its size is looked at whenever it is drawn."""
 
         def __enter__(self) -> Self:
-            ctypes.windll.kernel32.SetConsoleMode(ctypes.windll.kernel32.GetStdHandle(-11), _VIRTUAL)
+            self._console, self._mode = wintypes.HANDLE(_KERNEL.GetStdHandle(_OUTPUT)), wintypes.DWORD()
+            _KERNEL.GetConsoleMode(self._console, ctypes.byref(self._mode))
+            _KERNEL.SetConsoleMode(self._console, _VIRTUAL)
             self.write(ENTER)
             return self
 
         def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
             with contextlib.suppress(OSError, ValueError):
                 self.write(LEAVE)
+            _KERNEL.SetConsoleMode(self._console, self._mode)
 
         def key(self, seconds: float) -> str | None:
             """The next key; None if none comes in that time."""

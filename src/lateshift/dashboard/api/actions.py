@@ -11,6 +11,7 @@ from lateshift.dashboard.api.asking import Again, NewJob, Nothing
 from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import no_group, no_worker
+from lateshift.dashboard.fleet_lines import find_worker
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidParameters, JobStateError, SpawnError
 from lateshift.options import check_queue
@@ -148,7 +149,8 @@ def _changed(view: View, job_id: str, warning: str | None) -> shapes.ChangedJob:
 
 def _ask(view: View, kind: RequestKind) -> shapes.WorkerRequest:
     db, worker = view.desk.database, view.path["worker"]
-    if requests.worker_detail(db, worker) is None:
+    line = find_worker(view, worker)
+    if line is None or not line.alive:
         raise no_worker(view)
     asked = requests.ask(db, worker, kind, db.now())
     record(view, kind, worker)

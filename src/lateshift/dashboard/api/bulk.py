@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from lateshift.dashboard.actions import record
+from lateshift.dashboard.actions import record, see_to_a_runner
 from lateshift.dashboard.api import forms, shapes
 from lateshift.dashboard.api.asking import NewBulk, Nothing
 from lateshift.dashboard.api.problems import Refused
@@ -13,9 +13,7 @@ from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import query_of
 from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.view import View
-from lateshift.errors import SpawnError
-from lateshift.host.fleet import ensure_runner
-from lateshift.storage import reads, trash
+from lateshift.storage import trash
 from lateshift.storage.bulk import STATUSES, TAKEN_BACK, BulkAction
 
 AT_ONCE: Final = 1.0
@@ -66,7 +64,7 @@ def undo(view: View, _: Nothing) -> shapes.Undone:
         words = "There is nothing to bring back: it was brought back already, or ten minutes are over."
         raise Refused(404, "Nothing to undo", words)
     record(view, "undo delete", batch, restored)
-    return shapes.Undone(restored, trash.can_restore(db, batch), _see_to_a_runner(view))
+    return shapes.Undone(restored, trash.can_restore(db, batch), see_to_a_runner(view))
 
 
 def _action(view: View, asked: NewBulk) -> BulkAction:
@@ -84,14 +82,4 @@ def _ended(view: View, run: Run) -> None:
     ending = {"stopped": "stopped before its end", "broken": "broke off"}.get(run.state, "")
     record(view, run.action.replace("_", " "), run.what, run.changed, ending)
     if run.changed and run.action in WAKING:
-        run.trouble = _see_to_a_runner(view) or run.trouble
-
-
-def _see_to_a_runner(view: View) -> str | None:
-    """Have somebody there who runs what is due now; why there is nobody, if that cannot be."""
-    database = view.app.database
-    try:
-        ensure_runner(database, view.app.settings, {lane.queue for lane in reads.lanes(database) if not lane.paused})
-    except SpawnError as error:
-        return str(error)
-    return None
+        run.trouble = see_to_a_runner(view) or run.trouble

@@ -94,7 +94,7 @@
   const hold = (fragment) => {
     const rows = under?.isConnected && under.tBodies[0];
     if (!rows || !under.matches(":hover")) return;
-    const place = all("table[data-steady]").indexOf(under), fresh = all("table[data-steady]", fragment)[place]?.tBodies[0];
+    const fresh = all("table[data-steady]", fragment).find((table) => table.dataset.steady === under.dataset.steady)?.tBodies[0];
     if (!fresh) return;
     const known = new Map([...rows.rows].map((row) => [row.id, row]));
     const came = [...fresh.rows].filter((row) => !known.has(row.id)).length;

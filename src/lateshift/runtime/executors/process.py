@@ -29,7 +29,7 @@ from lateshift.runtime.child import Errand
 from lateshift.runtime.execution import Execution, Interruption, Run
 from lateshift.runtime.executors import Finished, Started
 from lateshift.runtime.supervisor import how_it_died
-from lateshift.runtime.tree import ProcessTree, end_group, tree_memory
+from lateshift.runtime.tree import ProcessTree, tree_memory
 from lateshift.settings import Settings, to_environment
 from lateshift.texts import megabytes
 
@@ -203,6 +203,7 @@ class _Child:
             start_new_session=True,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
+        self._tree = ProcessTree(self.process.pid)
         if self._interrupted_at is not None:
             self._kill(hard=True)
         stdin = self.process.stdin
@@ -291,11 +292,11 @@ class _Child:
 
     def reap(self) -> None:
         """See to it that nothing of the child is left, its own children included."""
-        if self.process is None:
+        if self.process is None or self._tree is None:
             return
-        if self.interrupted or sys.platform == "win32":
+        if self.interrupted:
             self._kill(hard=True)
-        end_group(self.process.pid)
+        self._tree.end_group()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 try:
@@ -303,11 +304,11 @@ class _Child:
                 except OSError:  # the child is gone; so is what we had not written
                     pass
         self.process.wait()
+        self._tree.close()
 
     def _kill(self, *, hard: bool) -> None:
         with self._ending:
-            if self.process is not None and self.process.returncode is None:
-                self._tree = self._tree or ProcessTree(self.process.pid)
+            if self._tree is not None and self.process is not None and self.process.returncode is None:
                 self._tree.end(hard=hard)
 
 

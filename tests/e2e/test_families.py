@@ -1,0 +1,123 @@
+"""What each system does in a way of its own: trees of processes, the start of a runner, folders with odd names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from project import JOBS, Project, finished, gone, until
+
+from lateshift.storage import reads
+
+FAMILY_JOBS = Path(__file__).with_name("family_jobs.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def family(project) -> Project:
+    """A project whose jobs start processes."""
+    (project.folder / "app/family.py").write_text(FAMILY_JOBS, encoding="utf-8")
+    return project
+
+
+def told(project: Project) -> list[int]:
+    """The process, its child and its grandchild, once the job has told of them."""
+    [line] = until(project.journal, what="the job to tell of its processes")
+    pids = [int(pid) for pid in line.split()]
+    assert not any(map(gone, pids))
+    return pids
+
+
+@pytest.mark.parametrize("how", ["timeout", "cancel", "killed worker"])
+def test_an_isolated_job_goes_with_its_children_and_theirs(family, how):
+    """When its time is up, when it is cancelled, and when its worker is killed."""
+    app = family.app()
+    timeout = 5.0 if how == "timeout" else None
+    job_id = app.run_background_job(
+        "app.family.have_family_isolated", parameters={"name": "never"}, timeout=timeout, max_retries=0
+    )
+    worker = family.worker()
+    pids = told(family)
+    if how == "cancel":
+        app.cancel_job(job_id)
+    elif how == "killed worker":
+        worker.kill()
+    until(lambda: gone(pids[0]), what="the job's process to end")
+    if how != "killed worker" or sys.platform == "win32":  # elsewhere its children are told by their group only
+        until(lambda: all(map(gone, pids)), what="its family to end")
+    for pid in pids:
+        if not gone(pid):
+            psutil.Process(pid).kill()
+
+
+def test_children_that_outlive_their_isolated_job_are_ended(family):
+    """The job has completed; what it left running does not stay."""
+    app = family.app()
+    job_id = app.run_background_job("app.family.have_family_isolated", parameters={"name": "go"})
+    family.worker()
+    pids = told(family)
+    (family.folder / "go").touch()
+    assert finished(app, job_id).status == "completed"
+    until(lambda: all(map(gone, pids)), what="its family to end")
+
+
+def test_the_supervisor_of_a_killed_worker_ends_what_its_jobs_had_started(family):
+    """The job is about to run again, so its first family must not be there any more."""
+    app = family.app()
+    app.run_background_job("app.family.have_family", parameters={"name": "never"})
+    work = [sys.executable, "-m", "lateshift", "work", "--processes", "1"]
+    supervisor = subprocess.Popen(
+        work, env=family.environment(LATESHIFT_GRACE="0.1"), cwd=family.folder, stdout=subprocess.DEVNULL
+    )
+    pids = told(family)
+    psutil.Process(pids[0]).kill()
+    until(lambda: all(map(gone, pids)), what="the family to end")
+    until(lambda: len(family.journal()) == 2, what="the job to run again")
+    again = [int(pid) for pid in family.journal()[1].split()]
+    command = [sys.executable, "-m", "lateshift", "workers", "stop", "--here"]
+    subprocess.run(command, env=family.environment(), cwd=family.folder, check=True, stdout=subprocess.DEVNULL)
+    supervisor.wait(30)
+    for pid in again:
+        if not gone(pid):
+            psutil.Process(pid).kill()
+
+
+def test_a_runner_that_a_job_started_outlives_its_worker(family):
+    """It belongs to nobody's family: the worker and the job's process are killed, and it runs what was enqueued."""
+    app = family.app()
+    environment = {"LATESHIFT_SPAWN": "auto", "LATESHIFT_THREADS": "1"}
+    app.run_background_job("app.family.enqueue_another", parameters={"name": "go"}, queue="first")
+    worker = family.worker(queues=["first"], env=environment)
+    [job_id] = until(family.journal)
+    worker.kill()
+    job = finished(app, job_id)
+    assert (job.status, job.crashes) == ("completed", 0)
+    (family.folder / "go").touch()  # for the first one, which runs again
+
+
+@pytest.mark.parametrize("name", ["console", "console_isolated"])
+def test_nothing_shows_a_console(family, name):
+    """Windows would open a window for whoever has none."""
+    app = family.app(spawn="auto")
+    assert finished(app, app.run_background_job(f"app.family.{name}")).result == 0
+
+
+def test_a_folder_with_spaces_and_letters_of_all_kinds(tmp_path, monkeypatch):
+    """Programs, databases, logs and locks lie where users put them: a runner starts there, and isolated jobs run."""
+    folder = tmp_path / "Jörg & Żółć's Aufträge, 仕事 100%"
+    (folder / "app").mkdir(parents=True)
+    (folder / "app/__init__.py").touch()
+    (folder / "app/jobs.py").write_text(JOBS)
+    project = Project(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    app = project.app(spawn="auto")
+    for name in ("app.jobs.add", "app.jobs.isolated_add"):
+        assert finished(app, app.run_background_job(name, parameters={"a": 1, "b": 2})).result == 3
+    assert project.logs().count(" completed attempt=1 ") == 2
+    until(lambda: not [w for w in reads.workers(app.database) if w.kind == "runner"], what="the runner to end")
+    until(lambda: not [*(folder / "storage/run").glob("*.run")], what="the runner to leave nothing behind")
+    project.close()
+    app.close()
