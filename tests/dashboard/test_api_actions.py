@@ -5,7 +5,6 @@ import re
 import pytest
 
 from lateshift.app import Lateshift
-from lateshift.dashboard.api import bulk
 from lateshift.dashboard.api.operations import OPERATIONS
 from lateshift.errors import SpawnError
 from lateshift.fingerprint import fingerprint
@@ -99,7 +98,7 @@ def test_a_job_nobody_will_run_is_stored_with_a_warning(site, client, monkeypatc
         raise SpawnError("No runner could be started.")
 
     monkeypatch.setattr(Lateshift, "_start_runner", no_runner)
-    monkeypatch.setattr(bulk, "ensure_runner", no_runner)
+    monkeypatch.setattr("lateshift.dashboard.actions.ensure_runner", no_runner)
     job = job_of(site, "failed")
     told = ask(client, "POST", f"/jobs/{job.id}/retry")
     assert (told["status"], told["warning"]) == ("pending_retry", "No runner could be started.")

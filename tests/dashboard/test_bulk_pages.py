@@ -276,7 +276,7 @@ def test_what_has_become_due_is_run(site, client, monkeypatch):
         assert "billing" in queues
         raise SpawnError("No runner could be started.")
 
-    monkeypatch.setattr("lateshift.dashboard.bulk_actions.ensure_runner", refuse)
+    monkeypatch.setattr("lateshift.dashboard.actions.ensure_runner", refuse)
     answer = post(client, "/bulk/retry/jobs", all="yes", status="failed")
     text = client.get(answer.headers["location"]).text
     assert "is-refused" in text

@@ -369,8 +369,7 @@ if sys.platform == "win32":
 
         _fields_ = (
             ("internal", ctypes.c_void_p * 2),
-            ("offset", wintypes.DWORD),
-            ("offset_high", wintypes.DWORD),
+            ("offset", wintypes.DWORD * 2),
             ("event", wintypes.HANDLE),
         )
 
@@ -388,7 +387,7 @@ if sys.platform == "win32":
         if handle == wintypes.HANDLE(-1).value:
             raise ctypes.WinError(ctypes.get_last_error())
         file = msvcrt.open_osfhandle(handle, os.O_WRONLY | os.O_NOINHERIT)
-        exclusive, region = 0x2, _Region(offset_high=0x7FFFFFFF)
+        exclusive, region = 0x2, _Region(offset=(0, 0x7FFFFFFF))
         if not kernel.LockFileEx(wintypes.HANDLE(handle), exclusive, 0, 1, 0, ctypes.byref(region)):
             error = ctypes.get_last_error()
             os.close(file)
