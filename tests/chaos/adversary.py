@@ -105,8 +105,9 @@ class Adversary:
         return [self.random.choice(found)] if found else []
 
     def _kill(self, role: Role) -> Fault:
+        """A supervisor or a runner takes its workers with it: they may not get to give their jobs back."""
         if victims := self._one(role):
-            fault(self.cluster, "kill", role=role, pids=[process.pid for process in victims])
+            fault(self.cluster, "kill", role=role, pids=[p.pid for p in with_children(victims)])
             signal_all(victims, signal.SIGKILL)
             yield 0.0
 
@@ -246,6 +247,15 @@ class Adversary:
         yield LONGER_THAN_A_LEASE
         host.proxy.join()
         fault(self.cluster, "join", host=host.name)
+
+
+def with_children(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """The processes and those that they started."""
+    found = list(processes)
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += process.children()
+    return found
 
 
 FAULTS = {

@@ -14,9 +14,13 @@ from enqueuer import QUEUES
 
 from lateshift import Call, Lateshift
 from lateshift.host.fleet import is_alive
+from lateshift.runtime.duties import Sweep
 from lateshift.storage import reads
 
 UNFINISHED = "select count(*) from lateshift_jobs where status in ('pending', 'pending_retry', 'running')"
+
+SWEPT = 4 * Sweep.INTERVAL
+"""Seconds after which a worker's file is left for good: the others remove those of the dead that have stood a while."""
 
 ORPHANS = {
     "attempts": "select count(*) from lateshift_attempts where job_id not in (select id from lateshift_jobs)",
@@ -77,7 +81,7 @@ def silent_workers(cluster: Cluster) -> list[str]:
             silent.difference_update(row[0] for row in found)
             return not silent
 
-        wait_until(ask, 15)
+        wait_until(ask, 30)
         return [f"silent: {name} lives, and takes no job" for name in silent]
 
 
@@ -99,10 +103,9 @@ def remains(cluster: Cluster) -> Iterator[str]:
         if host.proxy:
             host.proxy.close()
             host.proxy = None
-        left = [path.name for path in sorted((host.storage / "run").iterdir())]
-        for name in left if len(cluster.hosts) == 1 else ():  # of a dead worker whose jobs another host took, they stay
-            if name not in ("runner.only", "runner.turn"):
-                yield f"file left: {name} of {host.name}"
+        for path in sorted((host.storage / "run").iterdir()):
+            if path.suffix in (".lock", ".open", ".run") and time.time() - path.stat().st_mtime > SWEPT:
+                yield f"file left: {path.name} of {host.name}"
     with closing(cluster.app()) as app:
         for worker in reads.workers(app.database):
             yield f"row left: worker {worker.id}"

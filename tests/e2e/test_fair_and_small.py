@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from project import finished
+from collections import Counter
+
+from project import finished, until
 
 from lateshift import Call
 
@@ -32,3 +34,19 @@ def test_a_huge_error_is_cut(project):
     assert (job.status, len(job.error.message) <= 4200, len(job.error.traceback) <= 70_000) == ("failed", True, True)
     assert app.get_job(other).status == "completed"
     assert len(project.logs()) < 200_000
+
+
+def test_jobs_that_turn_out_slow_are_shared(project):
+    """A worker that has claimed many, because those before were fast, gives back what others have room for."""
+    app = project.app()
+    first = project.worker()
+    app.enqueue_many(Call("app.jobs.add", parameters={"a": 1}) for _ in range(2000))
+    until(lambda: not app.list_jobs(status="pending", limit=1), what="the fast ones to be claimed")
+    ids = app.enqueue_many(Call("app.jobs.sleep_in_c", parameters={"seconds": 0.2}) for _ in range(60))
+    until(lambda: app.list_jobs(status="running", name="sleep_in_c", limit=60), what="the slow ones to be claimed")
+    second = project.worker()
+    for job_id in ids:
+        finished(app, job_id)
+    shares = Counter(app.get_job(job_id).history[-1].worker for job_id in ids)
+    assert shares.keys() == {first.id, second.id}
+    assert min(shares.values()) >= 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from lateshift.enqueuing import new_id
@@ -9,7 +11,7 @@ from lateshift.events import Events
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
 from lateshift.job import NewJob
-from lateshift.runtime.duties import Rescue, rescue
+from lateshift.runtime.duties import Rescue, Sweep, rescue
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, workers, writes
 from lateshift.storage.workers import NewWorker
@@ -115,3 +117,21 @@ def test_a_lock_that_was_dropped_tells_at_once(scene):
     assert scene.rescued_after(3) is None
     presence.let_go()
     assert scene.rescued_after(3) == 0
+
+
+def test_files_of_the_dead_whom_nobody_knows_are_removed(scene, tmp_path):
+    """Killed before it had signed on, or rescued by another host; who lives, is known or has just come keeps them."""
+    living, folder = Presence(tmp_path, "living"), tmp_path
+    living.acquire()
+    scene.worker(host_name())  # "other", which is dead, and has a row with its name
+    for name in ("stranger.lock", "stranger.open", "stranger.run", "half.lock.4711", "other.lock", "other.run"):
+        (folder / name).write_text("locked")
+    (folder / "runner.only").touch()
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+    (folder / "fresh.run").touch()
+    Sweep(scene.db, folder).tick(0)
+    names = {path.name for path in folder.iterdir() if not path.name.startswith("lateshift.db")}
+    mine = {f"living.{kind}" for kind in ("lock", "open", "run")}
+    assert names == mine | {"other.lock", "other.run", "runner.only", "fresh.run"}
+    living.release()

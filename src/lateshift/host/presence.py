@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 import sys
 import time
 import weakref
@@ -25,6 +26,9 @@ SLOT: Final = 64
 """Bytes for one job id: more than a UUID's 36, and a whole cache line, so that a write does not cross one."""
 
 SLOTS: Final = 512
+
+_FILE: Final = re.compile(r"(.+)\.(?:lock|open|run)(?:\.\d+)?")
+"""A worker's file, also one whose process was killed before it could give it this name."""
 
 
 def presence_folder(settings: Settings) -> Path:
@@ -147,6 +151,20 @@ def forget(folder: Path | str, worker_id: str) -> None:
             Path(path).unlink(missing_ok=True)
         except OSError:  # Windows, while somebody looks at it: a few bytes stay behind, and harm nobody
             continue
+
+
+def left_behind(folder: Path | str, age: float) -> dict[str, list[Path]]:
+    """The files older than `age` seconds of workers whose process does not live, by the worker's id.
+
+    A file is a moment older than its lock, so what has just been made may belong to a worker that comes.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in Path(folder).iterdir():
+        named = _FILE.fullmatch(path.name)
+        with suppress(OSError):  # it has gone meanwhile
+            if named and time.time() - path.stat().st_mtime > age:
+                found.setdefault(named[1], []).append(path)
+    return {worker_id: paths for worker_id, paths in found.items() if not is_alive(folder, worker_id)}
 
 
 def _lock_file(folder: Path | str, worker_id: str) -> str:

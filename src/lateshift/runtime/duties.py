@@ -10,6 +10,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -164,6 +165,27 @@ class Prune:
             return 0.2
         self._delete_logs()
         return 60.0
+
+
+class Sweep:
+    """Removes the files of dead workers of this host whom nobody knows, and who are nobody's to rescue.
+
+    They were killed before they had signed on, or their jobs were taken back by another host, which has no hand here.
+    """
+
+    INTERVAL: Final = 60.0
+
+    def __init__(self, db: Database, folder: Path) -> None:
+        self._db, self._folder = db, folder
+
+    def tick(self, _: int) -> float:
+        """Look through the folder; who is known is asked last, as somebody may sign on and die meanwhile."""
+        if left := presence.left_behind(self._folder, self.INTERVAL):
+            for worker in left.keys() - {row.id for row in reads.workers(self._db)}:
+                for path in left[worker]:
+                    with suppress(OSError):  # another one was faster
+                        path.unlink()
+        return self.INTERVAL
 
 
 class Memory:

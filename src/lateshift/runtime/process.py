@@ -27,7 +27,7 @@ from lateshift.host.presence import Presence, presence_folder, try_lock
 from lateshift.host.spawn import describe_process
 from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, rescue
+from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Sweep, rescue
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.history import Compaction, Statistics
 from lateshift.runtime.parent import Parent
@@ -101,6 +101,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
         Rescue(db, app.events, config.worker, worker.look_again),
         Prune(db, settings.keep_days, lambda: delete_old(settings.storage_dir / "logs", settings.log_days)),
         Statistics(db, app.events, config.worker),
+        Sweep(db, Path(config.folder)),
         Compaction(db),
         Requests(db, config.worker, crew, worker.dismiss),
     ]

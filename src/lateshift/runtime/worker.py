@@ -202,7 +202,7 @@ class Worker:
             return DUTY_PAUSE
 
     def _give_back_stalled(self, now: float) -> None:
-        if self.crew.unstarted and now - self._moved_at > STALLED:
+        if self.crew.overloaded or (self.crew.unstarted and now - self._moved_at > STALLED):
             jobs = self.crew.withdraw()
             if jobs:
                 self._release(jobs)

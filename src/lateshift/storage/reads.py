@@ -12,6 +12,7 @@ import msgspec
 from lateshift.job import Attempt, CallOptions, Claimed, ExecutorKind, Job, JobError, moment, to_datetime
 from lateshift.outcome import Outcome
 from lateshift.storage.database import Database, Row
+from lateshift.storage.soundness import CLAIMED, REAL, TEXT, WHOLE, Kind, sound
 
 COUNT_LIMIT: Final = 10_000
 """Counting stops here: a bounded count of a large table costs milliseconds, an exact one seconds."""
@@ -246,7 +247,7 @@ def held_jobs(db: Database) -> Counter[str]:
 def running_jobs(db: Database, worker: str) -> list[tuple[Claimed, int]]:
     """The jobs that `worker` holds, each with the time of its claim."""
     rows = db.query(f"{_CLAIMED} where worker = :worker and status = 'running'", {"worker": worker})
-    return [(Claimed(*row[:-1]), row[-1]) for row in rows]
+    return [(Claimed(*sound(row[:-1], CLAIMED)), row[-1] or 0) for row in rows]
 
 
 def absent_owners(db: Database) -> list[str]:
@@ -300,6 +301,9 @@ def _count_lanes(db: Database, lanes: Sequence[Lane], comparison: str, now: int)
     return total
 
 
+_ATTEMPT: Final[tuple[Kind, ...]] = (int, int, str, TEXT, WHOLE, WHOLE, TEXT, TEXT, TEXT)
+
+
 def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
     rows = db.query(
         "select lease, number, outcome, worker, started_at, finished_at, error_type, error_message, error_traceback"
@@ -318,7 +322,7 @@ def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
             _error(kind, message, trace),
             _lines(lines, key),
         )
-        for key, number, outcome, worker, start, end, kind, message, trace in rows
+        for key, number, outcome, worker, start, end, kind, message, trace in (sound(row, _ATTEMPT) for row in rows)
     ]
     if job.status in ("completed", "running"):  # these live in the job's own row: no second write for what goes well
         attempts.append(
@@ -335,9 +339,16 @@ def _error(kind: str | None, message: str | None, trace: str | None) -> JobError
     return None if kind is None else JobError(kind, message or "", trace or "")
 
 
+_JOB_KINDS: Final[tuple[Kind, ...]] = (
+    *(str, str, str, int, str, TEXT, int, int, int, int, WHOLE, WHOLE),
+    *(TEXT, TEXT, TEXT, TEXT, TEXT, int, REAL, TEXT, TEXT, WHOLE, WHOLE),
+)
+
+
 def _job(row: Row) -> Job:
-    (id_, name, queue, priority, state, parameters, attempts, retries, run_at, enqueued, started, finished) = row[:12]
-    (result, kind, message, trace, worker, crashes, progress, progress_message, options, cancelling, _) = row[12:]
+    known = sound(row, _JOB_KINDS)
+    (id_, name, queue, priority, state, parameters, attempts, retries, run_at, enqueued, started, finished) = known[:12]
+    (result, kind, message, trace, worker, crashes, progress, progress_message, options, cancelling, _) = known[12:]
     return Job(
         id=id_,
         name=name,

@@ -1,0 +1,38 @@
+"""Rows by other hands: SQLite keeps a value of any type in any column, and nobody may stumble over one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from types import NoneType
+from typing import Any, Final
+
+Kind = type | tuple[type, ...]
+
+TEXT: Final = (str, NoneType)
+WHOLE: Final = (int, NoneType)
+REAL: Final = (float, int, NoneType)
+
+LARGEST: Final = 2**62
+
+CLAIMED: Final[tuple[Kind, ...]] = (str, int, str, str, str, int, str, int, int, int, int, int, TEXT)
+"""The columns of a `Claimed`."""
+
+
+def sound(row: Sequence[Any], kinds: Sequence[Kind]) -> Sequence[Any]:
+    """The row, in which each value is of its column's kind; one that is not becomes what is nearest to it."""
+    if all(map(isinstance, row, kinds)):
+        return row
+    return tuple(
+        value if isinstance(value, kind) else _nearest(value, kind) for value, kind in zip(row, kinds, strict=True)
+    )
+
+
+def _nearest(value: object, kind: Kind) -> object:
+    """Text for anything where text belongs; where a number does, its whole part, else 0, or None if that may be."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if str in kinds:
+        return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return int(max(-LARGEST, min(value, LARGEST)))  # SQLite makes a float of the largest number, plus one
+    return None if NoneType in kinds else 0

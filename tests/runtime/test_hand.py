@@ -1,0 +1,61 @@
+"""How many jobs a worker holds: about a tenth of a second's worth of what it turns out to be fast enough for."""
+
+from __future__ import annotations
+
+import pytest
+
+from lateshift import Lateshift
+from lateshift.host.presence import Presence
+from lateshift.job import Claimed
+from lateshift.outcome import Outcome
+from lateshift.runtime.crew import Crew
+from lateshift.runtime.execution import Execution
+from lateshift.runtime.wake import PlainWake
+from lateshift.storage.writes import Settlement
+
+SLOTS = 4
+
+
+@pytest.fixture
+def crew(tmp_path):
+    """The crew of a worker with four threads, whose jobs take as long as the test says."""
+    app = Lateshift(database_url=f"sqlite:///{tmp_path}/lateshift.db", allowed=["app"], threads=SLOTS, spawn="never")
+    execution = Execution(app.settings, app.database.reckon, lambda *_: None)
+    yield Crew("mine", app.settings, execution, Presence(tmp_path, "mine"), PlainWake(), lambda *_: None)
+    app.close()
+
+
+def ended(crew: Crew, count: int, now: float) -> None:
+    """So many jobs have come in at that moment."""
+    for number in range(count):
+        job = Claimed(f"{now}-{number}", 1, "app.jobs.add", "default", "thread", 1, "{}", 1, 0, 3, 0, 0)
+        crew.held["thread"] += 1
+        crew.inbox.append(Settlement(job, Outcome("completed", "completed", 0, 0)))
+    crew.collect(now)
+
+
+def test_fast_jobs_are_held_in_hundreds(crew):
+    """A thousand a second: a hundred are in hand, after a fraction of a second."""
+    for turn in range(1, 100):
+        ended(crew, 10, turn * 0.01)
+    assert 80 <= crew.hand <= 120
+
+
+def test_a_burst_of_slow_jobs_is_no_speed(crew):
+    """Four jobs of 0.2 s end within a millisecond, but not in the same turn: it holds no more than its threads."""
+    for turn in range(1, 50):
+        ended(crew, 1, turn * 0.2)
+        ended(crew, 3, turn * 0.2 + 0.001)
+        assert crew.hand == SLOTS
+
+
+def test_what_is_too_much_is_noticed(crew):
+    """Jobs that were fast have become slow: what was claimed for a tenth of a second would now take many."""
+    for turn in range(1, 100):
+        ended(crew, 10, turn * 0.01)
+    crew.held["thread"] = crew.hand
+    for turn in range(3):
+        assert crew.overloaded is (turn == 2)
+        ended(crew, SLOTS, 2.0 + turn)
+    crew.held["thread"] = SLOTS
+    assert not crew.overloaded
