@@ -153,6 +153,7 @@ def test_queues_do_not_change_places_under_the_pointer(own, open_page):
     site.app.database.execute(
         "update lateshift_jobs set run_at = run_at - 3600000000 where queue = :q", {"q": before[6:]}
     )
+    site.day.job("completed", 0, ("shop.fresh.Arrived.handle", before[6:], 1, lambda _: {}, 1, 1))
     expect(row).to_contain_text("1 h")
     assert row.get_attribute("id") == before
     page.mouse.move(5, 5)
