@@ -210,7 +210,7 @@ def test(arguments: Sequence[str]) -> int:
         return windows(arguments[1:] or [*PORTABLE, "tests/windows"])
     if arguments[:1] in (["--portable"], ["--windows"]):
         return become(MAIN.pytest("-k", "not postgres and not mariadb", *AT_ONCE, *(arguments[1:] or PORTABLE)))
-    install(SERVERS | BROWSER | COMPILING)
+    install(SERVERS | BROWSER | COMPILING | ({} if arguments else WINE))
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
@@ -221,13 +221,22 @@ def test(arguments: Sequence[str]) -> int:
         other.prepare()
         prepare_mysqlclient(other, needed=False)
         steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
-    return run_all(steps)
+    steps.append(Step("a minute of faults", faults("--minutes", "1"), live=True))
+    if found := not missing(WINE):
+        steps.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
+    code = run_all(steps)
+    return code if found else complain_about_windows(code)
 
 
 def windows(arguments: Sequence[str]) -> int:
     """Tests with a Python for Windows, where Wine is or can be installed."""
     install(WINE)
     return 1 if missing(WINE) else become(under_wine(*arguments))
+
+
+def complain_about_windows(code: int) -> int:
+    print("NOT TESTED ON WINDOWS: there is no Wine on this machine, and it could not be installed.", flush=True)
+    return code
 
 
 def under_wine(*arguments: str) -> Command:
@@ -253,7 +262,6 @@ def pictures(arguments: Sequence[str]) -> int:
 def bench(arguments: Sequence[str]) -> int:
     MAIN.prepare("bench")
     install(SERVERS | {"redis-server": "redis-server"})
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each start compiles everything, as no user's does
     return become([MAIN.python, str(ROOT / "benchmarks" / "run.py"), *arguments])
 
 
@@ -265,7 +273,11 @@ def soak(arguments: Sequence[str]) -> int:
 def chaos(arguments: Sequence[str]) -> int:
     """The fault suite; it prints how to repeat what it finds."""
     install(SERVERS)
-    return become([MAIN.python, str(ROOT / "tests" / "chaos" / "run.py"), *arguments])
+    return become(faults(*arguments))
+
+
+def faults(*arguments: str) -> Command:
+    return [MAIN.python, str(ROOT / "tests" / "chaos" / "run.py"), *arguments]
 
 
 def lock(arguments: Sequence[str]) -> int:
@@ -341,6 +353,7 @@ def main(arguments: Sequence[str]) -> int:
         print(__doc__)
         return 0 if arguments and arguments[0] in ("help", "-h", "--help") else 2
     signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))  # Ctrl-C is for the command to handle
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of thousands of processes compiles all that it imports
     try:
         MAIN.prepare()
         return COMMANDS[arguments[0]](arguments[1:])

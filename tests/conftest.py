@@ -10,27 +10,32 @@ settings.load_profile("lateshift")  # a loaded machine is no failure
 
 pytest_plugins = ["pytester", "servers_plugin"]
 
-ONCE = {"chromium", "mariadb", "mariadb_server", "mariadb_url"}
-"""What tests are slow with, and no version of Python makes a difference to; PostgreSQL's driver is partly in C."""
+ONCE = {"chromium", "postgres", "postgres_server", "postgres_url", "mariadb", "mariadb_server", "mariadb_url"}
+"""What tests are slow with, and no version of Python makes a difference to."""
 
 ONCE_TOO = {
+    "test_api_document.py",
     "test_architecture.py",
     "test_claim_protocol.py",
-    "test_faults.py",
-    "test_handing_over.py",
     "test_hostile_strings.py",
     "test_query_plans.py",
+    "test_random_operations.py",
     "test_schema.py",
     "test_search.py",
+    "test_top.py",
 }
-"""Files that are about SQL, about races between processes, or about the code's text, and take ten seconds and more."""
+"""Files that are about SQL or about the code's text, and take ten seconds and more."""
+
+TWICE = {"test_families.py", "test_running.py", "test_foreign_connections.py"}
+"""Files of which each version of Python sees all. The other end-to-end tests are about races and faults."""
 
 
 def pytest_collection_modifyitems(items):
     """Mark as slow what uses one of these, and begin with it: nobody is to wait for one last test of a minute."""
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if item.path.name in ONCE_TOO or not ONCE.isdisjoint([*item.fixturenames, *map(str, given)]):
+        once = item.path.name in ONCE_TOO or not ONCE.isdisjoint([*item.fixturenames, *map(str, given)])
+        if (once or item.path.parent.name == "e2e") and item.path.name not in TWICE:
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
