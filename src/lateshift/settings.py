@@ -146,7 +146,8 @@ NAMES: Final = tuple(item.name for item in fields(Settings))
 
 
 _PASSWORD: Final = re.compile(r"(://[^:/?#@]*:)(.*)@")
-_IN_QUERY: Final = re.compile(r"(?i)([?&][^=&#]*(?:passw|pwd|secret|token)[^=&#]*=)([^&#]*)")
+_IN_QUERY: Final = re.compile(r"([?&][^=&#]*=)([^&#]*)")
+_SECRET_NAME: Final = re.compile(r"(?i)passw|pwd|secret|token")
 
 SECRET: Final = ("dashboard_token", "dashboard_users")
 """What is shown to nobody, and not handed on to a runner, in whose environment every job could read it."""
@@ -214,7 +215,14 @@ def mask_url(url: str) -> str:
     >>> mask_url("postgresql://app:secret@db/jobs")
     'postgresql://app:***@db/jobs'
     """
-    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", url))
+    return _IN_QUERY.sub(lambda found: f"{found[1]}***" if _hides(found) else found[0], _PASSWORD.sub(r"\1***@", url))
+
+
+def _hides(found: re.Match[str]) -> bool:
+    """Whether a part of a query is a secret, by its name, which libpq takes in percents as well."""
+    from urllib.parse import unquote
+
+    return _SECRET_NAME.search(unquote(found[1])) is not None
 
 
 def mask_secrets(text: str, url: str) -> str:
@@ -225,7 +233,8 @@ def mask_secrets(text: str, url: str) -> str:
     """
     from urllib.parse import unquote, unquote_plus
 
-    written = [found[2] for part in (_PASSWORD, _IN_QUERY) for found in part.finditer(url)]
+    written = [found[2] for found in _PASSWORD.finditer(url)]
+    written += [found[2] for found in _IN_QUERY.finditer(url) if _hides(found)]
     secrets = {form for secret in written for form in (secret, unquote(secret), unquote_plus(secret)) if form}
     for secret in sorted(secrets, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from lateshift.storage import reads, requests, trash
+from lateshift.events import Events
+from lateshift.host.fleet import host_name
+from lateshift.runtime.duties import rescue
+from lateshift.storage import reads, requests, trash, workers
+from lateshift.storage.workers import NewWorker
 
 DEEP = "[" * 100_000 + "]" * 100_000
 FAR = 2**62
@@ -56,3 +60,29 @@ def test_names_of_columns_in_the_trash_become_no_sql(steps, database):
     assert trash.restore(database, "batch") == 1
     assert reads.status(database, job) == "pending"
     assert reads.queues(database, database.now())[0].name != "mine"
+
+
+@pytest.mark.parametrize("text", [DEEP, "not JSON", "[]", '{"lateshift_jobs": 1}'])
+def test_what_stands_in_the_trash_keeps_nothing_else_from_coming_back(steps, database, text):
+    """The one that cannot be read is left out, the other one is there again."""
+    bad, good = steps.enqueue(), steps.enqueue()
+    for job in (bad, good):
+        trash.throw_away(database, "batch", [job], ["pending"], database.now())
+    database.execute("update lateshift_trash set content = :text where job_id = :id", {"text": text, "id": bad})
+    trash.restore(database, "batch")
+    assert (reads.status(database, bad), reads.status(database, good)) == (None, "pending")
+
+
+def test_the_row_of_a_worker_is_no_way_to_other_files(steps, database, tmp_path):
+    """Rescuing it removes its files only: neither those of a path in its name, nor what is called like one of them."""
+    folder = tmp_path / "project"
+    (folder / "run").mkdir(parents=True)
+    for name in ("uv.lock", "run/uv.lock", "run/uv.run"):
+        (folder / name).write_text("precious")
+    for name in ("uv", "../uv", f"{folder}/uv"):
+        database.execute("delete from lateshift_workers", {})
+        worker = NewWorker(name, "worker", host_name(), 1, str(folder / "run"), (), "1")
+        workers.register_worker(database, worker, database.now())
+        rescue(database, Events(), name, str(folder / "run"))
+    assert {path.name for path in folder.rglob("uv.*")} == {"uv.lock", "uv.run"}
+    assert len([*folder.rglob("uv.*")]) == 3

@@ -350,6 +350,7 @@ def test_numbers_survive_the_environment(grace, retries, timeout):
         ("mysql://app@db/jobs", "mysql://app@db/jobs"),
         ("mysql://:secret@db/jobs", "mysql://:***@db/jobs"),
         ("postgresql://db/jobs?user=a&password=secret&x=1", "postgresql://db/jobs?user=a&password=***&x=1"),
+        ("postgresql://db/jobs?pass%77ord=secret", "postgresql://db/jobs?pass%77ord=***"),
         ("sqlite:///C:/jobs@home/x.db", "sqlite:///C:/jobs@home/x.db"),
         ("INFO", "INFO"),
     ],

@@ -145,11 +145,16 @@ def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
 
 
 def forget(folder: Path | str, worker_id: str) -> None:
-    """Remove what a dead worker left."""
+    """Remove what a dead worker left, if it is a worker's: its row, which names it, may be by other hands."""
+    try:
+        if Path(worker_id).name != worker_id or os.stat(_run_file(folder, worker_id)).st_size % SLOT:
+            return
+    except (OSError, ValueError):  # there is nothing; or a name that no file can have
+        return
     for path in (_open_file(folder, worker_id), _lock_file(folder, worker_id), _run_file(folder, worker_id)):
         try:
             Path(path).unlink(missing_ok=True)
-        except OSError:  # Windows, while somebody looks at it: a few bytes stay behind, and harm nobody
+        except OSError:  # Windows, while somebody looks at it: others sweep it up
             continue
 
 

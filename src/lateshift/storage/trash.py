@@ -71,12 +71,20 @@ def restore(db: Database, batch: str) -> int:
     ids = [row[0] for row in rows]
     there = {row[0] for row in db.query_each("select id from lateshift_jobs where id {among ids}", ids)}
     for id_, content in rows:
-        if id_ not in there:
-            _put_back(db, msgspec.json.decode(content, type=Content))
+        if id_ not in there and (known := _read(content)):
+            _put_back(db, known)
     for id_ in ids:
         db.execute("delete from lateshift_trash where batch = :batch and job_id = :id", {"batch": batch, "id": id_})
     db.announce()
     return len(ids)
+
+
+def _read(text: str) -> Content | None:
+    """What was thrown away; None for a text by other hands."""
+    try:
+        return msgspec.json.decode(text, type=Content)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def can_restore(db: Database, batch: str) -> bool:

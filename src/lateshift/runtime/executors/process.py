@@ -224,7 +224,7 @@ class _Child:
         for line in stdout or ():
             try:
                 message: dict[str, Any] = msgspec.json.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 continue
             if "timeout" in message:
                 self.has_hook = message["hook"]
