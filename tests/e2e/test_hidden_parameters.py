@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from project import finished
+from project import finished, until
 
 from lateshift.errors import InvalidParameters
 
@@ -36,5 +36,5 @@ def test_a_job_that_its_code_does_not_fit_any_more_does_not_tell_them(project, a
     project.worker()
     job = finished(app, job_id)
     assert "password" in job.error.message
+    until(lambda: "does not fit" in project.logs(""), what="the log of its end")
     assert "hunter2" not in f"{job.error}{app.get_job(job_id).attempts}{project.logs('')}"
-    assert "does not fit" in project.logs("")

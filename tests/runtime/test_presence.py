@@ -121,12 +121,14 @@ def test_a_name_is_never_visible_without_its_lock(tmp_path):
 
     thread = threading.Thread(target=look)
     thread.start()
-    for _ in range(200):
-        presence = Presence(tmp_path, "w", slots=1)
-        presence.acquire()
-        presence.release()
-    done.set()
-    thread.join()
+    try:
+        for _ in range(200):
+            presence = Presence(tmp_path, "w", slots=1)
+            presence.acquire()
+            presence.release()
+    finally:
+        done.set()
+        thread.join()
     assert seen <= {None, True}
 
 

@@ -78,10 +78,10 @@ def test_a_job_is_enqueued_run_and_seen(dashboard: tuple[Path, str]) -> None:
 
 
 def test_the_scheduled_task_is_one(tmp_path: Path) -> None:
-    """Windows' own program takes the file that docs/windows.md speaks of, and refuses one with a slip in it."""
+    """Windows' own program takes the file that docs/windows.md speaks of, and refuses one that is broken."""
     tasks = FOLDER / "prefix/drive_c/windows/system32/tasks"
     text = (ROOT / "deploy/lateshift-task.xml").read_text()
-    for name, content in (("Good", text), ("Bad", text.replace("Command>", "Comand>"))):
+    for name, content in (("Good", text), ("Bad", text.replace("</Exec>", ""))):
         (tmp_path / "task.xml").write_text(content)
         (tasks / name).unlink(missing_ok=True)
         command = ["wine", "schtasks", "/create", "/tn", name, "/xml", windows_path(tmp_path / "task.xml")]

@@ -54,7 +54,7 @@ def prepare() -> None:
 def pytest(*arguments: str) -> int:
     """Run pytest there, with its output as it comes; the exit code."""
     # One plugin writes beside the sources, and the other has a library that Wine cannot load.
-    options = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "--timeout", "300", *NOT_THERE)
+    options = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "--timeout", "120", *NOT_THERE)
     running = subprocess.Popen(
         ["wine", str(FOLDER / "python" / "python.exe"), "-m", "pytest", *options, *arguments],
         cwd=ROOT,

@@ -364,14 +364,7 @@ if sys.platform == "win32":
     import msvcrt
     from ctypes import wintypes
 
-    class _Region(ctypes.Structure):
-        """Windows' OVERLAPPED: where a lock begins. That is far behind the end, as nobody can read what is locked."""
-
-        _fields_ = (
-            ("internal", ctypes.c_void_p * 2),
-            ("offset", wintypes.DWORD * 2),
-            ("event", wintypes.HANDLE),
-        )
+    from lateshift.host.file_lock import lock_file
 
     def _open_to_append(path: str) -> int:
         """Open with FILE_APPEND_DATA, as C's O_APPEND seeks first and loses lines; others wait until it is closed.
@@ -379,19 +372,19 @@ if sys.platform == "win32":
         The lock is for what does not append in one step either: shared folders, and Wine.
         """
         read, append_data, share_all, open_always, normal = 0x80000000, 0x4, 0x7, 4, 0x80
-        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-        create, word, pointer = kernel.CreateFileW, wintypes.DWORD, wintypes.LPVOID
+        create = ctypes.WinDLL("kernel32", use_last_error=True).CreateFileW
+        word, pointer = wintypes.DWORD, wintypes.LPVOID
         create.restype = wintypes.HANDLE
         create.argtypes = [wintypes.LPCWSTR, word, word, pointer, word, word, wintypes.HANDLE]
         handle = create(path, read | append_data, share_all, None, open_always, normal, None)
         if handle == wintypes.HANDLE(-1).value:
             raise ctypes.WinError(ctypes.get_last_error())
         file = msvcrt.open_osfhandle(handle, os.O_WRONLY | os.O_NOINHERIT)
-        exclusive, region = 0x2, _Region(offset=(0, 0x7FFFFFFF))
-        if not kernel.LockFileEx(wintypes.HANDLE(handle), exclusive, 0, 1, 0, ctypes.byref(region)):
-            error = ctypes.get_last_error()
+        try:
+            lock_file(file, wait=True)
+        except OSError:
             os.close(file)
-            raise ctypes.WinError(error)
+            raise
         return file
 
 else:

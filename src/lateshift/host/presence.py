@@ -196,37 +196,24 @@ def _make_marks(path: str, size: int) -> mmap.mmap:
 
 
 if sys.platform == "win32":
-    import msvcrt
+    from lateshift.host.file_lock import lock_file
 
     def _take_lock(path: str) -> int:
         """Lock first, write after: an open file cannot be renamed here, and nobody believes an empty one."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOINHERIT, 0o600)
-        while not _lock_soon(handle):
-            time.sleep(0.01)
+        lock_file(handle, wait=True)
         os.write(handle, b"locked")
         return handle
 
     def _lock_now(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-
-    def _lock_soon(handle: int) -> bool:
-        """Whether the lock could be had; another process that just looks has it for some microseconds."""
-        for pause in (0.0, 0.005, 0.02):
-            time.sleep(pause)
-            try:
-                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-            except OSError:
-                continue
-            return True
-        return False
+        if not lock_file(handle):
+            raise BlockingIOError
 
     def _has_holder(handle: int) -> bool | None:
-        """Whether a worker has the lock; None for an empty file, whose worker comes or goes."""
-        if not _lock_soon(handle):
+        """Ask with a shared lock, as below; None for an empty file, whose worker comes or goes."""
+        if not lock_file(handle, shared=True):
             return True
-        known = os.fstat(handle).st_size > 0
-        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
-        return False if known else None
+        return False if os.fstat(handle).st_size else None
 
 else:
     import fcntl
