@@ -13,7 +13,7 @@ from lateshift.errors import CallableNotAllowed, JobNotFound, LateshiftError
 from lateshift.host import presence
 from lateshift.host.fleet import host_name, is_alive, serves
 from lateshift.job import WAITING, Job, JobError, moment
-from lateshift.outcome import MAX_CRASHES
+from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES
 from lateshift.storage import reads
 from lateshift.storage.reads import WorkerRow
 from lateshift.target import resolve
@@ -236,7 +236,8 @@ def _orphaned(scene: _Scene, worker: WorkerRow | None) -> Iterator[str]:
     else:
         silent = duration((scene.now - worker.heartbeat_at) / 1_000_000)
         yield f"{began}, process {worker.pid} on {worker.host}, which died: its last heartbeat was {silent} ago."
-    fate = "it then fails" if job.crashes + 1 >= MAX_CRASHES else "it then runs again, and no attempt is used up"
+    again = "it then runs again, and no attempt is used up"
+    fate = f"{again}; if no other job ran beside it, it fails" if job.crashes + 1 >= MAX_CRASHES else again
     if any(other.id != job.worker for other in scene.alive):
         yield f"Another worker takes it back within about a second; {fate}."
     elif scene.settings.spawn == "never":
@@ -249,7 +250,7 @@ def _orphaned(scene: _Scene, worker: WorkerRow | None) -> Iterator[str]:
 def _crashes(job: Job) -> Iterator[str]:
     if job.crashes and job.status != "failed":
         times = "once" if job.crashes == 1 else f"{job.crashes} times"
-        yield f"Its worker died under it {times}; a job to which that happens {MAX_CRASHES} times fails."
+        yield f"Its worker died under it {times}; the {MAX_CRASHES}rd time fails it, or the {MAX_SHARED_CRASHES}th if others ran beside it."
 
 
 def _finished(scene: _Scene) -> Iterator[str]:

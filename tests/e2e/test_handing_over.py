@@ -20,6 +20,8 @@ from lateshift.host.spawn import start_runner
 from lateshift.host.turn import take_turn
 from lateshift.storage import reads
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals; test_families.py is for Windows")
+
 
 def runners(app) -> list[reads.WorkerRow]:
     return [worker for worker in reads.workers(app.database) if worker.kind == "runner"]
@@ -111,13 +113,13 @@ def test_an_enqueue_while_a_worker_stops_starts_a_runner(project):
     assert finished(app, last).attempts == 1
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL"])
 def test_an_enqueue_while_a_runner_stops_starts_another(project, how):
     """Its supervisor was told to stop, or was killed, during a job: the next job does not wait for the end of that."""
     app = project.app(spawn="auto", grace=30, idle_exit=1.0)
     last = busy(project, app)
     supervisor = psutil.Process(runners(app)[0].pid).parent()
-    supervisor.send_signal(how)
+    supervisor.send_signal(signal.Signals[how])
     until(lambda: runners(app)[0].queues)
     run_without_asking(app, 1)
     assert reads.status(app.database, last) == "running"
