@@ -250,7 +250,8 @@ def _orphaned(scene: _Scene, worker: WorkerRow | None) -> Iterator[str]:
 def _crashes(job: Job) -> Iterator[str]:
     if job.crashes and job.status != "failed":
         times = "once" if job.crashes == 1 else f"{job.crashes} times"
-        yield f"Its worker died under it {times}; the {MAX_CRASHES}rd time fails it, or the {MAX_SHARED_CRASHES}th if others ran beside it."
+        limits = f"the {MAX_CRASHES}rd time fails it, or the {MAX_SHARED_CRASHES}th if others ran beside it"
+        yield f"Its worker died under it {times}; {limits}."
 
 
 def _finished(scene: _Scene) -> Iterator[str]:
