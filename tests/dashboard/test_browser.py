@@ -79,11 +79,15 @@ def test_axe_finds_nothing(shared, open_page, scheme):
     page, found = open_page(link, color_scheme=scheme, bypass_csp=True), []
     for path in PAGES:
         page.goto(link + real(site, path))
-        page.evaluate(AXE)
-        found += [
-            (path, each["id"], each["nodes"][0]["html"][:200]) for each in page.evaluate("axe.run()")["violations"]
-        ]
+        found += complaints(page, scheme)
     assert found == []
+
+
+def complaints(page, scheme):
+    """What axe-core finds: all of it in light, and in dark what colours can break, as the rest is the same."""
+    page.evaluate(AXE)
+    ran = page.evaluate("axe.run()" if scheme == "light" else "axe.run({runOnly: ['color-contrast']})")
+    return [(page.url, each["id"], each["nodes"][0]["html"][:200]) for each in ran["violations"]]
 
 
 def test_a_small_screen_needs_no_sideways_scrolling(shared, open_page):

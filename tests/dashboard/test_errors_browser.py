@@ -6,7 +6,7 @@ import pytest
 from lively import TIMEOUT
 from pictures import deeds
 from playwright.sync_api import expect
-from test_browser import AXE, open_page, own, shared  # noqa: F401 - fixtures
+from test_browser import complaints, open_page, own, shared  # noqa: F401 - fixtures
 
 from lateshift.fingerprint import fingerprint
 
@@ -30,8 +30,7 @@ def test_axe_finds_nothing(shared, open_page, scheme):  # noqa: F811
     for path in PAGES:
         page.goto(link + path)
         expect(page.locator("#live")).to_have_attribute("data-state", "on")
-        page.evaluate(AXE)
-        found += [(path, each["id"], each["nodes"][0]["html"]) for each in page.evaluate("axe.run()")["violations"]]
+        found += complaints(page, scheme)
     assert found == []
 
 

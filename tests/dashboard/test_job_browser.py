@@ -8,7 +8,7 @@ import sys
 import pytest
 from dashboard_site import served
 from playwright.sync_api import expect
-from test_browser import AXE, open_page  # noqa: F401 - a fixture
+from test_browser import complaints, open_page  # noqa: F401 - a fixture
 
 from lateshift.settings import to_environment
 
@@ -181,8 +181,5 @@ def test_the_new_pages_are_accessible_and_fit(own, open_page, scheme):  # noqa: 
     ):
         page.goto(link + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 380, path
-        page.evaluate(AXE)
-        found += [
-            (path, each["id"], each["nodes"][0]["html"][:200]) for each in page.evaluate("axe.run()")["violations"]
-        ]
+        found += complaints(page, scheme)
     assert found == []
