@@ -344,6 +344,24 @@ def test_logging_in_leads_to_what_was_asked_for(make_site, open_page):
         page.context.close()
 
 
+def test_a_session_that_has_ended_leads_to_the_login(make_site, open_page):
+    """A page that was left open says no longer that nobody answers: it asks who is there, and then goes on."""
+    token = "a-token-of-many-characters"
+    site = make_site(dashboard_token=token)
+    with served(site) as serving:
+        link, port = serving.link, serving.port
+        page = open_page(link, "/queues", strict=False)
+        page.get_by_label("Token").fill(token)
+        page.keyboard.press("Enter")
+        expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page.context.clear_cookies()
+    with served(site, port):
+        page.get_by_label("Token").fill(token, timeout=15_000)
+        page.keyboard.press("Enter")
+        expect(page.locator("h1")).to_have_text("Queues")
+        page.context.close()
+
+
 def test_an_id_is_copied(shared, open_page):
     """The button beside an id copies all of it."""
     site, link = shared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -82,7 +82,9 @@ class Guard:
             )
             return desk.refuse(request, 401, "Not logged in", words, {"www-authenticate": "Bearer"})
         if request.headers.get("hx-request") or path.startswith("/events"):
-            return Response(status_code=401, headers={"hx-redirect": login})
+            page = urlsplit(request.headers.get("hx-current-url", ""))
+            wanted = page.path + (f"?{page.query}" if page.query else "")
+            return Response(status_code=401, headers={"hx-redirect": f"{login}?{urlencode({'next': wanted})}"})
         if "text/html" not in request.headers.get("accept", "text/html"):
             return Response("Log in, or send `Authorization: Bearer TOKEN`.\n", 401, {"www-authenticate": "Bearer"})
         wanted = f"{desk_root(request)}{path}" + (f"?{request.url.query}" if request.url.query else "")

@@ -74,7 +74,7 @@
     });
     source.addEventListener("error", () => {
       setTimeout(() => { if (source && source.readyState !== 1) complain("The dashboard does not answer. It is tried again by itself."); }, 1500);
-      if (source.readyState === 2) { source = null; setTimeout(() => document.hidden || connect(), 3000); }
+      if (source.readyState === 2) { source = null; refresh(); setTimeout(() => document.hidden || connect(), 3000); } // a session that ended is told to the page only
     });
   };
   const disconnect = () => { source?.close(); source = null; clearInterval(timer); timer = 0; };
