@@ -69,13 +69,18 @@ assert not sysconfig.get_config_var("Py_GIL_DISABLED")
 print(json.dumps([sys.executable, sys.version_info[:3]]))
 """
 
-PORTABLE = ("tests/unit", "tests/runtime", "tests/storage", "tests/cli", "tests/e2e")
-QUICK_ON_WINDOWS = ("tests/e2e/test_families.py", "tests/runtime", "tests/windows")
+END_TO_END = ("families", "running", "faults", "starting", "fence", "fence_of_children")
+PORTABLE = (
+    *("tests/unit", "tests/runtime", "tests/storage", "tests/cli"),
+    *(f"tests/e2e/test_{name}.py" for name in END_TO_END),
+)
+LOCKS_AND_LOGS = ("tests/runtime/test_presence.py", "tests/runtime/test_turn.py", "tests/runtime/test_logs.py")
+QUICK_ON_WINDOWS = ("tests/e2e/test_families.py", *LOCKS_AND_LOGS, "tests/windows")
 """What tells most of Windows in the time that the CI has."""
 
 # Most tests wait for processes: two at once leave two cores idle for half of the time. A file's tests stay together,
 # and the order of the files is ours: tests/conftest.py has the slow ones first.
-AT_ONCE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+AT_ONCE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 
 Command = Sequence[str]
 interrupts: list[int] = []
@@ -221,7 +226,7 @@ def test(arguments: Sequence[str]) -> int:
         other.prepare()
         prepare_mysqlclient(other, needed=False)
         steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
-    steps.append(Step("a minute of faults", faults("--minutes", "1"), live=True))
+    steps.append(Step("some faults", faults("--minutes", "0.7"), live=True))
     if found := not missing(WINE):
         steps.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
     code = run_all(steps)

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,13 +19,15 @@ import psutil
 from lateshift import Cancel, Retry, Snooze, background, current_job
 
 JOURNAL = Path("journal")
+WRITING = threading.Lock()
 
 
 def write(line: str, name: str = "journal") -> None:
     """One line to a journal outside the database, whole even among processes."""
-    handle = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(handle, f"{line}\n".encode())
-    os.close(handle)
+    with WRITING:  # Windows appends in two steps
+        handle = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, f"{line}\n".encode())
+        os.close(handle)
 
 
 class ProcessOrder:

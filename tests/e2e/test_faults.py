@@ -16,6 +16,8 @@ from lateshift import Call
 from lateshift.errors import StorageUnavailable
 from lateshift.storage import reads
 
+SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals; test_families.py is for it")
+
 
 @pytest.fixture
 def supervisor(project):
@@ -125,6 +127,7 @@ def test_an_isolated_job_that_keeps_the_gil_ends_with_its_worker(project):
     until(lambda: gone(child))
 
 
+@SIGNALS
 def test_a_crash_in_a_child_process_harms_nobody_else(project):
     """A child that dies of a segmentation fault is tried three times; the worker process lives through all of them."""
     app = project.app()
@@ -183,6 +186,7 @@ def test_what_is_not_allowed_is_not_imported_whatever_the_database_says(project)
     assert not (project.folder / "imported").exists()
 
 
+@SIGNALS
 def test_sigint_and_sigterm_stop_the_supervisor_in_good_order(project, supervisor):
     """The first signal waits for the running job, and exit code 0 says that all ended well."""
     app = project.app()
@@ -195,6 +199,7 @@ def test_sigint_and_sigterm_stop_the_supervisor_in_good_order(project, superviso
     assert reads.workers(app.database) == []
 
 
+@SIGNALS
 def test_a_second_signal_stops_now(project, supervisor):
     """With the second signal running jobs are interrupted and go back without using up an attempt."""
     app = project.app()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
-from project import finished, until
+from project import finished, gone, until
 
 from lateshift import Call, JobError, WaitTimeout
 
@@ -93,7 +93,7 @@ def test_a_timeout_kills_the_whole_tree_of_a_child(project):
     project.worker()
     assert finished(app, job_id).status == "failed"
     child = int(project.journal()[0].split()[1])
-    until(lambda: not _lives(child), what="the grandchild to end")
+    until(lambda: gone(child), what="the grandchild to end")
 
 
 def test_code_that_cannot_be_stopped_costs_its_process(project):
@@ -116,6 +116,7 @@ def test_exits_and_interrupts_are_failures_of_the_job(project):
     assert finished(app, after).status == "completed"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_a_job_that_forks_returns_once(project):
     """The forked child does not come back into the worker's loop."""
     app = project.app()
@@ -265,15 +266,6 @@ def test_burst_ends_when_nothing_is_due(project):
     assert project.worker(burst=True).ended() == 0
     assert all(app.get_job(job_id).status == "completed" for job_id in ids)
     assert app.get_job(delayed).status == "pending"
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def _depths(entered: list[str]) -> list[int]:

@@ -46,7 +46,8 @@ def test_an_enqueued_job_starts_by_itself_and_the_runner_goes_when_idle(project)
     job_id = app.run_background_job("app.jobs.ProcessOrder", parameters={"order_id": 1})
     assert finished(app, job_id).result == "order 1 processed"
     runner = runners(app)[0]
-    assert psutil.Process(runner.pid).parent().ppid() == 1
+    if sys.platform != "win32":
+        assert psutil.Process(runner.pid).parent().ppid() == 1
     until(lambda: not runners(app), what="the idle runner to sign off")
     until(lambda: not psutil.pid_exists(runner.pid))
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
@@ -62,7 +63,8 @@ def test_a_runner_stays_for_delayed_jobs_and_retries(project):
 
 
 def test_fifty_processes_start_one_runner(project):
-    """Fifty processes enqueue at once: one runner serves them all."""
+    """Fifty processes enqueue at once, on Windows twenty: one runner serves them all."""
+    many = 20 if sys.platform == "win32" else 50
     code = (
         "import lateshift, sys\n"
         "print('ready', flush=True)\n"
@@ -77,7 +79,7 @@ def test_fifty_processes_start_one_runner(project):
             env=project.environment(LATESHIFT_IDLE_EXIT="3"),
             cwd=project.folder,
         )
-        for number in range(50)
+        for number in range(many)
     ]
     for process in crowd:  # else the last ones come when the runner has waited out its time, on a busy machine
         process.stdout.readline()
@@ -87,8 +89,8 @@ def test_fifty_processes_start_one_runner(project):
     for process in crowd:
         with process:
             assert process.wait(60) == 0
-    until(lambda: len(project.journal()) == 50)
-    assert sorted(project.journal(), key=int) == [str(number) for number in range(50)]
+    until(lambda: len(project.journal()) == many)
+    assert sorted(project.journal(), key=int) == [str(number) for number in range(many)]
     started = [line for line in project.logs().splitlines() if "worker started" in line]
     assert len(started) == 1, started
 
