@@ -9,11 +9,12 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from lateshift import Job, Lateshift
 from lateshift.host.fleet import host_name, is_alive
@@ -107,6 +108,24 @@ class Project:
             what="the runner to end",
         )
         app.close()
+
+
+@contextlib.contextmanager
+def project_in(folder: Path) -> Iterator[Project]:
+    """An empty project in a folder; this process is in it too, and imports its modules as those of no other."""
+    (folder / "app").mkdir(parents=True)
+    (folder / "app/__init__.py").touch()
+    (folder / "app/jobs.py").write_text(JOBS)
+    project = Project(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        for name in [name for name in sys.modules if name == "app" or name.startswith("app.")]:
+            patch.delitem(sys.modules, name)
+        yield project
+        for name in [name for name in sys.modules if name == "app" or name.startswith("app.")]:
+            del sys.modules[name]
+    project.close()
 
 
 class WorkerProcess:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from project import JOBS, Project, finished, gone, until
+from project import Project, finished, gone, project_in, until
 
 from lateshift.storage import reads
 
@@ -20,6 +21,13 @@ def family(project) -> Project:
     """A project whose jobs start processes."""
     (project.folder / "app/family.py").write_text(FAMILY_JOBS, encoding="utf-8")
     return project
+
+
+@pytest.fixture
+def strange(tmp_path) -> Iterator[Project]:
+    """A project in a folder with a name that needs care."""
+    with project_in(tmp_path / "Jörg & Żółć's Aufträge, 仕事 100%") as project:
+        yield project
 
 
 def told(project: Project) -> list[int]:
@@ -104,20 +112,11 @@ def test_nothing_shows_a_console(family, name):
     assert finished(app, app.run_background_job(f"app.family.{name}")).result == 0
 
 
-def test_a_folder_with_spaces_and_letters_of_all_kinds(tmp_path, monkeypatch):
+def test_a_folder_with_spaces_and_letters_of_all_kinds(strange):
     """Programs, databases, logs and locks lie where users put them: a runner starts there, and isolated jobs run."""
-    folder = tmp_path / "Jörg & Żółć's Aufträge, 仕事 100%"
-    (folder / "app").mkdir(parents=True)
-    (folder / "app/__init__.py").touch()
-    (folder / "app/jobs.py").write_text(JOBS)
-    project = Project(folder)
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    app = project.app(spawn="auto")
+    app = strange.app(spawn="auto")
     for name in ("app.jobs.add", "app.jobs.isolated_add"):
         assert finished(app, app.run_background_job(name, parameters={"a": 1, "b": 2})).result == 3
-    assert project.logs().count(" completed attempt=1 ") == 2
+    assert strange.logs().count(" completed attempt=1 ") == 2
     until(lambda: not [w for w in reads.workers(app.database) if w.kind == "runner"], what="the runner to end")
-    until(lambda: not [*(folder / "storage/run").glob("*.run")], what="the runner to leave nothing behind")
-    project.close()
-    app.close()
+    until(lambda: not [*(strange.folder / "storage/run").glob("*.run")], what="the runner to leave nothing behind")
