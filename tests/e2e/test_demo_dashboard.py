@@ -96,7 +96,8 @@ def test_ctrl_c_before_its_end(demo):
     until(lambda: page(link, "/healthz"))
     demo.send_signal(signal.SIGINT)
     output, _ = demo.communicate(timeout=30)
-    assert (demo.returncode, "Interrupted. The jobs go on" in output, "Traceback" in output) == (130, True, False)
+    told_so = demo.returncode, "Interrupted. The jobs go on" in output, "Traceback" in output
+    assert told_so == (130, True, False), output
 
 
 def test_without_what_the_dashboard_needs(files, monkeypatch):
