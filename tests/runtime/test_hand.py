@@ -49,6 +49,13 @@ def test_a_burst_of_slow_jobs_is_no_speed(crew):
         assert crew.hand == SLOTS
 
 
+def test_a_rest_does_not_slow_it_down(crew):
+    """What comes after an hour without work is measured from its own beginning."""
+    crew.collect(3600.0)
+    ended(crew, 40, 3600.01)
+    assert crew.hand == 2 * SLOTS
+
+
 def test_what_is_too_much_is_noticed(crew):
     """Jobs that were fast have become slow: what was claimed for a tenth of a second would now take many."""
     for turn in range(1, 100):

@@ -13,6 +13,9 @@ assert sys.platform == "win32"
 _KERNEL: Final = ctypes.WinDLL("kernel32", use_last_error=True)
 _EXCLUSIVE: Final = 0x2
 _AT_ONCE: Final = 0x1
+_TAKEN: Final = (33, 997)
+"""ERROR_LOCK_VIOLATION, and ERROR_IO_PENDING, as some file systems say instead."""
+
 _FAR: Final = 0x7FFFFFFF
 """Where the locked byte is, in units of 4 GiB: nobody can read what is locked."""
 
@@ -33,6 +36,7 @@ def lock_file(descriptor: int, *, shared: bool = False, wait: bool = False) -> b
     handle, region = wintypes.HANDLE(msvcrt.get_osfhandle(descriptor)), _Region(offset=(0, _FAR))
     if _KERNEL.LockFileEx(handle, flags, 0, 1, 0, ctypes.byref(region)):
         return True
-    if wait:
-        raise ctypes.WinError(ctypes.get_last_error())
+    error = ctypes.get_last_error()
+    if wait or error not in _TAKEN:  # a file system without locks, for example
+        raise ctypes.WinError(error)
     return False

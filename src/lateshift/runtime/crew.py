@@ -113,6 +113,8 @@ class Crew:
         self._measured += sum(1 for settlement in done if settlement.job.executor == "thread")
         if self._measured:
             self._measure(now)
+        elif not self.held["thread"]:
+            self._measured_at = now  # a time in which there was nothing to do tells nothing
         return done
 
     def _measure(self, now: float) -> None:
