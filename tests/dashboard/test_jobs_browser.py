@@ -16,6 +16,24 @@ def live(page):
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
 
 
+def test_what_was_fetched_before_does_not_disturb_who_types(own, open_page):  # noqa: F811
+    """The page was asked for anew, and comes when somebody has begun to search: it waits, and the offer is taken."""
+    site, link = own
+    page, held = open_page(link, "/jobs"), []
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page.route("**/jobs", held.append)
+    with page.expect_request("**/jobs"):
+        site.day.job("failed", 0, ("shop.fresh.Arrived.handle", "fresh", 1, lambda _: {}, 1, 1))
+    page.keyboard.press("/")
+    page.keyboard.type("que")
+    expect(page.locator("#offers [role=option]")).to_have_text([re.compile("^queue:")])
+    page.keyboard.press("ArrowDown")
+    held[0].continue_()
+    expect(page.locator("#live")).to_have_attribute("data-state", "held")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("combobox", name="Search jobs")).to_have_value("queue:")
+
+
 def test_a_search_is_completed_by_keyboard(shared, open_page):  # noqa: F811
     """Down and Enter take an offer, Escape puts the list away, Enter searches; the address holds it."""
     _, link = shared

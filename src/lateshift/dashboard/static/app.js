@@ -115,6 +115,12 @@
 
   document.addEventListener("htmx:before:swap", (event) => {
     const { ctx, tasks } = event.detail;
+    if (ctx.sourceElement === page() && ctx.response.status < 400 && engaged()) { // somebody began to type while it was fetched
+      event.preventDefault();
+      asked = true;
+      show("held", "Held while you work");
+      return;
+    }
     if (ctx.response.status >= 400) {
       event.preventDefault();
       const doc = new DOMParser().parseFromString(ctx.text, "text/html");
