@@ -50,7 +50,7 @@ def test_an_enqueued_job_starts_by_itself_and_the_runner_goes_when_idle(project)
         assert psutil.Process(runner.pid).parent().ppid() == 1
     until(lambda: not runners(app), what="the idle runner to sign off")
     until(lambda: not psutil.pid_exists(runner.pid))
-    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+    until(lambda: {child.pid for child in psutil.Process().children(recursive=True)} <= before, what="no process left")
 
 
 def test_a_runner_stays_for_delayed_jobs_and_retries(project):
