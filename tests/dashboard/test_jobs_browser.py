@@ -21,7 +21,7 @@ def test_what_was_fetched_before_does_not_disturb_who_types(own, open_page):  # 
     site, link = own
     page, held = open_page(link, "/jobs"), []
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
-    page.route("**/jobs", held.append)
+    page.route("**/jobs", lambda route: held.append(route))  # noqa: PLW0108 - playwright wants a function
     with page.expect_request("**/jobs"):
         site.day.job("failed", 0, ("shop.fresh.Arrived.handle", "fresh", 1, lambda _: {}, 1, 1))
     page.keyboard.press("/")

@@ -37,7 +37,8 @@ LOOK_AGAIN: Final = 0.5
 class Errand(msgspec.Struct, frozen=True):
     """What a child is to do: run an attempt; or, given how the job has finally failed, call its failed() hook.
 
-    `ahead` is by how many microseconds the database's clock, which tells when a retry is due, is ahead of this host's.
+    `ahead` is by how many microseconds the database's clock, which tells when a retry is due, is ahead of the monotonic
+    one, which the processes of a host have in common. Their clock of the day may be set in between.
     """
 
     job: Claimed
@@ -106,10 +107,7 @@ def main() -> None:
     errand = msgspec.json.decode(pipe.readline(), type=Errand)
     threading.Thread(target=Watch(pipe, channel).listen, daemon=True).start()
     capture_logging(settings)
-    began = time.monotonic(), time.time_ns() // 1000 + errand.ahead  # the host's may be set while the job runs
-    execution = Execution(
-        settings, lambda: began[1] + round((time.monotonic() - began[0]) * 1_000_000), channel.progress
-    )
+    execution = Execution(settings, lambda: time.monotonic_ns() // 1000 + errand.ahead, channel.progress)
     run = execution.begin(errand.job)
     run.context.log_lines = ToldLines(channel)
     if errand.failure is None:

@@ -212,9 +212,9 @@ class SqliteDatabase(Database):
             if self._depth:  # the outer transaction decides for all
                 yield
                 return
-            self._patiently(lambda connection: connection.execute("begin immediate"))
-            self._depth = 1
             try:
+                self._patiently(lambda connection: connection.execute("begin immediate"))  # Ctrl-C may come just after
+                self._depth = 1
                 yield
                 self._patiently(lambda connection: connection.execute("commit"))
             except BaseException:

@@ -164,7 +164,7 @@ class ProcessExecutor:
         return msgspec.structs.replace(lost(run.job, run.started_at, now, error), logs=tuple(run.context.log_lines))
 
     def _errand(self, run: Run, failure: JobError | None = None) -> Errand:
-        return Errand(run.job, self._execution.now() - time.time_ns() // 1000, failure)
+        return Errand(run.job, self._execution.now() - time.monotonic_ns() // 1000, failure)
 
     def _environment(self) -> dict[str, str]:
         return {
