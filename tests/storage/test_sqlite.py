@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import signal
 import sqlite3
 import sys
 import tempfile
@@ -19,8 +16,7 @@ import pytest
 from storage_steps import EVERY_KIND, Place, Steps, new_job
 
 from lateshift.errors import StorageCorrupt, StorageUnavailable
-from lateshift.settings import load_settings
-from lateshift.storage import open_database, reads, workers, writes
+from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, and permissions as POSIX has them")
@@ -402,26 +398,3 @@ def test_the_last_look_comes_after_transactions_that_have_begun(steps, place):
     thread.join()
     assert [lane.queue for lane in looked] == ["mail"]
     assert [lane.queue for lane in workers.look(steps.db, ())] == ["mail", "reports"]
-
-
-@POSIX
-def test_an_interrupt_at_any_moment_leaves_no_transaction_open(tmp_path):
-    """Ctrl-C during a write, and what the program does then, as to cancel jobs, is done."""
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    database = open_database(load_settings(database_url=f"sqlite:///{tmp_path}/lateshift.db"))
-    database.query("select 1")
-    before, rng = signal.signal(signal.SIGALRM, interrupt), random.Random(7)
-    try:
-        for _ in range(1500):
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 5e-4))
-                while True:
-                    with database.transaction():
-                        pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    database.close()
