@@ -14,7 +14,6 @@ ONCE = {"chromium", "postgres", "postgres_server", "postgres_url", "mariadb", "m
 """What tests are slow with, and no version of Python makes a difference to."""
 
 ONCE_TOO = {
-    "test_api_document.py",
     "test_architecture.py",
     "test_claim_protocol.py",
     "test_hostile_strings.py",
@@ -22,12 +21,12 @@ ONCE_TOO = {
     "test_random_operations.py",
     "test_schema.py",
     "test_search.py",
-    "test_top.py",
 }
 """Files that are about SQL or about the code's text, and take ten seconds and more."""
 
-TWICE = {"test_families.py", "test_running.py", "test_foreign_connections.py"}
-"""Files of which each version of Python sees all. The other end-to-end tests are about races and faults."""
+TWICE = {"test_families.py", "test_running.py", "test_foreign_connections.py", "test_mounting.py", "test_pages.py"}
+"""Files of which each version of Python sees all. The other end-to-end tests are about races and faults, those of the
+dashboard about pages."""
 
 
 def pytest_collection_modifyitems(items):
@@ -35,7 +34,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         given = item.callspec.params.values() if hasattr(item, "callspec") else ()
         once = item.path.name in ONCE_TOO or not ONCE.isdisjoint([*item.fixturenames, *map(str, given)])
-        if (once or item.path.parent.name == "e2e") and item.path.name not in TWICE:
+        if (once or item.path.parent.name in ("e2e", "dashboard")) and item.path.name not in TWICE:
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 

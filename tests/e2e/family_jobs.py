@@ -13,7 +13,8 @@ from lateshift import background, run_background_job
 SLEEPER = "import time; time.sleep(600)"
 PARENT = """
 import subprocess, sys, time
-print(subprocess.Popen([sys.executable, "-c", sys.argv[1]]).pid, flush=True)
+_, sleeper, apart = sys.argv
+print(subprocess.Popen([sys.executable, "-c", sleeper], start_new_session=bool(apart)).pid, flush=True)
 time.sleep(600)
 """
 
@@ -24,9 +25,13 @@ def tell(*words: object) -> None:
         journal.write(" ".join(map(str, words)) + "\n")
 
 
-def have_family(name: str) -> None:
-    """Start a process that starts another, tell of all three, and wait for a file."""
-    child = subprocess.Popen([sys.executable, "-c", PARENT, SLEEPER], stdout=subprocess.PIPE)
+def have_family(name: str, *, apart: bool = False) -> None:
+    """Start a process that starts another, tell of all three, and wait for a file.
+
+    `apart`: each in a session of its own, where the system has such.
+    """
+    command = [sys.executable, "-c", PARENT, SLEEPER, "apart" if apart else ""]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=apart)
     assert child.stdout is not None
     tell(os.getpid(), child.pid, int(child.stdout.readline()))
     while not Path(name).exists():
@@ -34,8 +39,8 @@ def have_family(name: str) -> None:
 
 
 @background(isolation="process")
-def have_family_isolated(name: str) -> None:
-    have_family(name)
+def have_family_isolated(name: str, *, apart: bool = False) -> None:
+    have_family(name, apart=apart)
 
 
 @background(isolation="process")

@@ -14,8 +14,6 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
-
 from lateshift import Cancel, Retry, Snooze, background, current_job
 
 JOURNAL = Path("journal")
@@ -136,14 +134,6 @@ def isolated_add(a: int, b: int) -> int:
 
 
 @background(isolation="process")
-def isolated_with_child(name: str) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    write(f"child {child.pid}")
-    while not Path(name).exists():
-        time.sleep(0.01)
-
-
-@background(isolation="process")
 def isolated_busy_in_c() -> None:
     write(f"began busy {os.getpid()}")
     ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the GIL, so that no other thread of this process runs
@@ -191,20 +181,6 @@ def isolated_killed_with_forks() -> None:
         time.sleep(600)
     write(f"forked {pid}")
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-@background(isolation="process")
-def isolated_with_runaways(name: str) -> None:
-    """A child in a session of its own, with a child in a session of its own, which the first does not outlive."""
-    code = "import subprocess, sys, time; subprocess.Popen([*sys.argv[1:]], start_new_session=True); time.sleep(600)"
-    subprocess.Popen([sys.executable, "-c", code, "sleep", "987"], start_new_session=True)
-    process = psutil.Process()
-    while len(process.children(recursive=True)) < 2:
-        time.sleep(0.01)
-    for child in process.children(recursive=True):
-        write(f"child {child.pid}")
-    while not Path(name).exists():
-        time.sleep(0.01)
 
 
 def keep_the_gil(unless: str) -> None:

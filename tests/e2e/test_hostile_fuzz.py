@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -40,7 +39,6 @@ def work_on(project: Project, examples: int) -> None:
     (project.folder / "evil.py").write_text(EVIL)
     worker = project.worker()
     app = project.app()
-    change: Callable[..., int] = app.database.execute
 
     # Nothing is made smaller: whatever has harmed the worker harms all that comes after it.
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
@@ -50,7 +48,9 @@ def work_on(project: Project, examples: int) -> None:
         bad = app.run_background_job("app.jobs.note", parameters={"label": "bad"}, queue="bad")
         for column, value in values.items():
             with contextlib.suppress(StorageError):  # this database does not take it
-                change(f"update lateshift_jobs set {column} = :value where id = :id", {"value": value, "id": bad})
+                app.database.execute(
+                    f"update lateshift_jobs set {column} = :value where id = :id", {"value": value, "id": bad}
+                )
         app.resume_queue("bad")
         good = app.run_background_job("app.jobs.add", parameters={"a": 1}, queue="good")
         assert finished(app, good).status == "completed"
@@ -58,7 +58,7 @@ def work_on(project: Project, examples: int) -> None:
         for read in (app.get_job, lambda job_id: explain(app, job_id), lambda _: app.list_jobs(limit=10)):
             with contextlib.suppress(LateshiftError):
                 read(bad)
-        change("delete from lateshift_jobs where id = :id", {"id": bad})
+        app.database.execute("delete from lateshift_jobs where id = :id", {"id": bad})
 
     try_it()
     app.close()

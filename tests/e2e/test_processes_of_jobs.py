@@ -9,7 +9,6 @@ import pytest
 from project import finished, gone, until
 
 from lateshift.runtime import tree
-from lateshift.storage import reads
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sessions and fork; Windows has tests of its own")
 
@@ -45,24 +44,6 @@ def test_what_an_isolated_job_has_forked_does_not_hide_its_death(project):
     project.worker()
     assert finished(app, job_id).status == "failed"
     until(lambda: all(gone(int(line.split()[1])) for line in project.journal()))
-
-
-@pytest.mark.parametrize("how", ["timeout", "cancel", "stop"])
-def test_an_isolated_job_is_ended_with_all_that_it_started(project, how):
-    """Children in sessions of their own, and the children of those, go as well."""
-    app = project.app()
-    timeout = 1.5 if how == "timeout" else None
-    job_id = app.run_background_job(
-        "app.jobs.isolated_with_runaways", parameters={"name": "never"}, timeout=timeout, max_retries=0
-    )
-    worker = project.worker(grace=0.1)
-    until(lambda: len(project.journal()) == 2)
-    if how == "cancel":
-        app.cancel_job(job_id)
-    elif how == "stop":
-        worker.say("stop")
-    until(lambda: all(gone(int(line.split()[1])) for line in project.journal()))
-    until(lambda: reads.status(app.database, job_id) != "running")
 
 
 def test_a_tree_is_ended_though_it_grows_meanwhile(tmp_path):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
-from project import finished, gone, until
+from project import finished, until
 
 from lateshift import Call, JobError, WaitTimeout
 
@@ -82,18 +82,6 @@ def test_a_timeout_ends_the_attempt(project, name):
     job = finished(app, job_id)
     assert (job.status, job.error.type) == ("failed", "lateshift.outcome.JobTimeout")
     assert "0.4 s" in job.error.message
-
-
-def test_a_timeout_kills_the_whole_tree_of_a_child(project):
-    """The processes that an isolated job started end with it."""
-    app = project.app()
-    job_id = app.run_background_job(
-        "app.jobs.isolated_with_child", parameters={"name": "never"}, timeout=0.5, max_retries=0
-    )
-    project.worker()
-    assert finished(app, job_id).status == "failed"
-    child = int(project.journal()[0].split()[1])
-    until(lambda: gone(child), what="the grandchild to end")
 
 
 def test_code_that_cannot_be_stopped_costs_its_process(project):
