@@ -48,6 +48,18 @@ def test_an_interrupted_run_gives_the_job_back(project, number):
     assert project.json("workers") == []
 
 
+def test_a_run_is_asked_to_stop(project):
+    """It is a worker like any other: after the grace it gives its job back, as at Ctrl-C."""
+    job_id = project.enqueue("until_file", name="go")
+    process = project.start("run", job_id, env={"LATESHIFT_GRACE": "0.2"})
+    started(process)
+    assert "was asked to stop" in project.run("workers", "stop", "--here")
+    process.communicate(timeout=30)
+    job = project.json("show", job_id)
+    assert (process.returncode, job["status"], job["attempts"]) == (130, "pending_retry", 0)
+    assert project.json("workers") == []
+
+
 def test_a_killed_run_is_rescued(project):
     """After kill -9 the job is taken back by the next worker, counted as a crash, and runs again."""
     job_id = project.enqueue("until_file", name="go")

@@ -149,6 +149,22 @@ def test_login_leads_only_into_the_dashboard(make_site):
         assert log_in(client, password=TOKEN, next=wanted).headers["location"] == "/"
 
 
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("http://testserver/jobs?q=queue:mail", "%2Fjobs%3Fq%3Dqueue%3Amail"),
+        ("https://elsewhere.example//evil", "%2F%2Fevil"),  # which the login does not follow
+        ("http://[", "%2F"),
+        ("", "%2F"),
+    ],
+)
+def test_a_page_without_a_session_is_told_where_to_log_in(make_site, page, back):
+    """htmx leads there, and from there back to the page that was open."""
+    client = make_site(dashboard_token=TOKEN).client(headers={"hx-request": "true", "hx-current-url": page})
+    answer = client.get("/jobs")
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (401, f"/login?next={back}")
+
+
 def test_login_of_another_site_is_refused(make_site):
     """No page of elsewhere can log somebody in."""
     client = make_site(dashboard_token=TOKEN).client(headers={"sec-fetch-site": "cross-site"})

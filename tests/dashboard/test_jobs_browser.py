@@ -34,6 +34,39 @@ def test_what_was_fetched_before_does_not_disturb_who_types(own, open_page):  # 
     expect(page.get_by_role("combobox", name="Search jobs")).to_have_value("queue:")
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_keys_wait_for_what_is_offered(shared, open_page, answers):  # noqa: F811
+    """Who types faster than the server answers takes what is offered for the whole word; else it is a search."""
+    _, link = shared
+    page, held = open_page(link, "/jobs", strict=answers), []
+    page.route(re.compile("suggestions.q=que"), lambda route: held.append(route))  # noqa: PLW0108 - playwright wants a function
+    page.keyboard.press("/")
+    box, offers = page.get_by_role("combobox", name="Search jobs"), page.locator("#offers [role=option]")
+    page.keyboard.type("q")
+    expect(offers).to_have_text([re.compile("^queue:")])
+    for key in ("u", "e", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    for _ in range(250):
+        if not held:
+            page.wait_for_timeout(20)
+    if answers:
+        held[0].continue_()
+        expect(box).to_have_value("queue:")
+    else:
+        held[0].abort()
+        page.wait_for_url("**/jobs?q=que")
+
+
+def test_the_search_box_stays_what_it_is(own, open_page):  # noqa: F811
+    """For a screen reader it has suggestions, also when the page was fetched anew."""
+    site, link = own
+    page = open_page(link, "/jobs")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    site.day.job("failed", 0, ("shop.fresh.Arrived.handle", "fresh", 1, lambda _: {}, 1, 1))
+    expect(page.get_by_text("Arrived.handle")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Search jobs")).to_have_attribute("aria-controls", "offers")
+
+
 def test_a_search_is_completed_by_keyboard(shared, open_page):  # noqa: F811
     """Down and Enter take an offer, Escape puts the list away, Enter searches; the address holds it."""
     _, link = shared

@@ -137,3 +137,8 @@ def test_files_of_the_dead_whom_nobody_knows_are_removed(scene, tmp_path):
     mine = {f"living.{kind}" for kind in ("lock", "open", "run")}
     assert names == mine | {"other.lock", "other.run", "runner.only", "fresh.run"}
     living.release()
+
+
+def test_a_folder_that_was_removed_is_swept_without_a_word(scene, tmp_path):
+    """Somebody has cleaned up under a living worker: its housekeeping goes on."""
+    assert Sweep(scene.db, tmp_path / "gone").tick(0) == Sweep.INTERVAL

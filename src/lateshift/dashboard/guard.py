@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -82,13 +82,18 @@ class Guard:
             )
             return desk.refuse(request, 401, "Not logged in", words, {"www-authenticate": "Bearer"})
         if request.headers.get("hx-request") or path.startswith("/events"):
-            page = urlsplit(request.headers.get("hx-current-url", ""))
-            wanted = page.path + (f"?{page.query}" if page.query else "")
-            return Response(status_code=401, headers={"hx-redirect": f"{login}?{urlencode({'next': wanted})}"})
+            back = urlencode({"next": _open_page(request)})
+            return Response(status_code=401, headers={"hx-redirect": f"{login}?{back}"})
         if "text/html" not in request.headers.get("accept", "text/html"):
             return Response("Log in, or send `Authorization: Bearer TOKEN`.\n", 401, {"www-authenticate": "Bearer"})
         wanted = f"{desk_root(request)}{path}" + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"{login}?{urlencode({'next': wanted})}", 303)
+
+
+def _open_page(request: Request) -> str:
+    """The page from which htmx asks, without its host."""
+    address = request.headers.get("hx-current-url", "")
+    return "/" + address.partition("://")[2].partition("/")[2]
 
 
 def desk_root(request: Request) -> str:

@@ -164,8 +164,8 @@ def left_behind(folder: Path | str, age: float) -> dict[str, list[Path]]:
     A file is a moment older than its lock, so what has just been made may belong to a worker that comes.
     """
     found: dict[str, list[Path]] = {}
-    for path in Path(folder).iterdir():
-        named = _FILE.fullmatch(path.name)
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():  # somebody may have cleaned up
+        named, path = _FILE.fullmatch(name), Path(folder, name)
         with suppress(OSError):  # it has gone meanwhile
             if named and time.time() - path.stat().st_mtime > age:
                 found.setdefault(named[1], []).append(path)

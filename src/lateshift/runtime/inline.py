@@ -7,13 +7,14 @@ for abandoned and nobody else runs it. The job runs in an executor's thread and 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -29,6 +30,7 @@ from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
 from lateshift.runtime.history import Statistics
+from lateshift.runtime.requests import Requests
 from lateshift.runtime.settling import settle_one
 from lateshift.runtime.wake import PlainWake
 from lateshift.storage import reads, workers, writes
@@ -68,12 +70,23 @@ class _Inline:
         self._db.while_locked = self._keep
         self._heartbeat = Heartbeat(self._db, worker, self._crew)
         self._statistics = Statistics(self._db, app.events, worker)
-        self._duties: list[Duty] = [self._heartbeat, Cancellations(self._db, worker, self._crew), self._reports]
+        self._duties: list[Duty] = [
+            self._heartbeat,
+            Cancellations(self._db, worker, self._crew),
+            self._reports,
+            Requests(self._db, worker, self._crew, self._dismiss),
+        ]
+        self._stop_at = math.inf
         self._due = [0.0] * len(self._duties)
 
     def _keep(self) -> None:
         """While the database is locked: what it is locked by may be the job, and out of time."""
         self._crew.tick(time.monotonic())
+
+    def _dismiss(self, how: Literal["drain", "stop"]) -> None:
+        """Somebody asks this worker to stop: as Ctrl-C does, after the grace. To drain it need do nothing."""
+        if how == "stop":
+            self._stop_at = min(self._stop_at, time.monotonic() + self._app.settings.grace)
 
     def run(self, job: Claimed) -> None:
         """Run the job and write what became of it."""
@@ -91,6 +104,8 @@ class _Inline:
         """The job's outcome; None when it did not come in time or its code cannot be stopped."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while not (done := self._crew.collect(now := time.monotonic())):
+            if deadline is None and now >= self._stop_at:
+                raise KeyboardInterrupt
             if self._crew.stuck() or (deadline is not None and now >= deadline):
                 return None
             self._tell_started()

@@ -133,8 +133,9 @@
   document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); goingOn(); document.dispatchEvent(new Event("lateshift:fresh")); });
   document.addEventListener("htmx:finally:request", finished);
   document.addEventListener("htmx:error", () => { finished(); complain("The dashboard does not answer. It is tried again by itself."); });
-  htmx.registerExtension("keep", { // what the reader has opened stays open
-    htmx_before_morph_attr: (element, detail) => !(detail.attrName === "open" && element.localName === "details"),
+  htmx.registerExtension("keep", { // what the reader has opened stays open, and the search box what it is by its script
+    htmx_before_morph_attr: (element, { attrName }) => !(attrName === "open" && element.localName === "details")
+      && !(element.id === "q" && /^(role|aria-)/.test(attrName)),
   });
 
   // --- What an action said, for a while.

@@ -6,7 +6,7 @@
 
   // --- What the search box offers. Places are counted in characters, as the server does.
   const box = () => one("#q"), offers = () => one("#offers");
-  let asking = 0, number = 0, offered = "";
+  let asking = 0, number = 0, offered = "", held = []; // keys that wait for what is offered for the text as it is now
   const options = () => all("[role=option]", offers());
   const active = () => one("[aria-selected=true]", offers());
   const open = (html) => {
@@ -14,16 +14,18 @@
     offers().hidden = !html.trim();
     box().setAttribute("aria-expanded", String(options().length > 0));
     box().removeAttribute("aria-activedescendant");
+    if (offered === box().value) for (const key of held.splice(0)) if (!press(key) && key === "Enter") box().form.requestSubmit();
   };
-  const close = () => { clearTimeout(asking); number += 1; open(""); };
+  const close = () => { clearTimeout(asking); number += 1; held = []; open(""); };
   const ask = async () => {
     const mine = number += 1, text = box().value;
     const at = [...text.slice(0, box().selectionStart)].length;
+    let html = "";
     try {
       const answer = await fetch(`${box().dataset.offers}?${new URLSearchParams({ q: text, at })}`);
-      const html = answer.ok ? await answer.text() : "";
-      if (mine === number && document.activeElement === box()) { offered = text; open(html); }
+      if (answer.ok) html = await answer.text();
     } catch { /* without an answer there is nothing to offer */ }
+    if (mine === number && document.activeElement === box()) { offered = text; open(html); }
   };
   const choose = (option) => {
     for (const each of options()) each.setAttribute("aria-selected", String(each === option));
@@ -38,8 +40,16 @@
     box().setSelectionRange(caret, caret);
     ask();
   };
+  const press = (key) => {
+    const list = options(), at = list.indexOf(active()), step = { ArrowDown: 1, ArrowUp: -1 }[key];
+    if (step && list.length) choose(list[at < 0 ? (step > 0 ? 0 : list.length - 1) : (at + step + list.length) % list.length]);
+    else if ((key === "Enter" || key === "Tab") && active()) take(active());
+    else return false;
+    return true;
+  };
   document.addEventListener("input", (event) => {
     if (event.target !== box()) return;
+    held = [];
     clearTimeout(asking);
     asking = setTimeout(ask, 120);
   });
@@ -52,14 +62,11 @@
     if (option) take(option);
   });
   document.addEventListener("keydown", (event) => {
-    if (event.target !== box() || offers().hidden || (offered !== box().value && event.key !== "Escape")) return;
-    const list = options(), at = list.indexOf(active());
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && list.length) choose(list[at < 0 ? (step > 0 ? 0 : list.length - 1) : (at + step + list.length) % list.length]);
-    else if (event.key === "Enter" && active()) take(active());
-    else if (event.key === "Tab" && active()) take(active());
-    else if (event.key === "Escape") { close(); if (box().value === box().defaultValue) return; } // and leaves the box
-    else return;
+    if (event.target !== box() || offers().hidden) return;
+    const late = offered !== box().value, arrow = event.key === "ArrowDown" || event.key === "ArrowUp";
+    if (event.key === "Escape") { close(); if (box().value === box().defaultValue) return; } // and leaves the box
+    else if (late && (arrow || (event.key === "Enter" && held.length))) held.push(event.key);
+    else if (late || !press(event.key)) return;
     event.preventDefault();
     event.stopPropagation();
   }, true);
