@@ -9,7 +9,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lateshift import codec, options, retry
@@ -75,6 +75,26 @@ def test_a_setting_in_code(name, value):
     """Of whatever type."""
     with contextlib.suppress(SettingsError):
         load_settings(**{name: value})
+
+
+LINES = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["LATESHIFT_", "export LATESHIFT_", "", "#", "'"]),
+    st.sampled_from(["GRACE", "ALLOWED", "TIMEOUT", "ROOT", "LOG_LEVEL", "X", "grace = ", "allowed = "]),
+    st.sampled_from(["=", "", " = "]).flatmap(lambda sign: st.text(max_size=30).map(lambda text: sign + text)),
+)
+FILES = st.lists(LINES, max_size=6).map("\n".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(FILES, FILES | st.binary(max_size=60))
+def test_a_file_of_settings(tmp_path, variables, table):
+    """Both files that settings are read from may hold anything."""
+    (tmp_path / ".env").write_text(variables, encoding="utf-8", errors="replace")
+    text = table if isinstance(table, bytes) else f"[tool.lateshift]\n{table}".encode(errors="replace")
+    (tmp_path / "pyproject.toml").write_bytes(text)
+    with contextlib.suppress(SettingsError):
+        load_settings(root=tmp_path)
 
 
 @given(
