@@ -30,9 +30,10 @@ PATIENCE = 300.0
 POLL = {"sqlite": 0.004, "postgres": 0.01, "mariadb": 0.01}
 """Seconds between two looks at a database that others work on: each costs them 30 to 300 µs of a core."""
 
+# In the order of the claims, so that PostgreSQL reads their index: the table, where what is left comes last, took 3 ms.
 _UNFINISHED = """
-select exists (select 1 from lateshift_jobs where {waiting} and queue = 'default' and executor = 'thread'
-               and priority = 1 and run_at <= :now)"""
+select (select seq from lateshift_jobs where {waiting} and queue = 'default' and executor = 'thread'
+        and priority = 1 and run_at <= :now order by run_at, seq limit 1) is not null"""
 _RUNNING = "select exists (select 1 from lateshift_jobs where status = 'running')"
 _COMPLETED = "select exists (select 1 from lateshift_jobs where status = 'completed' and finished_at > :since)"
 

@@ -50,7 +50,7 @@ def drain(place: Place, count: int) -> float:
 def on_sqlite(url: str) -> Turn:
     """SQLite, as durable as ours."""
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=10)
-    for pragma in ("synchronous = full", "temp_store = memory", "wal_autocheckpoint = 4000"):
+    for pragma in ("synchronous = full", "temp_store = memory"):
         connection.execute(f"pragma {pragma}")
     words = {"table": "lateshift_jobs", "waits": PENDING, "now": ":now"}
     complete = f"update lateshift_jobs set {_COMPLETE} where id = ? and lease = ? and status = 'running'"

@@ -357,7 +357,6 @@ class SqliteDatabase(Database):
         try:
             for pragma in ("journal_mode = wal", f"synchronous = {self._durability}", "temp_store = memory"):
                 connection.execute(f"pragma {pragma}")
-            connection.execute("pragma wal_autocheckpoint = 4000")
             connection.execute("pragma journal_size_limit = 67108864")
         except BaseException:
             connection.close()
