@@ -81,13 +81,12 @@ def packages(value: Any) -> tuple[str, ...]:
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, Iterable):
         raise ValueError("expected dotted names such as app.jobs,app.services")  # noqa: TRY004 - as all kinds do
-    names = tuple(dict.fromkeys(item.strip() if isinstance(item, str) else item for item in items))
-    names = tuple(name for name in names if name != "")
+    names = [name for item in items if (name := item.strip() if isinstance(item, str) else item) != ""]
     if not names:
         raise ValueError("it names no package, so no job could run; write for example app.jobs")
     for name in names:
         check_entry(name)
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def label(value: Any) -> str:

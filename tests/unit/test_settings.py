@@ -209,6 +209,7 @@ def test_bad_value_names_its_source(project, monkeypatch):
         ("allowed", "app.*", "without *"),
         ("allowed", "app..jobs", "no dotted name"),
         ("allowed", [3], "no dotted name"),
+        ("allowed", [["app.jobs"]], "no dotted name"),
         ("allowed", 3, "expected dotted names"),
         ("storage_dir", 3, "expected a path"),
         ("storage_dir", "", "expected a path"),
