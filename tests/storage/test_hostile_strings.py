@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from lateshift import Lateshift
+from lateshift import Call, Lateshift
 from lateshift.errors import LateshiftError
 from lateshift.query import FIELDS, parse
 from lateshift.storage import audit, completion, search
@@ -63,6 +63,15 @@ def test_parameters_come_back_as_they_went(app, text):
         drain(app, "default")
         job = app.get_job(job_id)
         assert (job.status, job.result) == ("completed", text) or "cannot be stored" in str(job.error)
+
+
+def test_batches_come_back_as_they_went(app):
+    """Many at once, as they are stored and settled on a server: in arrays, beside what needs no escaping."""
+    texts = [*(text for text in HOSTILE if "\x00" not in text and text.isascii()), "", "null", "{}", ",", 'a","b', "é"]
+    for chosen in (texts, ["plain", "text"]):
+        ids = app.enqueue_many(Call(echo, parameters={"text": text}) for text in chosen)
+        drain(app, "default")
+        assert [app.get_job(id_).result for id_ in ids] == chosen
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 from lateshift.errors import SettingsError, StorageError
 from lateshift.settings import mask_secrets, mask_url
+from lateshift.storage.arrays import as_arrays
 from lateshift.storage.database import Listener, Parameters, Row
 from lateshift.storage.dialect import Dialect
 from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
@@ -153,22 +154,11 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
             "fingerprint_key": "(fingerprint, job_id) where fingerprint is not null",
         },
         batches={"enqueue": _ENQUEUE, "complete": _COMPLETE},
-        pack=_as_arrays,
+        pack=as_arrays,
         whereabouts=_WHEREABOUTS,
         announce=_ANNOUNCE,
         silence=("set local idle_in_transaction_session_timeout = {milliseconds}", ""),
     )
-
-
-def _as_arrays(rows: Sequence[Parameters]) -> dict[str, str]:
-    """Rows as one array literal for each column; psycopg's own way takes ten times as long for lists of text."""
-    return {name: "{" + ",".join([_element(row[name]) for row in rows]) + "}" for name in rows[0]}
-
-
-def _element(value: object) -> str:
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return "null" if value is None else str(value)
 
 
 class PostgresDatabase(ServerDatabase):
