@@ -29,6 +29,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,19 +171,19 @@ LINT = [
 ]
 
 
-def run(step: Step) -> bool:
-    """Do one step and report it in a line; whether it passed."""
+def run(step: Step, *, at_once: bool = False) -> bool:
+    """Do one step and report it in a line; whether it passed. One of several at once shows its output when it ends."""
     if step.live:
         print(f"     {step.name} ...", flush=True)
     began = time.monotonic()
-    out = None if step.live else subprocess.PIPE
+    out = None if step.live and not at_once else subprocess.PIPE
     done = subprocess.run(step.command, cwd=ROOT, check=False, stdout=out, stderr=out and subprocess.STDOUT)
     if interrupts:
         raise KeyboardInterrupt
     passed = done.returncode == 0
-    print(f"{'ok  ' if passed else 'FAIL'} {step.name} ({time.monotonic() - began:.1f} s)", flush=True)
-    if not passed and done.stdout:
-        print(done.stdout.decode(errors="replace"), flush=True)
+    verdict = f"{'ok  ' if passed else 'FAIL'} {step.name} ({time.monotonic() - began:.1f} s)"
+    told = (done.stdout or b"").decode(errors="replace")
+    print(f"{told}{verdict}" if step.live else verdict if passed else f"{verdict}\n{told}", flush=True)
     return passed
 
 
@@ -191,12 +192,15 @@ def must(step: Step) -> bool:
     return run(step) or sys.exit(f"Stopped: could not {step.name}.")
 
 
-def run_all(steps: Sequence[Step]) -> int:
-    """Do every step, also after one has failed, and sum up."""
-    print("Plan:", ", ".join(step.name for step in steps), flush=True)
+def run_all(steps: Sequence[Step], at_once: Sequence[Step] = ()) -> int:
+    """Do every step, also after one has failed, then some at the same time, and sum up."""
+    print("Plan:", ", ".join(step.name for step in (*steps, *at_once)), flush=True)
     began = time.monotonic()
-    failed = [step.name for step in steps if not run(step)]
-    verdict = f"FAILED: {', '.join(failed)}" if failed else f"All {len(steps)} steps passed"
+    passed = [run(step) for step in steps]
+    with ThreadPoolExecutor() as pool:
+        passed += pool.map(lambda step: run(step, at_once=True), at_once)
+    failed = [step.name for step, well in zip((*steps, *at_once), passed, strict=True) if not well]
+    verdict = f"FAILED: {', '.join(failed)}" if failed else f"All {len(passed)} steps passed"
     print(f"{verdict} ({time.monotonic() - began:.1f} s)")
     return 1 if failed else 0
 
@@ -226,10 +230,10 @@ def test(arguments: Sequence[str]) -> int:
         other.prepare()
         prepare_mysqlclient(other, needed=False)
         steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
-    steps.append(Step("some faults", faults("--minutes", "0.7"), live=True))
+    waiting = [Step("some faults", faults("--minutes", "0.7"), live=True)]
     if has_wine := not missing(WINE):
-        steps.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
-    code = run_all(steps)
+        waiting.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
+    code = run_all(steps, at_once=waiting)  # either leaves two cores idle for half of the time
     if not has_wine:
         print("NOT TESTED ON WINDOWS: there is no Wine on this machine, and it could not be installed.", flush=True)
     return code
