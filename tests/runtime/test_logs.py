@@ -13,6 +13,7 @@ import pytest
 from log_files import AT, JOB, SECOND, TAGGED, settings, written
 
 from lateshift import events
+from lateshift.host.appending import Appender
 from lateshift.host.logs import FileLog, delete_old, escape
 from lateshift.job import JobError
 from lateshift.outcome import Outcome
@@ -172,14 +173,25 @@ def test_a_batch_over_midnight_goes_to_two_files(tmp_path):
 
 
 def test_a_deleted_folder_is_made_again(tmp_path):
-    """The log goes on after somebody has cleaned up."""
+    """The log goes on after somebody has cleaned up, from the next second on."""
     log = FileLog(settings(tmp_path))
-    log([ended("completed")])
+    log([events.WorkerStarted(AT, "w1", 1)])
     for path in (tmp_path / "storage/logs").iterdir():
         path.unlink()
     (tmp_path / "storage/logs").rmdir()
-    log([ended("completed")])
-    assert written(tmp_path).count("\n") == 1
+    log([events.WorkerStarted(AT + SECOND, "w2", 2)])
+    assert [line.split()[-2] for line in written(tmp_path).splitlines()] == ["worker=w2"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the file is opened for each batch")
+def test_a_file_that_was_moved_away_is_left_with_the_next_second(tmp_path):
+    """What rotates logs loses no line: those of the second are in the file that it has moved."""
+    files, path, moved = Appender(tmp_path / "a/logs"), tmp_path / "a/logs/all.log", tmp_path / "moved.log"
+    files.append(str(path), b"one\n", 1)
+    path.rename(moved)
+    files.append(str(path), b"two\n", 1)
+    files.append(str(path), b"three\n", 2)
+    assert (moved.read_text(), path.read_text()) == ("one\ntwo\n", "three\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of files are those of POSIX")
@@ -218,6 +230,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from lateshift import events
+from lateshift.host.appending import Appender
 from lateshift.host.logs import FileLog
 from lateshift.settings import Settings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -247,6 +260,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from lateshift import events
+from lateshift.host.appending import Appender
 from lateshift.host.logs import FileLog
 from lateshift.settings import Settings
 me, folder = sys.argv[1], Path(sys.argv[2])

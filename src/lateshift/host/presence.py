@@ -16,11 +16,11 @@ import re
 import sys
 import time
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from lateshift.host.handle import Handle
 from lateshift.settings import Settings
 
 SLOT: Final = 64
@@ -123,23 +123,17 @@ class Watch:
 
     def __init__(self, folder: Path | str, worker_id: str) -> None:
         self._path = _open_file(folder, worker_id)
-        self._handle: int | None = None
-        if sys.platform != "win32":
-            self._handle = _open(self._path)
+        number = None if sys.platform == "win32" else _open(self._path)
+        self._handle = None if number is None else Handle(number)
 
     def claims(self) -> bool:
         """Whether the worker claims now."""
         if self._handle is None:
             return _is_held(self._path) is True
         try:
-            return _has_holder(self._handle) is True
+            return _has_holder(self._handle.number) is True
         except OSError:  # a file system without locks
             return False
-
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        """Close the file when the last thread has let go of this: any sooner, its number may be another file's."""
-        if self._handle is not None:
-            close(self._handle)
 
 
 def _is_held(path: str) -> bool | None:

@@ -291,7 +291,7 @@ class SqliteDatabase(Database):
         pause = 0.0001
         while True:
             try:
-                return action(self._open())
+                return action(self._connection or self._open())
             except sqlite3.Error as error:
                 if _code(error) not in _BUSY:
                     raise self._explain(error) from error
