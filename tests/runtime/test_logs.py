@@ -194,6 +194,44 @@ def test_a_file_that_was_moved_away_is_left_with_the_next_second(tmp_path):
     assert (moved.read_text(), path.read_text()) == ("one\ntwo\n", "three\n")
 
 
+BECOMES_A_DAEMON = """
+import gc, os, sys
+from pathlib import Path
+from lateshift import events
+from lateshift.host.logs import FileLog
+from lateshift.host.presence import Presence, Watch
+from lateshift.settings import Settings
+
+folder = Path(sys.argv[1])
+log = FileLog(Settings(root=folder, storage_dir=folder))
+log([events.WorkerStarted(1_000_000, "before", 1)])
+presence = Presence(folder, "w")
+presence.acquire()
+watch = Watch(folder, "w")
+if os.fork() == 0:
+    os.closerange(3, 100)
+    others = [(folder / f"other-{n}").open("w") for n in range(20)]
+    log([events.WorkerStarted(1_000_000, "after", 2)])
+    claims = watch.claims()
+    del log, watch
+    gc.collect()
+    for other in others:
+        other.write(f"{claims}")
+        other.close()
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing forks there")
+def test_a_program_that_becomes_a_daemon_keeps_its_own_files(tmp_path):
+    """It closes what is open, and opens others by the same numbers: there no line goes, and none of them is closed."""
+    subprocess.run([sys.executable, "-c", BECOMES_A_DAEMON, str(tmp_path)], check=True)
+    assert {path.read_text() for path in tmp_path.glob("other-*")} == {"True"}
+    (log,) = (tmp_path / "logs").glob("background-jobs-19*.log")
+    assert [line.split()[-2] for line in log.read_text().splitlines()] == ["worker=before", "worker=after"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of files are those of POSIX")
 def test_only_the_owner_may_read_the_logs(tmp_path):
     """Files are made with mode 0600, folders with 0700."""

@@ -31,7 +31,7 @@ class Appender:
         if self._torn:
             data = b"\n" + data
         kept, written = self._kept, 0
-        if kept is None or kept[0] != path or kept[1] != second:
+        if kept is None or kept[0] != path or kept[1] != second or not kept[2].own:
             kept = (path, second, self._open(path))
             if sys.platform != "win32":  # there it is locked for as long as it is open
                 self._kept = kept

@@ -128,7 +128,7 @@ class Watch:
 
     def claims(self) -> bool:
         """Whether the worker claims now."""
-        if self._handle is None:
+        if self._handle is None or not self._handle.own:
             return _is_held(self._path) is True
         try:
             return _has_holder(self._handle.number) is True
