@@ -224,16 +224,16 @@ def test(arguments: Sequence[str]) -> int:
     if arguments:
         return become(MAIN.pytest(*arguments))
     steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(*AT_ONCE), live=True)]
+    last = [Step("some faults", faults("--minutes", "0.7"), live=True)]
     newest = newest_python()
     if newest.version[:2] > THIS.version[:2]:
         other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
         other.prepare()
         prepare_mysqlclient(other, needed=False)
-        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
-    waiting = [Step("some faults", faults("--minutes", "0.7"), live=True)]
+        last.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
     if has_wine := not missing(WINE):
-        waiting.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
-    code = run_all(steps, at_once=waiting)  # either leaves two cores idle for half of the time
+        last.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
+    code = run_all(steps, at_once=last)  # each leaves two cores idle for a good part of its time
     if not has_wine:
         print("NOT TESTED ON WINDOWS: there is no Wine on this machine, and it could not be installed.", flush=True)
     return code
