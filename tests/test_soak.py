@@ -44,3 +44,16 @@ def test_what_grows_is_seen(tmp_path, leak, code):
     report = judged(tmp_path)
     assert report.returncode == code, report.stderr
     assert ("It grew:\nSQLite: memory of the workers, MB" in report.stdout) == bool(code)
+
+
+@pytest.mark.parametrize(("extra", "code"), [(0, 0), (0.2, 1)])
+def test_what_more_jobs_explain_is_no_growth(tmp_path, extra, code):
+    """A database that has had to hold half as many jobs again is larger by so much, and no more."""
+    samples = []
+    for at in range(0, 400, 5):
+        jobs = 1_000 * (100 + at / 8)
+        samples.append({"at": at, "fed": at, "jobs": 100_000, "database_mb": jobs / 1_000 + extra * at})
+        samples[-1]["jobs"] = jobs if at % 10 else jobs / 2  # the file does not shrink in between
+    (tmp_path / "sqlite.jsonl").write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
+    report = judged(tmp_path)
+    assert ("SQLite: database, MB" in report.stdout.partition("It grew:")[2]) == bool(code), report.stdout
