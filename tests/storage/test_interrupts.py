@@ -21,6 +21,12 @@ def test_an_interrupt_at_any_moment_leaves_no_transaction_open(tmp_path):
     def interrupt(*_):
         raise KeyboardInterrupt
 
+    def write_on():
+        until = time.monotonic() + 1  # an interrupt that comes within a finalizer is swallowed
+        while time.monotonic() < until:
+            with database.transaction():
+                pass
+
     database = open_database(load_settings(database_url=f"sqlite:///{tmp_path}/lateshift.db"))
     database.query("select 1")
     before, rng = signal.signal(signal.SIGALRM, interrupt), random.Random(7)
@@ -28,10 +34,7 @@ def test_an_interrupt_at_any_moment_leaves_no_transaction_open(tmp_path):
         for _ in range(1500):
             with contextlib.suppress(KeyboardInterrupt):
                 signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 5e-4))
-                until = time.monotonic() + 1  # one that comes within a finalizer is swallowed
-                while time.monotonic() < until:
-                    with database.transaction():
-                        pass
+                write_on()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
