@@ -49,7 +49,7 @@ BOUNDS = (
     Bound("connections", "connections", 0, 1),
     Bound("wal_mb", "write-ahead log, MB", 0.25, 64),
     Bound("undo", "undo records (history list)", 0.1, 1_000),
-    Bound("database_mb", "database, MB", 0.15, 8, "most_jobs"),  # trees in which rows come and go get some air
+    Bound("database_mb", "database, MB", 0.1, 8, "most_jobs"),
     Bound("jobs", "rows of jobs", 0.1, 2_000),
     Bound("unfinished", "jobs that wait or run", 0.1, 1_000),
     Bound("rows_of_jobs", "rows of attempts and logs", 0.1, 500, "jobs"),
