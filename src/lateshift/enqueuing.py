@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,7 +27,8 @@ from lateshift.settings import Settings
 from lateshift.target import Target, importing, path_of, resolve
 
 
-class Call(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Call:
     """One job to be enqueued, for `enqueue_many`; the fields are the arguments of `run_background_job`."""
 
     job: object

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lateshift.host.presence import Presence, Watch, forget, is_alive, started_jobs, try_lock
+from lateshift.host.presence import Presence, claims, forget, is_alive, started_jobs, try_lock
 
 UNIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, shared locks, file modes and limits")
 
@@ -166,41 +166,22 @@ def test_marks_outside_of_acquire_and_release_go_nowhere(tmp_path):
 
 
 def test_a_worker_may_live_on_without_claiming(tmp_path):
-    """It claims until it says otherwise, is released or is killed, as who has watched it since then sees, too."""
+    """It claims until it says otherwise, is released or is killed; alive is another matter."""
     presence = Presence(tmp_path, "w")
-    assert not Watch(tmp_path, "w").claims()
+    assert not claims(tmp_path, "w")
     for end in (presence.stop_claiming, presence.release):
         presence.acquire()
-        watch = Watch(tmp_path, "w")
-        assert watch.claims()
-        assert watch.claims()
+        assert claims(tmp_path, "w")
         end()
-        assert not watch.claims()
-        assert not Watch(tmp_path, "w").claims()
+        assert not claims(tmp_path, "w")
         assert is_alive(tmp_path, "w") is (True if end == presence.stop_claiming else None)
-        del watch
         presence.release()
     assert list(tmp_path.iterdir()) == []
     with start(tmp_path) as worker:
-        watch = Watch(tmp_path, "w")
-        assert watch.claims()
+        assert claims(tmp_path, "w")
         worker.kill()
         worker.wait()
-        assert not watch.claims()
-        assert not Watch(tmp_path, "w").claims()
-
-
-def test_who_watches_is_in_nobodys_way(tmp_path):
-    """Watches that have seen a worker end hold nothing against the next one of its name, nor against each other."""
-    watches = [Watch(tmp_path, "w")]
-    for _ in range(3):
-        presence = Presence(tmp_path, "w")
-        presence.acquire()
-        watches.append(Watch(tmp_path, "w"))
-        assert all(Watch(tmp_path, "w").claims() for _ in range(2))
-        assert watches[-1].claims()
-        presence.release()
-        assert [watch.claims() for watch in watches] == [False] * len(watches)
+        assert not claims(tmp_path, "w")
 
 
 @UNIX

@@ -3,7 +3,7 @@
 Whoever has stored a job and then finds somebody who will run it may go. That is safe, because everybody who is found so
 looks at what waits once more after nobody can find it any longer:
 
-- A worker that stops claiming says so, in its row (`workers.stop_claiming`) and by its lock (`presence.Watch`). A
+- A worker that stops claiming says so, in its row (`workers.stop_claiming`) and by its lock (`presence.claims`). A
   runner and a `--burst` worker that leave look after that, and are replaced if a job waits. So does one whose
   supervisor was killed, which starts a runner. All others are replaced anyhow, unless somebody told their supervisor
   to stop: what was stored before that waits, like all that a stop leaves.
@@ -74,25 +74,17 @@ class Neighbours:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._near: list[tuple[reads.WorkerRow, presence.Watch]] = []
+        self._rows: list[reads.WorkerRow] = []
         self._read_at = -math.inf
 
     def serve(self, queues: Collection[str]) -> bool:
         """Whether each of these queues is served by a living worker of this host."""
         if time.monotonic() - self._read_at > self.TRUST:
-            self._read()
-        for queue in queues:
-            for row, watch in self._near:
-                if serves(row, queue) and watch.claims():
-                    break
-            else:
-                return False
-        return True
-
-    def _read(self) -> None:
-        self._read_at, now = time.monotonic(), self._db.now()
-        near = [row for row in reads.workers(self._db) if row.host == host_name() and is_alive(row, now)]
-        self._near = [(row, presence.Watch(row.folder, row.id)) for row in near]
+            self._read_at, now = time.monotonic(), self._db.now()
+            self._rows = [row for row in reads.workers(self._db) if row.host == host_name() and is_alive(row, now)]
+        return all(
+            any(serves(row, queue) and presence.claims(row.folder, row.id) for row in self._rows) for queue in queues
+        )
 
 
 def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> bool:

@@ -20,7 +20,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from lateshift.host.handle import Handle
 from lateshift.settings import Settings
 
 SLOT: Final = 64
@@ -114,31 +113,15 @@ def is_alive(folder: Path | str, worker_id: str) -> bool | None:
     return _is_held(_lock_file(folder, worker_id))
 
 
-class Watch:
-    """Tells time and again whether a worker claims jobs: whether it lives and has not said that it takes no more.
-
-    Its file stays open meanwhile, so that it takes a single call of the system: every enqueue asks, and opening and
-    closing the file each time was two thirds of the asking. Not on Windows, where an open file cannot be removed.
-    """
-
-    def __init__(self, folder: Path | str, worker_id: str) -> None:
-        self._path = _open_file(folder, worker_id)
-        number = None if sys.platform == "win32" else _open(self._path)
-        self._handle = None if number is None else Handle(number)
-
-    def claims(self) -> bool:
-        """Whether the worker claims now."""
-        if self._handle is None or not self._handle.own:
-            return _is_held(self._path) is True
-        try:
-            return _has_holder(self._handle.number) is True
-        except OSError:  # a file system without locks
-            return False
+def claims(folder: Path | str, worker_id: str) -> bool:
+    """Whether the worker lives and has not said that it takes no more jobs."""
+    return _is_held(_open_file(folder, worker_id)) is True
 
 
 def _is_held(path: str) -> bool | None:
-    handle = _open(path)
-    if handle is None:
+    try:
+        handle = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
         return None
     try:
         return _has_holder(handle)
@@ -146,13 +129,6 @@ def _is_held(path: str) -> bool | None:
         return None
     finally:
         os.close(handle)
-
-
-def _open(path: str) -> int | None:
-    try:
-        return os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-    except OSError:
-        return None
 
 
 def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:

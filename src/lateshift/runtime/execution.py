@@ -19,7 +19,6 @@ from lateshift import codec, retry
 from lateshift.allowlist import AllowList
 from lateshift.context import JobContext, Report, current
 from lateshift.errors import CallableNotAllowed, InvalidOption, MemoryExceeded, WorkerDied
-from lateshift.host import forks
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
@@ -110,18 +109,18 @@ class Execution:
 
     def execute(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt in this thread, to its outcome. Only what an executor raises in the thread comes out of it."""
-        token, forked = current.set(run.context), forks.count
+        token, forks = current.set(run.context), _forks
         try:
             try:
                 value = self._function(run, ready)()
                 if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
                     value = _run_coroutine(value)
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
-                _end_copy(forked)
+                _end_copy(forks)
                 stored = self._complete(run, ending)
             except BaseException as error:
                 ending, stored = self._failure(run, error), self._overtaken(run, error)
-            _end_copy(forked)
+            _end_copy(forks)
             run.roll_back()
             outcome = stored or self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
@@ -132,12 +131,12 @@ class Execution:
         except BaseException as error:
             return self.interrupted(run, error)
         finally:
-            _end_copy(forked)
+            _end_copy(forks)
             current.reset(token)
 
     async def execute_async(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt on this event loop, to its outcome."""
-        token, forked = current.set(run.context), forks.count
+        token, forks = current.set(run.context), _forks
         try:
             try:
                 value = self._function(run, ready)()
@@ -146,7 +145,7 @@ class Execution:
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
             except BaseException as error:
                 ending = self._failure(run, error)
-            _end_copy(forked)
+            _end_copy(forks)
             outcome = self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
                 awaited: list[Any] = []
@@ -156,7 +155,7 @@ class Execution:
         except BaseException as error:
             return self.interrupted(run, error)
         finally:
-            _end_copy(forked)
+            _end_copy(forks)
             current.reset(token)
 
     def interrupted(self, run: Run, error: BaseException | None = None) -> Outcome:
@@ -353,7 +352,19 @@ def _note_hook(run: Run, error: BaseException) -> None:
     run.context.log_lines.extend(escape(line) for line in lines)
 
 
-def _end_copy(forked: int) -> None:
-    """End this process if it was forked off since `forked` was counted: a copy of a worker has no worker around it."""
-    if forks.count != forked:
+_forks = 0
+
+
+def _end_copy(forks: int) -> None:
+    """End this process if it was forked off since `forks` were counted: a copy of a worker has no worker around it."""
+    if _forks != forks:
         os._exit(0)
+
+
+def _note_fork() -> None:
+    global _forks  # noqa: PLW0603 - a fact about this process; asking for its id at each job cost 7 % of a worker's time
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
