@@ -22,7 +22,7 @@ def test_an_interrupt_at_any_moment_leaves_no_transaction_open(tmp_path):
         raise KeyboardInterrupt
 
     def write_on():
-        until = time.monotonic() + 1  # an interrupt that comes within a finalizer is swallowed
+        until = time.monotonic() + 1  # Hypothesis has a callback in garbage collection, and one within that is lost
         while time.monotonic() < until:
             with database.transaction():
                 pass
