@@ -8,10 +8,17 @@ from dashboard_site import CHROMIUM, FLAGS, Site
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch):
-    """On a busy machine as well, a search and a count come to their end."""
+    """On a busy machine as well, a search, a count and an action come to their end before the page is made."""
     monkeypatch.setattr("lateshift.storage.search.SECONDS", 60.0)
     monkeypatch.setattr("lateshift.dashboard.pages.jobs.SECONDS", 60.0)
     monkeypatch.setattr("lateshift.dashboard.bulk_actions.COUNTED", 60.0)
+    monkeypatch.setattr("lateshift.dashboard.bulk_actions.SOON", 60.0)
+
+
+@pytest.fixture
+def nobody_waits(_patience, monkeypatch):
+    """Every bulk action takes longer than a page waits for."""
+    monkeypatch.setattr("lateshift.dashboard.bulk_actions.SOON", 0)
 
 
 @pytest.fixture

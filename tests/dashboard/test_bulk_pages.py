@@ -34,7 +34,7 @@ def entries(site):
 
 
 @pytest.fixture
-def gate(monkeypatch):
+def gate(nobody_waits, monkeypatch):
     """Bulk actions wait before each step until this is set."""
     opened, step = threading.Event(), BulkAction.step
 
@@ -183,7 +183,7 @@ def test_several_go_on_at_once(site, client, gate):
     assert {run.changed for run in site.desk.runs.all()} == {6, 3}
 
 
-def test_one_can_be_stopped(site, client, monkeypatch):
+def test_one_can_be_stopped(site, client, nobody_waits, monkeypatch):
     """It ends after the step it is in; what is done stays done, and can be undone."""
     site.app.database.transact(lambda: [site.day.job("completed", 100) for _ in range(1_100)])
     stepped, step = threading.Event(), BulkAction.step
@@ -232,7 +232,7 @@ def test_a_mistake_of_ours_is_logged_and_told(site, monkeypatch, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_closing_the_dashboard_stops_them(site, client, monkeypatch):
+def test_closing_the_dashboard_stops_them(site, client, nobody_waits, monkeypatch):
     """A server that is stopped does not wait for what would take long."""
     monkeypatch.setattr("lateshift.dashboard.bulk_runs.SHARE", 1e6)
     site.app.database.transact(lambda: [site.day.job("completed", 100) for _ in range(600)])

@@ -147,7 +147,7 @@ def test_boxes_of_the_page_and_of_everything(shared, open_page):  # noqa: F811
     expect(page.locator("tr.picked")).to_have_count(0)
 
 
-def test_a_deletion_is_watched_and_undone(own, open_page, monkeypatch):  # noqa: F811
+def test_a_deletion_is_watched_and_undone(own, open_page, monkeypatch, nobody_waits):  # noqa: F811
     """It goes on while one is elsewhere, its page is live, and the button there brings all of it back."""
     site, link = own
     site.app.database.transact(lambda: [site.day.job("completed", 100) for _ in range(1_200)])

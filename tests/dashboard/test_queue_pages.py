@@ -195,9 +195,8 @@ def test_there_may_be_nothing_to_purge(site, client):
     assert len(audit.page(site.app.database)) == 1
 
 
-def test_a_long_purge_has_a_page_of_its_own(site, client, monkeypatch):
+def test_a_long_purge_has_a_page_of_its_own(site, client, nobody_waits, monkeypatch):
     """Nobody waits for it: the page shows how far it is, and leads back to the queue."""
-    monkeypatch.setattr(purging, "SOON", 0)
     begin, step = threading.Event(), purging.BulkAction.step
     monkeypatch.setattr(purging.BulkAction, "step", lambda action: (begin.wait(5), step(action))[1])
     bulk = ("shop.bulk.x", "bulk", 1, lambda _: {}, 1, 1)

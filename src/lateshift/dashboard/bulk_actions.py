@@ -93,7 +93,7 @@ def start(view: View) -> Response:
         details=details,
     )
     view.desk.runs.start(work, run, lambda run: _end(view, run, target.name))
-    if run.over.wait(SOON) and run.state == "done":
+    if soon_done(run):
         return view.done(told(run), target.back, _kind(run), run.id if run.undoable else "")
     return RedirectResponse(view.url(f"/bulk/{run.id}"), 303)
 
@@ -124,9 +124,14 @@ def undo(view: View) -> Response:
     total = Count(deletion.changed) if deletion else Count(0, more=True)
     run = Run(make_id(), "undo", what, view.user.name, view.now, total, back=deletion.back if deletion else "")
     view.desk.runs.undo(batch, run, lambda run: _end(view, run, what.replace("`", "")))
-    if run.over.wait(SOON) and run.state == "done":
+    if soon_done(run):
         return view.done(told(run), run.back or view.url("/jobs"), _kind(run))
     return RedirectResponse(view.url(f"/bulk/{run.id}"), 303)
+
+
+def soon_done(run: Run) -> bool:
+    """Whether a bulk action comes to its end in a moment, as most do."""
+    return run.over.wait(SOON) and run.state == "done"
 
 
 def told(run: Run) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from lateshift.dashboard.actions import record
-from lateshift.dashboard.bulk_actions import COUNTED, SOON, told
+from lateshift.dashboard.bulk_actions import COUNTED, soon_done, told
 from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.desk import theme
 from lateshift.dashboard.view import View
@@ -35,7 +35,7 @@ def purge(view: View) -> Response:
     what = f"what waits in the queue `{name}`"
     run = Run(work.id, "purge", what, view.user.name, view.now, work.progress.total, here)
     view.desk.runs.start(work, run, lambda run: _end(view, run, name))
-    if not run.over.wait(SOON) or run.state != "done":
+    if not soon_done(run):
         return RedirectResponse(view.url(f"/bulk/{run.id}"), 303)
     if not run.changed:
         return view.done(f"Nothing waited in the queue {name}.", here, "refused")
