@@ -118,7 +118,7 @@ def test_how_workers_are_woken(project, app, database):
     assert message == (
         "the server tells idle workers of new jobs (LISTEN)"
         if database.startswith("postgresql")
-        else "idle workers look for jobs every 65 ms"
+        else "idle workers look for jobs every 80 ms"
     )
 
 

@@ -243,7 +243,7 @@ class Worker:
         if self.ledger.due_at is not None:
             until = min(until, start + max(0.0, (self.ledger.due_at - self._db.reckon()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
-            self._wake.wait(until - now if self._told else min(self._wake.interval, until - now))
+            self._wake.wait(until - now if self._told else min(self._wake.pause(), until - now))
             if not self.ledger.look and self._wake.written():
                 self.ledger.look = True
             look = self.ledger.look and not self._told
