@@ -7,7 +7,7 @@ one; see `default`. An `a` twin runs the same code in a thread, so that the even
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
@@ -140,27 +140,9 @@ class Lateshift:
 
         While it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
         """
-        timeout = None if timeout is None else check_wait(timeout, "The timeout")
-        began = time.monotonic()
-        pause, nudged = 0.001, began
-        while True:
-            status = reads.status(self.database, check_id(job_id))
-            now = time.monotonic()
-            if status is None:
-                raise JobNotFound(job_id)
-            if status in FINISHED:
-                return self.get_job(job_id)
-            if timeout is not None and now - began >= timeout:
-                raise WaitTimeout(
-                    f"Job {job_id} is {status} after {timeout:g} s; it goes on. `lateshift explain {job_id}` says why.",
-                    job_id,
-                    status,
-                )
-            if now - nudged > 1.0:
-                self._start_runner({reads.get(self.database, job_id).queue}, job_id)  # type: ignore[union-attr]
-                nudged = now
-            time.sleep(pause if timeout is None else max(0.0, min(pause, began + timeout - now)))
-            pause = min(0.05, pause * 1.5)
+        for pause in self._pauses(job_id, timeout):
+            time.sleep(pause)
+        return self.get_job(job_id)
 
     def cancel_job(self, job_id: str) -> None:
         """Cancel a waiting job, or ask a running one to stop. Raises JobNotFound, JobStateError when it has finished.
@@ -260,8 +242,13 @@ class Lateshift:
         return await _in_thread(self.get_job, job_id)
 
     async def await_for_job(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
-        """As `wait_for_job`, for async code."""
-        return await _in_thread(self.wait_for_job, job_id, timeout)
+        """As `wait_for_job`, for async code; it takes no thread while it waits, and can be cancelled."""
+        import asyncio
+
+        pauses = self._pauses(job_id, timeout)
+        while (pause := await _in_thread(next, pauses, None)) is not None:  # noqa: ASYNC110 - no event tells of it here
+            await asyncio.sleep(pause)
+        return await self.aget_job(job_id)
 
     async def alist_jobs(self, **filters: Any) -> list[Job]:
         """As `list_jobs`, for async code."""
@@ -274,6 +261,25 @@ class Lateshift:
     async def aretry_job(self, job_id: str) -> None:
         """As `retry_job`, for async code."""
         await _in_thread(self.retry_job, job_id)
+
+    def _pauses(self, job_id: str, timeout: float | timedelta | None) -> Iterator[float]:
+        """The seconds between two looks at a job until it is finished. Raises JobNotFound, WaitTimeout."""
+        timeout = None if timeout is None else check_wait(timeout, "The timeout")
+        began = time.monotonic()
+        pause, nudged = 0.001, began
+        while (status := self._found(job_id, reads.status(self.database, check_id(job_id)))) not in FINISHED:
+            now = time.monotonic()
+            if timeout is not None and now - began >= timeout:
+                raise WaitTimeout(
+                    f"Job {job_id} is {status} after {timeout:g} s; it goes on. `lateshift explain {job_id}` says why.",
+                    job_id,
+                    status,
+                )
+            if now - nudged > 1.0:
+                self._start_runner({self.get_job(job_id).queue}, job_id)
+                nudged = now
+            yield pause if timeout is None else max(0.0, min(pause, began + timeout - now))
+            pause = min(0.05, pause * 1.5)
 
     def _enqueue(self, calls: Sequence[Call], connection: object | None) -> list[str]:
         jobs = self._prepare(calls)

@@ -132,6 +132,35 @@ def test_the_async_twins_do_the_same(app):
     asyncio.run(use())
 
 
+def test_waiting_for_many_jobs_holds_up_nothing(app):
+    """Each wait took a thread of the loop's: a few of them, and no other call came through; nor did one end early."""
+
+    async def use() -> None:
+        job_id = await lateshift.arun_background_job(Order, parameters={"order_id": 1}, delay=60)
+        waits = [asyncio.create_task(lateshift.await_for_job(job_id)) for _ in range(100)]
+        while not all(wait.get_coro().cr_await for wait in waits):
+            await asyncio.sleep(0)
+        assert (await asyncio.wait_for(lateshift.aget_job(job_id), 30)).status == "pending"
+        waits.pop().cancel()
+        lateshift.cancel_job(job_id)
+        assert {job.status for job in await asyncio.wait_for(asyncio.gather(*waits), 30)} == {"cancelled"}
+
+    asyncio.run(use())
+
+
+def test_a_wait_in_a_coroutine_can_be_given_up(app):
+    """Nothing of it is left that the program's end would have to wait for."""
+
+    async def use() -> None:
+        job_id = await lateshift.arun_background_job(Order, parameters={"order_id": 1}, delay=60)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lateshift.await_for_job(job_id), 0.05)
+        with pytest.raises(errors.WaitTimeout, match="is pending after"):
+            await lateshift.await_for_job(job_id, timeout=0.01)
+
+    asyncio.run(use())
+
+
 def test_the_short_way_to_a_status(app):
     """`cache.get` knows jobs by the Laravel runner's key, and nothing else."""
     job_id = Order.enqueue(9)
@@ -249,7 +278,9 @@ def test_a_job_in_the_callers_own_transaction_commits_and_vanishes_with_it(app):
         lateshift.run_background_job(Order, parameters={"order_id": 2}, connection=connection)
         connection.rollback()
     assert [job.id for job in app.list_jobs()] == [kept]
-    with pytest.raises(errors.InvalidOption, match=r"sqlite3\.Connection"):
+    with pytest.raises(
+        errors.InvalidOption, match="of Django, psycopg 3, asyncpg, sqlite3, PyMySQL or mysqlclient, not a str"
+    ):
         lateshift.run_background_job(Order, parameters={"order_id": 1}, connection="db")
 
 

@@ -358,7 +358,7 @@ def test_what_is_no_connection(sqlite_app, postgres_app):
     """The message says what is."""
     for nonsense in ("db", 5, object(), sqlite3.Cursor):
         message = refusal(sqlite_app, nonsense)
-        assert "sqlite3.Connection" in message
+        assert "asyncpg, sqlite3, PyMySQL" in message
         assert type(nonsense).__name__ in message
     from sqlalchemy.ext.asyncio import create_async_engine
 

@@ -359,8 +359,8 @@ def _caller(connection: object) -> _Caller:
             "is on."
         )
     raise InvalidOption(
-        "connection= takes a connection or session of SQLAlchemy, or a connection of _Django, psycopg 3, asyncpg, "
-        f"sqlite3.Connection, PyMySQL or mysqlclient, not a {_name(connection)}."
+        "connection= takes a connection or session of SQLAlchemy, or a connection of Django, psycopg 3, asyncpg, "
+        f"sqlite3, PyMySQL or mysqlclient, not a {_name(connection)}."
     )
 
 
