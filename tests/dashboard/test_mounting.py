@@ -1,7 +1,9 @@
 """The dashboard inside other applications, each by the two lines that the documentation gives."""
 
 import io
+import os
 import re
+import signal
 import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
@@ -10,7 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 from starlette.testclient import TestClient
 
-from lateshift.contrib.web import asgi_mount, wsgi_mount
+from lateshift.contrib.web import Bridge, asgi_mount, wsgi_mount
 
 LOCAL = {"base_url": "http://localhost", "client": ("127.0.0.1", 1), "headers": {"accept": "text/html"}}
 
@@ -160,6 +162,31 @@ def test_an_error_reaches_the_wsgi_server():
     application = wsgi_mount(lambda *_: [], "/jobs", broken)
     with pytest.raises(KeyError):
         ask(application, "/jobs/")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_server_that_forks_after_a_request_goes_on_answering(site):
+    """The copy had the event loop without the thread that runs it: a request there waited for ever."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    assert ask(application, "/jobs/")[0] == "200 OK"
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(30)
+        os._exit(0 if ask(application, "/jobs/queues")[0] == "200 OK" else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert ask(application, "/jobs/queues")[0] == "200 OK"
+
+
+def test_first_requests_share_an_event_loop():
+    """The second came before it had begun to run, and made another one."""
+    for _ in range(50):
+        bridge = Bridge(None)
+        first, second = bridge._running(), bridge._running()
+        assert first is second
+        first.call_soon_threadsafe(first.stop)
+        bridge._thread.join()
+        first.close()
 
 
 def test_a_mount_needs_a_path():

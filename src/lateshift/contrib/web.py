@@ -62,6 +62,7 @@ class Bridge:
     def __init__(self, app: ASGI) -> None:
         self._app = app
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
@@ -100,10 +101,12 @@ class Bridge:
                 raise
 
     def _running(self) -> asyncio.AbstractEventLoop:
+        """The loop, for which the thread counts: in a forked child the loop itself still says that it runs."""
         with self._lock:
-            if self._loop is None or not self._loop.is_running():
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="lateshift-dashboard", daemon=True).start()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="lateshift-dashboard", daemon=True)
+                self._thread.start()
             return self._loop
 
 
