@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from lateshift.clock import Clock
 from lateshift.durations import check_seconds, check_wait
@@ -28,6 +28,16 @@ from lateshift.texts import storable
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class JobFilters(TypedDict, total=False):
+    """What `alist_jobs` takes: the arguments of `list_jobs`."""
+
+    status: str | None
+    queue: str | None
+    name: str | None
+    limit: int
+    before: str | None
 
 
 class Lateshift:
@@ -250,7 +260,7 @@ class Lateshift:
             await asyncio.sleep(pause)
         return await self.aget_job(job_id)
 
-    async def alist_jobs(self, **filters: Any) -> list[Job]:
+    async def alist_jobs(self, **filters: Unpack[JobFilters]) -> list[Job]:
         """As `list_jobs`, for async code."""
         return await _in_thread(self.list_jobs, **filters)
 
@@ -261,6 +271,18 @@ class Lateshift:
     async def aretry_job(self, job_id: str) -> None:
         """As `retry_job`, for async code."""
         await _in_thread(self.retry_job, job_id)
+
+    async def adelete_job(self, job_id: str) -> None:
+        """As `delete_job`, for async code."""
+        await _in_thread(self.delete_job, job_id)
+
+    async def apause_queue(self, name: str) -> bool:
+        """As `pause_queue`, for async code."""
+        return await _in_thread(self.pause_queue, name)
+
+    async def aresume_queue(self, name: str) -> bool:
+        """As `resume_queue`, for async code."""
+        return await _in_thread(self.resume_queue, name)
 
     def _pauses(self, job_id: str, timeout: float | timedelta | None) -> Iterator[float]:
         """The seconds between two looks at a job until it is finished. Raises JobNotFound, WaitTimeout."""

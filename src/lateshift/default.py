@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
-from lateshift.app import Lateshift
+from lateshift.app import JobFilters, Lateshift
 
 if TYPE_CHECKING:
     from lateshift.enqueuing import Call
@@ -152,7 +152,7 @@ def list_jobs(
     return get_app().list_jobs(status=status, queue=queue, name=name, limit=limit, before=before)
 
 
-async def alist_jobs(**filters: Any) -> list[Job]:
+async def alist_jobs(**filters: Unpack[JobFilters]) -> list[Job]:
     """As `list_jobs`, for async code."""
     return await get_app().alist_jobs(**filters)
 
@@ -182,6 +182,11 @@ def delete_job(job_id: str) -> None:
     get_app().delete_job(job_id)
 
 
+async def adelete_job(job_id: str) -> None:
+    """As `delete_job`, for async code."""
+    await get_app().adelete_job(job_id)
+
+
 def pause_queue(name: str) -> bool:
     """Let the jobs of a queue wait until it is resumed. False if it was paused already."""
     return get_app().pause_queue(name)
@@ -190,6 +195,16 @@ def pause_queue(name: str) -> bool:
 def resume_queue(name: str) -> bool:
     """Let the jobs of a paused queue run again. False if it was not paused."""
     return get_app().resume_queue(name)
+
+
+async def apause_queue(name: str) -> bool:
+    """As `pause_queue`, for async code."""
+    return await get_app().apause_queue(name)
+
+
+async def aresume_queue(name: str) -> bool:
+    """As `resume_queue`, for async code."""
+    return await get_app().aresume_queue(name)
 
 
 class DefaultCache:

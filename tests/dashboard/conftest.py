@@ -13,6 +13,7 @@ def _patience(monkeypatch):
     monkeypatch.setattr("lateshift.dashboard.pages.jobs.SECONDS", 60.0)
     monkeypatch.setattr("lateshift.dashboard.bulk_actions.COUNTED", 60.0)
     monkeypatch.setattr("lateshift.dashboard.bulk_actions.SOON", 60.0)
+    monkeypatch.setattr("lateshift.dashboard.api.bulk.AT_ONCE", 60.0)
 
 
 @pytest.fixture

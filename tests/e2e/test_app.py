@@ -116,7 +116,7 @@ def test_many_are_stored_together_or_not_at_all(app):
 
 
 def test_the_async_twins_do_the_same(app):
-    """Enqueue, read, list, wait, cancel and retry from a coroutine."""
+    """Enqueue, read, list, wait, cancel, retry, delete, pause and resume from a coroutine."""
 
     async def use() -> None:
         job_id = await lateshift.arun_background_job(Order, parameters={"order_id": 1}, delay=60)
@@ -128,6 +128,14 @@ def test_the_async_twins_do_the_same(app):
         await lateshift.aretry_job(job_id)
         assert (await lateshift.aget_job(job_id)).status == "pending_retry"
         assert len(await lateshift.aenqueue_many([Order.call(1), Order.call(2)])) == 2
+        assert [job.id for job in await lateshift.alist_jobs(status="pending_retry", limit=1)] == [job_id]
+        await lateshift.acancel_job(job_id)
+        await lateshift.adelete_job(job_id)
+        with pytest.raises(lateshift.JobNotFound):
+            await lateshift.aget_job(job_id)
+        assert await lateshift.apause_queue("mail")
+        assert await lateshift.aresume_queue("mail")
+        assert not await lateshift.aresume_queue("mail")
 
     asyncio.run(use())
 

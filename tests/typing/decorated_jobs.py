@@ -2,7 +2,7 @@
 
 from typing import assert_type
 
-from lateshift import BackgroundJob, background, get_job, run_background_job
+from lateshift import BackgroundJob, Job, alist_jobs, background, get_job, run_background_job
 
 
 @background
@@ -75,6 +75,9 @@ async def in_async_code() -> None:
     assert_type(await send_receipt.aenqueue(1), str)
     await send_receipt.aenqueue("1")  # error: incompatible type "str"; expected "int"
     await process_order.aenqueue(name=1)  # error: Unexpected keyword argument "name"
+    assert_type(await alist_jobs(status="failed", limit=5), list[Job])
+    await alist_jobs(limit="all")  # error: incompatible type "str"; expected "int"
+    await alist_jobs(state="failed")  # error: Unexpected keyword argument "state"
 
 
 assert_type(run_background_job("app.jobs.ProcessOrder", "handle", {"order_id": 1}, priority=5, delay=60), str)

@@ -55,7 +55,8 @@ class Limiter:
         for key in (address, ""):
             self._failures.setdefault(key, deque(maxlen=10 * self._most)).append(now)
         if len(self._failures) > 1000:  # whoever has many addresses must not fill the memory
-            self._failures = {key: times for key, times in self._failures.items() if now - times[-1] < self._seconds}
+            kept = list(self._failures.items())  # at once: another thread may fail meanwhile
+            self._failures = {key: times for key, times in kept if now - times[-1] < self._seconds}
 
     def _wait(self, key: str, most: int) -> float:
         times = self._failures.get(key, deque())
