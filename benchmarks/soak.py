@@ -73,9 +73,8 @@ def soak(kind: str, chosen: argparse.Namespace) -> None:
                 fed += _feed(place, fed, None if chosen.rate is None else round(chosen.rate * elapsed))
                 if elapsed >= sample_at:
                     sample_at = elapsed + chosen.every
-                    file.write(
-                        json.dumps({"at": round(elapsed, 1), "fed": fed, **_sample(place, supervisor.pid)}) + "\n"
-                    )
+                    sample = {"at": round(elapsed, 1), "fed": fed, "keep": chosen.keep}
+                    file.write(json.dumps(sample | _sample(place, supervisor.pid)) + "\n")
                 time.sleep(0.1 if chosen.rate is None else 0.5)
 
 

@@ -3,7 +3,7 @@
 The first quarter of a run is for warming up: caches fill, threads start, the first jobs get old enough to be deleted.
 Of the rest the median of the last third is held against that of the first. What may lie between them is in `BOUNDS`.
 At full speed the rate is the machine's, and more jobs at the end explain more rows: what depends on them is held
-against what the jobs of each third explain.
+against what the jobs of each third explain. The jobs that are kept are explained by those that came of late.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from pathlib import Path
 from servers import KINDS
 
 WARM_UP = 0.25
+KEPT = 300
+"""Seconds for which finished jobs were kept in soaks that did not write that down."""
 
 
 @dataclass(frozen=True)
 class Bound:
     """How much something may grow: by a share of what it was, and by an amount, whichever is more.
 
-    `explained` names what it grows with, and may: a file with the most jobs that it ever held, as it does not shrink.
+    `explained` names what it grows with, and may: a file with the most jobs that it ever held, as it does not shrink;
+    jobs with those that came within the time for which they are kept.
     """
 
     name: str
@@ -50,7 +53,7 @@ BOUNDS = (
     Bound("wal_mb", "write-ahead log, MB", 0.25, 64),
     Bound("undo", "undo records (history list)", 0.1, 1_000),
     Bound("database_mb", "database, MB", 0.1, 8, "most_jobs"),
-    Bound("jobs", "rows of jobs", 0.1, 2_000),
+    Bound("jobs", "rows of jobs", 0.1, 2_000, "recent"),
     Bound("unfinished", "jobs that wait or run", 0.1, 1_000),
     Bound("rows_of_jobs", "rows of attempts and logs", 0.1, 500, "jobs"),
 )
@@ -84,6 +87,8 @@ def read(file: Path) -> Samples:
     most = 0
     for sample in run:
         most = sample["most_jobs"] = max(most, sample.get("jobs", 0))
+        before = (old["fed"] for old in reversed(run) if old["at"] <= sample["at"] - sample.get("keep", KEPT))
+        sample["recent"] = sample["fed"] - next(before, 0)
     return run
 
 

@@ -57,3 +57,16 @@ def test_what_more_jobs_explain_is_no_growth(tmp_path, extra, code):
     (tmp_path / "sqlite.jsonl").write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
     report = judged(tmp_path)
     assert ("SQLite: database, MB" in report.stdout.partition("It grew:")[2]) == bool(code), report.stdout
+
+
+@pytest.mark.parametrize(("kept", "code"), [(60, 0), (90, 1)])
+def test_jobs_that_are_kept_for_longer_than_they_should_are_seen(tmp_path, kept, code):
+    """Twice as fast in the end, it has twice as many jobs of the last minute; older ones are a leak."""
+    fed = {at: at * 100 + max(0, at - 200) * 100 for at in range(0, 400, 5)}
+    samples = []
+    for at, number in fed.items():
+        since = max(0, at - (60 if at < 200 else kept))
+        samples.append({"at": at, "fed": number, "keep": 60, "jobs": number - fed[since]})
+    (tmp_path / "sqlite.jsonl").write_text("".join(f"{json.dumps(sample)}\n" for sample in samples))
+    report = judged(tmp_path)
+    assert ("SQLite: rows of jobs" in report.stdout.partition("It grew:")[2]) == bool(code), report.stdout

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
+import io
 import logging
 import multiprocessing
 import os
@@ -14,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from lateshift import Cancel, Retry, Snooze, background, current_job
+from lateshift import Cancel, Retry, RetryPolicy, Snooze, background, current_job
 
 JOURNAL = Path("journal")
 WRITING = threading.Lock()
@@ -117,6 +119,16 @@ async def wait_async(name: str) -> None:
         raise
 
 
+async def tidy_up(name: str) -> int:
+    write(f"began {name}")
+    try:
+        await asyncio.sleep(600)
+    except asyncio.CancelledError:
+        while not Path(name).exists():
+            await asyncio.sleep(0.01)
+    return 7
+
+
 @background(isolation="process")
 def wait_isolated(name: str) -> int:
     write(f"began {name} {os.getpid()}")
@@ -131,6 +143,21 @@ def isolated_add(a: int, b: int) -> int:
     logging.getLogger("app").warning("adding %s and %s", a, b)
     current_job().progress(0.5, "half")
     return a + b
+
+
+@background(isolation="process", timeout=0.5, retry=RetryPolicy.fixed(600))
+def isolated_too_long() -> None:
+    time.sleep(600)
+
+
+@background(isolation="process", timeout=0.5, retry=RetryPolicy.fixed(0.05, only=(ConnectionError,)))
+def isolated_too_long_once() -> None:
+    time.sleep(600)
+
+
+@background(isolation="process")
+def isolated_leave_orphan() -> None:
+    subprocess.Popen(["sleep", "0.1"])
 
 
 @background(isolation="process")
@@ -235,6 +262,17 @@ def loop_for_ever() -> None:
 def sleep_in_c(seconds: float) -> None:
     write(f"began sleep {os.getpid()}")
     time.sleep(seconds)
+
+
+def hush(seconds: float) -> None:
+    """As libraries do that catch what is written: it holds for all threads of the process."""
+    write("began hush")
+    with contextlib.redirect_stderr(io.StringIO()):
+        time.sleep(seconds)
+
+
+def close_output() -> None:
+    sys.stdout.close()
 
 
 def exit_hard() -> None:

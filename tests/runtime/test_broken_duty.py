@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from lateshift import Lateshift
-from lateshift.enqueuing import new_id
-from lateshift.host.presence import Presence
-from lateshift.job import NewJob
-from lateshift.runtime.process import _describe, _make_worker
-from lateshift.runtime.wake import make_wake
-from lateshift.runtime.worker import WorkerConfig
-from lateshift.storage import reads, writes
+from worker_here import store, worker_in
+
+from lateshift.storage import reads
 
 
 class Broken:
@@ -24,24 +19,11 @@ class Broken:
 
 def test_a_duty_that_always_fails_stops_nothing(tmp_path, capfd):
     """It is told, and tried again later; the worker claims, settles, writes its heartbeat, and signs off."""
-    app = Lateshift(
-        database_url=f"sqlite:///{tmp_path}/lateshift.db", storage_dir=tmp_path, allowed=["app"], spawn="never"
-    )
-    now = app.database.now()
-    job = NewJob(new_id(now), "app.jobs.unknown", "default", "thread", 1, "{}", 0, now, now)
-    writes.enqueue(app.database, [job])
-    config = WorkerConfig(worker="mine", folder=str(tmp_path / "run"), burst=True)
-    presence, wake = Presence(config.folder, config.worker), make_wake(app.database)
-    presence.acquire()
-    worker = _make_worker(config, app, app.database, presence, wake)
-    broken = Broken()
-    worker.duties.insert(0, broken)
-    worker.register(_describe(config, app.settings, worker.crew))
-    assert worker.run() == "done"
-    assert reads.status(app.database, job.id) == "failed"
-    assert reads.workers(app.database) == []
+    with worker_in(tmp_path, burst=True) as worker:
+        job_id, broken = store(worker, "app.jobs.unknown"), Broken()
+        worker.duties.insert(0, broken)
+        assert worker.run() == "done"
+        assert reads.status(worker._db, job_id) == "failed"
+        assert reads.workers(worker._db) == []
     assert broken.ticks == 2, "at first, and once more at the end"
     assert "ZeroDivisionError" in capfd.readouterr().err
-    presence.release()
-    wake.close()
-    app.close()

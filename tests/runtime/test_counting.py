@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lateshift.errors import StorageUnavailable
 from lateshift.events import Events, JobEnqueued, JobFinished
 from lateshift.job import JobError
 from lateshift.outcome import Outcome
@@ -80,6 +81,24 @@ def test_a_clock_that_went_back_is_borne(scene):
     scene.finish(took=-3)
     scene.write()
     assert scene.total().completed == 1
+
+
+@pytest.mark.parametrize("name", ["tallies.add", "failures.add"])
+def test_what_could_not_be_written_is_written_later(scene, monkeypatch, name):
+    """The database was away for a moment, and ten seconds of counts were gone."""
+    scene.finish("failed", error=ERROR)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"lateshift.storage.{name}", unavailable)
+        with pytest.raises(StorageUnavailable):
+            scene.write()
+    scene.finish("failed", error=ERROR)
+    scene.write()
+    assert scene.total().failed == 2
+    assert [group.failed for group in scene.groups()] == [2]
+
+
+def unavailable(*_):
+    raise StorageUnavailable("It is away for a moment.")
 
 
 def test_failures_are_counted_by_group(scene):

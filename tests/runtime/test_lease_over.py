@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from worker_here import store, worker_in
 
-from lateshift import Lateshift
-from lateshift.enqueuing import new_id
-from lateshift.host.presence import Presence
-from lateshift.job import NewJob
-from lateshift.runtime.process import _describe, _make_worker
-from lateshift.runtime.wake import make_wake
-from lateshift.runtime.worker import WorkerConfig
-from lateshift.storage import workers, writes
+from lateshift.storage import workers
 
 
 @pytest.fixture
 def worker(tmp_path):
-    """A worker of this process, registered, with a job that waits for it."""
-    app = Lateshift(
-        database_url=f"sqlite:///{tmp_path}/lateshift.db", storage_dir=tmp_path, allowed=["app"], spawn="never"
-    )
-    now = app.database.now()
-    writes.enqueue(app.database, [NewJob(new_id(now), "app.jobs.add", "default", "thread", 1, "{}", 3, now, now)])
-    config = WorkerConfig(worker="mine", folder=str(tmp_path / "run"), burst=True)
-    presence, wake = Presence(config.folder, config.worker), make_wake(app.database)
-    presence.acquire()
-    worker = _make_worker(config, app, app.database, presence, wake)
-    worker.register(_describe(config, app.settings, worker.crew))
-    yield worker
-    worker._fence.lift()
-    presence.release()
-    wake.close()
-    app.close()
+    """A worker with a job that waits for it."""
+    with worker_in(tmp_path, burst=True) as worker:
+        store(worker, "app.jobs.add")
+        yield worker
 
 
 def jobs(worker):

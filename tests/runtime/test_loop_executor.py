@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 
@@ -13,11 +14,21 @@ from lateshift.runtime.executors.loop import LoopExecutor
 from lateshift.settings import load_settings
 
 began, go = threading.Event(), threading.Event()
+steps = queue.Queue()
 
 
 async def block() -> None:
     began.set()
     go.wait(20)
+
+
+async def tidy_up() -> None:
+    for step in ("began", "asked", "ended"):
+        try:
+            steps.put(step)
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            continue
 
 
 async def at_once() -> None:
@@ -53,3 +64,17 @@ def test_a_coroutine_that_is_cancelled_before_its_first_step_is_answered(executo
     go.set()
     assert {answers.get(timeout=20) for _ in range(2)} == {("block", "completed"), ("at_once", "cancelled")}
     assert executor.running() == []
+
+
+def test_one_that_is_cancelled_may_take_its_time(executor, answers, monkeypatch):
+    """Five seconds after an operator's cancel, the whole process was replaced; a stop, or a timeout, does have that."""
+    monkeypatch.setattr("lateshift.runtime.executors.loop.STUCK_AFTER", -1.0)
+    executor.submit([claimed(tidy_up)])
+    assert steps.get(timeout=20) == "began"
+    for _ in range(2):
+        executor.cancel("tidy_up", 1)
+    assert steps.get(timeout=20) == "asked"
+    assert executor.stuck() == []
+    executor.interrupt()
+    assert steps.get(timeout=20) == "ended"
+    assert [run.job.id for run in executor.stuck()] == ["tidy_up"]

@@ -13,7 +13,7 @@ from lateshift.cli.completion import job_ids
 from lateshift.errors import LateshiftError
 from lateshift.wording import count
 
-MOST_DAYS: Final = 36_500
+MOST_DAYS: Final = 3_650
 
 
 @click.command()

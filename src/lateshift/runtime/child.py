@@ -25,7 +25,8 @@ from lateshift.host.logs import capture_logging
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
 from lateshift.runtime import stacks
-from lateshift.runtime.execution import Execution, Run, as_exception
+from lateshift.runtime.execution import Execution, Run
+from lateshift.runtime.output import flush, prepare
 from lateshift.runtime.parent import close_in_forks, take_standard_input
 from lateshift.runtime.tree import tree_memory
 from lateshift.settings import load_settings
@@ -35,7 +36,9 @@ LOOK_AGAIN: Final = 0.5
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """What a child is to do: run an attempt; or, given how the job has finally failed, call its failed() hook.
+    """What a child is to do: run an attempt; or, given the `failure` that ended one with its process, say what is next.
+
+    Of that attempt it is given when it `started_at`, and whether to `decide` if it is tried again; see `mourn`.
 
     `ahead` is by how many microseconds the database's clock, which tells when a retry is due, is ahead of the monotonic
     one, which the processes of a host have in common. Their clock of the day may be set in between.
@@ -44,6 +47,8 @@ class Errand(msgspec.Struct, frozen=True):
     job: Claimed
     ahead: int
     failure: JobError | None = None
+    started_at: int | None = None
+    decide: bool = False
 
 
 class Channel:
@@ -68,11 +73,12 @@ class Channel:
         self.send(progress=fraction, message=words)
 
     def ready(self, run: Run) -> None:
-        """Tell that the job's code begins, what it may use, and whether it wants to know of its final failure."""
+        """Tell that the job's code begins, what it may use, and what of its own it has for a failure."""
         memory, limit = tree_memory(os.getpid()), run.max_memory
         if limit is not None:
             _build_wall(limit)
-        self.send(timeout=run.timeout, hook=run.hook is not None, memory=memory, max_memory=limit)
+        own = {"hook": run.hook is not None, "policy": run.options is not None and run.options.retry is not None}
+        self.send(timeout=run.timeout, **own, memory=memory, max_memory=limit)
 
     def outcome(self, outcome: Outcome) -> None:
         """Tell how the attempt ended."""
@@ -101,6 +107,7 @@ def main() -> None:
     """Run the errand that the worker hands over."""
     _die_with_worker()
     channel = Channel()
+    prepare()
     sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD"))["path"]
     settings = load_settings()
     pipe = take_standard_input()
@@ -110,13 +117,15 @@ def main() -> None:
     execution = Execution(settings, lambda: time.monotonic_ns() // 1000 + errand.ahead, channel.progress)
     run = execution.begin(errand.job)
     run.context.log_lines = ToldLines(channel)
+    run.started_at = errand.started_at or run.started_at
     if errand.failure is None:
-        outcome = execution.execute(run, channel.ready)
-        logging.shutdown()
-        channel.outcome(outcome)
+        outcome: Outcome | None = execution.execute(run, channel.ready)
     else:
-        execution.call_failed(run, as_exception(errand.failure))
-        logging.shutdown()
+        outcome = execution.mourn(run, errand.failure, decide=errand.decide)
+    logging.shutdown()
+    flush()
+    if outcome is not None:
+        channel.outcome(outcome)
     os._exit(0)  # threads and handlers of the job's making must not keep the process
 
 

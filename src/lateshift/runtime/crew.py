@@ -30,17 +30,18 @@ MOST_IN_HAND: Final = 500
 """Jobs in one claim: beyond a few hundred the commit is no longer what costs."""
 
 
+def slots_of(settings: Settings) -> dict[ExecutorKind, int]:
+    """How many jobs of each kind a worker process runs at once."""
+    return {"thread": settings.threads, "loop": settings.coroutines, "process": settings.children}
+
+
 class Crew:
     """The executors of one worker process, made when the first job for each comes."""
 
     def __init__(
         self, worker: str, settings: Settings, execution: Execution, presence: Presence, wake: Wake, report: Report
     ) -> None:
-        self.slots: dict[ExecutorKind, int] = {
-            "thread": settings.threads,
-            "loop": settings.coroutines,
-            "process": settings.children,
-        }
+        self.slots = slots_of(settings)
         self.held: dict[ExecutorKind, int] = dict.fromkeys(self.slots, 0)
         self.jobs: set[tuple[str, int]] = set()
         self.inbox: deque[Settlement] = deque()
@@ -56,7 +57,7 @@ class Crew:
         self._report = report
         self._executors: dict[ExecutorKind, Executor] = {}
         self._free_marks = deque(range(sum(self.slots.values())))
-        self._marks: dict[Claimed, int] = {}
+        self._marks: dict[int, int] = {}
         self._measured_at = 0.0
         self._measured = 0
 
@@ -193,14 +194,14 @@ class Crew:
         job = run.job
         mark = self._free_marks.popleft() if self._free_marks else None
         if mark is not None:
-            self._marks[job] = mark
+            self._marks[id(job)] = mark
             self._presence.mark(mark, job.id)
         self.notes.append(JobStarted(run.started_at, job.id, job.name, job.queue, job.attempt, self._worker))
         return True
 
     def finished(self, job: Claimed, outcome: Outcome) -> None:
         """An executor has an answer. Wakes the control thread when it is short of work or has much to write."""
-        mark = self._marks.pop(job, None)
+        mark = self._marks.pop(id(job), None)
         if mark is not None:
             self._presence.clear(mark)
             self._free_marks.append(mark)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from lateshift.errors import StorageError
 from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopped
 from lateshift.host import presence
 from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
@@ -143,7 +144,12 @@ class Reports:
         """Write what is new."""
         if self._progress:
             taken, self._progress = self._progress, {}
-            writes.save_progress(self._db, [(job, *told) for job, told in taken.items()])
+            try:
+                writes.save_progress(self._db, [(job, *told) for job, told in taken.items()])
+            except StorageError:
+                for job, told in taken.items():
+                    self._progress.setdefault(job, told)
+                raise
         runs = [] if self._crew is None else self._crew.running()
         running = {run.job: run.context.log_lines for run in runs if run.context.log_lines}
         fresh = [(job, list(lines)) for job, lines in running.items() if self._lines.get(job) != hash(lines[-1])]

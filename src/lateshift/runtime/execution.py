@@ -173,6 +173,19 @@ class Execution:
         now = self.now()
         return returned(now, now, LIMIT_PAUSE)
 
+    def mourn(self, run: Run, failure: JobError, *, decide: bool) -> Outcome | None:
+        """What comes after an attempt that was ended with its process, by the retry policy in the job's code; or None.
+
+        None unless it is to `decide` that: of a process that died of itself the crashes count, whatever the policy.
+        When nothing comes after it, the failed() hook is called.
+        """
+        run.options = self._target(run.job.name).options
+        error = as_exception(failure)
+        outcome = self._conclude(run, Ending(exception=error, error=failure)) if decide else None
+        if outcome is None or outcome.kind == "failed":
+            self.call_failed(run, error)
+        return outcome
+
     def call_failed(self, run: Run, error: BaseException) -> None:
         """Call the failed() hook of a job whose last attempt was ended from outside and could not do so itself."""
         token = current.set(run.context)

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from lateshift.runtime.output import standard_error
+
 MARGIN: Final = 1.0
 """Seconds before the end of the lease at which the process ends."""
 
@@ -40,10 +42,13 @@ class Fence:
         """Put the end off, as a heartbeat is about to be written; too late, it ends the process instead."""
         now = time.monotonic()
         if now - self._renewed_at >= self.lease - MARGIN:
-            faulthandler.dump_traceback()
-            os._exit(1)
+            try:
+                faulthandler.dump_traceback(file=standard_error())
+            finally:
+                os._exit(1)
         self._renewed_at = now
-        faulthandler.dump_traceback_later(self.lease - MARGIN, exit=True)
+        # Not `sys.stderr`: a job that had sent it into a StringIO for 14 s kept the end from being put off.
+        faulthandler.dump_traceback_later(self.lease - MARGIN, exit=True, file=standard_error())
         self._renewed(now + self.lease - MARGIN)
 
     def keep(self) -> None:

@@ -60,19 +60,23 @@ class Statistics:
         self._db, self._worker = db, worker
         self._part = 0
         self._rows: dict[Key, _Counts] = {}
+        self._unwritten: list[tuple[int, list[tuple[Key, Sums]]]] = []
         self._failures: dict[tuple[str, str, int], FailureCount] = {}
         events.subscribe(self._count)
 
     def tick(self, _: int) -> float:
-        """Write what has been counted since the last time."""
+        """Write what has been counted since the last time, and what could not be written then."""
         if self._rows:
             taken, self._rows = self._rows, {}
             self._part += 1
             rows = [((minute, queue, name[:NAME_LENGTH]), row.sums()) for (minute, queue, name), row in taken.items()]
-            tallies.add(self._db, self._worker, self._part, rows)
+            self._unwritten.append((self._part, rows))
+        while self._unwritten:
+            tallies.add(self._db, self._worker, *self._unwritten[0])
+            del self._unwritten[0]
         if self._failures:
-            failed, self._failures = self._failures, {}
-            failures.add(self._db, self._worker, list(failed.values()))
+            failures.add(self._db, self._worker, list(self._failures.values()))
+            self._failures = {}
         return self.INTERVAL
 
     def _count(self, events: Sequence[Event]) -> None:

@@ -19,20 +19,22 @@ from typing import Final, Literal
 import msgspec
 
 from lateshift.app import Lateshift
-from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageUnavailable
+from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageError, StorageUnavailable
 from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
 from lateshift.host.logs import JobLogHandler
 from lateshift.host.presence import Presence, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
-from lateshift.runtime.crew import Crew
+from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
 from lateshift.runtime.history import Statistics
+from lateshift.runtime.output import complain
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.settling import settle_one
+from lateshift.runtime.settling import may_pass, settle_one
 from lateshift.runtime.wake import PlainWake
+from lateshift.runtime.worker import TROUBLE_PAUSE
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
 
@@ -118,7 +120,11 @@ class _Inline:
         """Do what is due; the seconds until something is due again."""
         for place, duty in enumerate(self._duties):
             if now >= self._due[place]:
-                self._due[place] = now + duty.tick(self._db.now())
+                try:
+                    self._due[place] = now + duty.tick(self._db.now())
+                except StorageError as error:
+                    self._trouble(error)
+                    self._due[place] = now + TROUBLE_PAUSE
         if self._heartbeat.evicted:
             self._crew.interrupt()
             raise LateshiftError(
@@ -127,6 +133,12 @@ class _Inline:
             )
         tick = self._crew.tick(now)
         return max(0.0, min(*self._due, now + (1.0 if tick is None else tick)) - now)
+
+    def _trouble(self, error: StorageError) -> None:
+        """The database cannot be written: the job goes on. Raises the error if it will not pass."""
+        if not may_pass(error):
+            raise error
+        complain(f"{error} Trying again.")
 
     def _tell_started(self) -> None:
         notes = self._crew.notes
@@ -145,7 +157,13 @@ class _Inline:
         return Settlement(job, outcome)
 
     def _settle(self, done: Settlement) -> None:
-        done, refused = settle_one(self._db, done)
+        while True:
+            try:
+                done, refused = settle_one(self._db, done)
+                break
+            except StorageError as error:
+                self._trouble(error)
+                time.sleep(TROUBLE_PAUSE)
         job, outcome = done.job, done.outcome
         if refused:
             self._app.events.emit([LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)])
@@ -160,7 +178,7 @@ class _Inline:
 @contextmanager
 def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
     folder = presence_folder(app.settings)
-    presence = Presence(folder, worker)
+    presence = Presence(folder, worker, sum(slots_of(app.settings).values()))
     try:
         presence.acquire()
     except OSError as error:

@@ -47,9 +47,11 @@ class Ledger:
         """
         batch = self.unsettled = [*self.unsettled, *done]
         claimed: list[Claimed] = []
+        repeats = self._db.repeats
         try:
             claimed = self._write_and_claim(batch, self.room(len(batch)) if claim else {})
             self.unsettled = []
+            self.in_doubt = self.in_doubt or self._db.repeats != repeats
         except Exception as error:
             if may_pass(error):
                 self.look = self.in_doubt = True
@@ -146,7 +148,7 @@ class Ledger:
         self._events.emit(told)
 
     def _give_back_strays(self) -> None:
-        """After trouble: what is ours in the database only, by a claim whose answer got lost, goes back."""
+        """What is ours in the database only, by a claim whose answer got lost, goes back: nobody else would take it."""
         ours = self._crew.jobs | {(s.job.id, s.job.lease) for s in self.unsettled}
         held = [job for job, _ in reads.running_jobs(self._db, self._worker)]
         if strays := [job for job in held if (job.id, job.lease) not in ours]:

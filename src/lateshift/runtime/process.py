@@ -26,10 +26,11 @@ from lateshift.host.logs import capture_logging, delete_old
 from lateshift.host.presence import Presence, presence_folder, try_lock
 from lateshift.host.spawn import describe_process
 from lateshift.host.turn import end_turn
-from lateshift.runtime.crew import Crew
+from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Sweep, rescue
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.history import Compaction, Statistics
+from lateshift.runtime.output import complain, flush, prepare
 from lateshift.runtime.parent import Parent
 from lateshift.runtime.requests import Requests
 from lateshift.runtime.supervisor import CUT_OFF, RECYCLE, Supervisor
@@ -53,7 +54,7 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     """Be a worker in this process until there is a reason to end."""
     folder, parent = Path(config.folder), Parent()
     db = open_database(app.settings, timeout=min(PATIENCE, app.settings.database_timeout))
-    presence = Presence(folder, config.worker)
+    presence = Presence(folder, config.worker, sum(slots_of(app.settings).values()))
     presence.acquire()
     wake = make_wake(db)
     worker = _make_worker(config, app, db, presence, wake)
@@ -66,6 +67,8 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     presence.release()
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
+    if reason == "stuck" and worker.dismissed:  # it was to drain, and nobody is to replace it
+        return "stopped"
     if reason == "stopped" and not (
         parent.said_stop or parent.lost or worker.dismissed
     ):  # a signal to this process alone, perhaps a job's
@@ -126,7 +129,7 @@ def _call_successor(db: Database, settings: Settings, config: WorkerConfig) -> N
         if waiting:
             ensure_runner(db, settings, waiting)
     except LateshiftError as error:
-        sys.stderr.write(f"lateshift: {config.worker}: no runner was started for the jobs that wait: {error}\n")
+        complain(f"lateshift: {config.worker}: no runner was started for the jobs that wait: {error}")
 
 
 def main() -> None:
@@ -175,11 +178,12 @@ def make_supervisor(
 
 def _worker(told: dict[str, Any]) -> int:
     config = msgspec.convert({k: v for k, v in told.items() if k in WorkerConfig.__struct_fields__}, WorkerConfig)
+    prepare()
     app = Lateshift()
     set_app(app)
     capture_logging(app.settings)
     reason = run_worker(config, app)
-    sys.stdout.flush()
+    flush()
     codes: dict[Reason, int] = {"stopped": 0, "done": 0, "idle": 0, "cut off": CUT_OFF}
     os._exit(codes.get(reason, RECYCLE))  # a job's thread that never ends must not keep the process
 

@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final, Literal
 
-from lateshift.runtime.tree import ProcessTree
+from lateshift.runtime.tree import ProcessTree, collect_strangers
 
 FINISHED: Final = 0
 """Exit code of a worker that has ended for good: told to, nothing left, or idle."""
@@ -90,6 +90,7 @@ class Supervisor:
         self._stops = 0
         self._kill_at: float | None = None
         self._exit_code = 0
+        self._is_first = os.getpid() == 1  # of a container: the orphans of all others are given to it
 
     @property
     def stopping(self) -> bool:
@@ -126,6 +127,8 @@ class Supervisor:
                 self._start(seat)
         if self._kill_at is not None and self._kill_at <= now:
             self._kill_all()
+        if self._is_first:
+            collect_strangers([child.pid for child in self._children()])
         if all(seat.child is None and seat.start_at is None for seat in self._seats):
             return False
         message = self._next_message()
@@ -140,7 +143,7 @@ class Supervisor:
         if self._kill_at is not None:
             moments.append(self._kill_at)
         wait = max(0.0, min(moments) - time.monotonic()) if moments else None
-        if sys.platform == "win32":  # a wait in the main thread does not see Ctrl-C there
+        if sys.platform == "win32" or self._is_first:  # a wait in the main thread does not see Ctrl-C on Windows
             wait = 0.5 if wait is None else min(wait, 0.5)
         try:
             return self._messages.get(timeout=wait)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -122,6 +123,16 @@ else:
                         process.suspend()
                     with suppress(psutil.Error):
                         waiting += process.children()
+
+
+def collect_strangers(own: Collection[int]) -> None:
+    """Collect ended processes that were left to this one, the first of its container, but none of its `own`."""
+    if sys.platform == "linux":
+        with suppress(ChildProcessError):  # there is none at all
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in own:  # whoever waits for it is about to, and we look again soon
+                    return
+                os.waitpid(ended.si_pid, 0)
 
 
 def tree_memory(pid: int) -> int:

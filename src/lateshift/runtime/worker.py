@@ -8,7 +8,7 @@ measured work, so slow jobs are claimed one per free slot and fast ones by the h
 from __future__ import annotations
 
 import contextlib
-import sys
+import math
 import threading
 import time
 import traceback
@@ -28,6 +28,7 @@ from lateshift.runtime.duties import Duty, Heartbeat, Memory
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run, as_exception
 from lateshift.runtime.fence import Fence
 from lateshift.runtime.ledger import Ledger
+from lateshift.runtime.output import complain
 from lateshift.runtime.settling import may_pass
 from lateshift.runtime.wake import Wake
 from lateshift.storage import workers
@@ -51,6 +52,9 @@ LAST_WORDS: Final = 2.0
 
 DUTY_PAUSE: Final = 5.0
 """Seconds before a duty that failed is tried again."""
+
+FULL_PAUSE: Final = 0.01
+"""Seconds between two looks at what has come in, while there may be more to claim and is no room for it."""
 
 TROUBLE_PAUSE: Final = 1.0
 """Seconds between two tries while the database cannot be written."""
@@ -198,7 +202,7 @@ class Worker:
         except Exception as error:
             if may_pass(error):
                 raise
-            traceback.print_exc()  # a duty that fails is no reason to leave the jobs alone
+            complain(traceback.format_exc())  # a duty that fails is no reason to leave the jobs alone
             return DUTY_PAUSE
 
     def _give_back_stalled(self, now: float) -> None:
@@ -215,8 +219,7 @@ class Worker:
 
     def _trouble(self, error: StorageError, now: float) -> None:
         """The database cannot be written: nothing is reported, nothing forgotten; try again soon."""
-        with contextlib.suppress(OSError):  # standard error may be a file on the same full disk
-            sys.stderr.write(f"lateshift: {self.config.worker}: {error} Trying again.\n")
+        complain(f"lateshift: {self.config.worker}: {error} Trying again.")
         self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
 
@@ -235,28 +238,36 @@ class Worker:
         if self.crew.busy > 1 and start - self._turned_at < GATHER:
             self._clock.sleep(GATHER - (start - self._turned_at))
         tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
-        if self.crew.inbox or (self.ledger.look and not self._told and self.ledger.room()):
+        room = not self._told and bool(self.ledger.room())
+        if self.crew.inbox or (self.ledger.look and room):
             return
         until = min([self._next_beat, *self._next_duty.values()])
         if tick is not None:
             until = min(until, start + tick)
-        if self.ledger.due_at is not None:
+        if room and self.ledger.due_at is not None:
             until = min(until, start + max(0.0, (self.ledger.due_at - self._db.reckon()) / 1_000_000))
         while (now := self._clock.monotonic()) < until:
-            self._wake.wait(until - now if self._told else min(self._wake.pause(), until - now))
-            if not self.ledger.look and self._wake.written():
+            self._wake.wait(min(self._pause(), until - now))
+            if not self._told and not self.ledger.look and self._wake.written():
                 self.ledger.look = True
-            look = self.ledger.look and not self._told
+            look = self.ledger.look and room and not self._told
             if look or self._told in ("stop", "now") or self.crew.inbox or self.crew.notes:
                 return
         if self.ledger.due_at is not None and self.ledger.due_at <= self._db.reckon():
             self.ledger.look = True
 
+    def _pause(self) -> float:
+        """Seconds after which it looks round again if nobody wakes it."""
+        if self._told:
+            return math.inf
+        return FULL_PAUSE if self.ledger.look else self._wake.pause()
+
     def _reason(self) -> Reason | None:
         if self._heartbeat.evicted:
             return "evicted"
         if self._told == "drain":
-            return None if self.crew.busy or self.ledger.unsettled else "stopped"
+            busy = self.crew.busy or self.ledger.unsettled
+            return "stuck" if self.crew.stuck() else None if busy else "stopped"
         if self._told:
             return "stopped"
         if self.crew.stuck():
@@ -303,11 +314,14 @@ class Worker:
         if self.crew.busy:
             self.crew.interrupt()
             self._finish_running(LAST_WORDS, until_now=False)
-        self._return_running()
-        for duty in self.duties:
-            self._do(duty)
-        workers.remove_worker(self._db, self.config.worker)
-        self._events.emit([WorkerStopped(self._db.now(), self.config.worker, reason)])
+        try:
+            self._return_running()
+            for duty in self.duties:
+                self._do(duty)
+            workers.remove_worker(self._db, self.config.worker)
+        except StorageError as error:
+            complain(f"lateshift: {self.config.worker}: {error} It ends all the same; others take back what it held.")
+        self._events.emit([WorkerStopped(self._db.reckon(), self.config.worker, reason)])
         self.crew.close()
 
     def _stop_claiming(self) -> None:

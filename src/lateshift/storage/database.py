@@ -41,13 +41,15 @@ class Database(ABC):
 
     `place` names it in messages, without its password; `file` is its path where it is one. `pooled` tells, once
     connected, that there is a pooler between us and the server. `begin` begins a transaction for which nobody waits
-    before it has written something. `while_locked` is called again and again while an operation waits for others, or
-    for the server to come back. Every method may raise StorageError.
+    before it has written something. `repeats` counts how often something was done again after its connection was lost,
+    as what it did the first time may stand. `while_locked` is called again and again while an operation waits for
+    others, or for the server to come back. Every method may raise StorageError.
     """
 
     file: str | None = None
     pooled = False
     begin: str = "begin"
+    repeats = 0
 
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect

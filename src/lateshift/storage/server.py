@@ -269,6 +269,7 @@ class ServerDatabase(Database):
             self.conflicts += 1
             time.sleep(random.uniform(0, 0.002) * conflicts)
         elif trouble == "gone" and time.monotonic() < deadline:
+            self.repeats += 1
             self.close()  # the others were cut by the same event
             self.while_locked()
             time.sleep(0.01)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lateshift.durations import LONGEST as LONGEST_DURATION
 from lateshift.options import LONGEST_QUEUE_NAME, MOST_RETRIES
 from lateshift.query import LONGEST
 from lateshift.storage.bulk import Action
@@ -24,7 +25,7 @@ Text = Annotated[str, Meta(max_length=300)]
 QueueName = Annotated[str, Meta(min_length=1, max_length=LONGEST_QUEUE_NAME)]
 Identifier = Annotated[str, Meta(pattern="^[!-~]{1,64}$")]
 Path = Annotated[str, Meta(min_length=1, max_length=500, description="A dotted name: app.jobs.ProcessOrder")]
-Seconds = Annotated[float, Meta(ge=0, le=315_576_000)]
+Seconds = Annotated[float, Meta(ge=0, le=LONGEST_DURATION)]
 
 Step = Annotated[int, Meta(ge=60, le=2_678_400, description="Seconds; by default a sixtieth of the time")]
 
@@ -96,7 +97,7 @@ class NewJob(Asked, frozen=True):
     run_at: Annotated[datetime, Meta(tz=True)] | None = None
     max_retries: Annotated[int, Meta(ge=0, le=MOST_RETRIES)] | None = None
     retry_delay: Seconds | list[Seconds] | None = None
-    timeout: Annotated[float, Meta(gt=0, le=315_576_000)] | None = None
+    timeout: Annotated[float, Meta(gt=0, le=LONGEST_DURATION)] | None = None
 
 
 class Again(Asked, frozen=True):

@@ -76,7 +76,7 @@ class LoopExecutor:
         return 1.0
 
     def stuck(self) -> list[Run]:
-        """Runs that did not end after they were cancelled, or could not be because the loop does not answer."""
+        """Runs out of time, or to be stopped, that did not end, or could not since the loop does not answer."""
         now = time.monotonic()
         return [active.run for active in list(self._active.values()) if active.stuck(now)]
 
@@ -153,11 +153,15 @@ class LoopExecutor:
             active.timer = self._loop.call_later(active.run.timeout, self._interrupt, active, "timeout")
 
     def _interrupt(self, active: _Active, why: Interruption) -> None:
-        if active.task is not None and active.interrupted_at is None:
-            active.run.interruption = active.run.interruption or why
+        if active.task is None or active.interrupted_at is not None or (why == "cancel" and active.cancelled):
+            return
+        if why == "cancel":  # it may tidy up for as long as it likes, or take no notice: that is no fault
+            active.cancelled = True
+        else:
             active.interrupted_at = time.monotonic()
-            if active.begun:  # else it sees for itself; asyncio would not even begin what is cancelled before
-                active.task.cancel()
+        active.run.interruption = active.run.interruption or why
+        if active.begun:  # else it sees for itself; asyncio would not even begin what is cancelled before
+            active.task.cancel()
 
     def _interrupt_one(self, job_id: str, lease: int) -> None:
         for active in self._active.values():
@@ -179,6 +183,7 @@ class _Active:
         self.timer: asyncio.TimerHandle | None = None
         self.deadline: float | None = None
         self.interrupted_at: float | None = None
+        self.cancelled = False
         self.begun = False
         self.given_up = False
 

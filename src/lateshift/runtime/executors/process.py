@@ -24,9 +24,9 @@ import msgspec
 
 from lateshift.context import Report
 from lateshift.job import Claimed, JobError
-from lateshift.outcome import Outcome, lost, returned
+from lateshift.outcome import Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
-from lateshift.runtime.execution import Execution, Interruption, Run
+from lateshift.runtime.execution import Execution, Interruption, Run, describe
 from lateshift.runtime.executors import Finished, Started
 from lateshift.runtime.supervisor import how_it_died
 from lateshift.runtime.tree import ProcessTree, tree_memory
@@ -130,57 +130,64 @@ class ProcessExecutor:
             outcome = lost(run.job, run.started_at, run.started_at, JobError("OSError", f"no process: {error}"))
             if error.errno in AT_A_LIMIT:  # which is not the job's fault
                 outcome = self._execution.postponed()
+        except Exception as error:  # a fault of ours: without an outcome the job would be running for ever
+            outcome = failed(run.started_at, self._execution.now(), describe(error))
         finally:
             child.reap()
-        if outcome is None:
-            outcome = self._without_answer(child)
-            if outcome.kind == "failed" and child.has_hook:
-                self._call_hook(run, outcome)
-                outcome = msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
+        outcome = outcome or self._without_answer(child)
         self._children.pop(run.job, None)
         self._finished(run.job, outcome)
 
-    def _call_hook(self, run: Run, outcome: Outcome) -> None:
-        """Have the job's failed() hook called in a fresh process, as the job's own could not any more."""
+    def _mourn(self, run: Run, outcome: Outcome, *, decide: bool) -> Outcome:
+        """Have the job's code say what comes next, in a fresh process, as its own could not any more.
+
+        That is its retry policy where it is to `decide`, and its failed() hook. Without an answer `outcome` stands.
+        """
         mourner = self._children[run.job] = _Child(run, HOOK_LIMIT)
+        answer: Outcome | None = None
         try:
-            mourner.start(self._environment(), self._errand(run, outcome.error), self._ends_at)
-            mourner.follow(self._report)
-        except OSError as error:
-            run.context.log_lines.append(f"The failed() hook was not called: no process: {error}")
+            errand = self._errand(run, failure=outcome.error, started_at=run.started_at, decide=decide)
+            mourner.start(self._environment(), errand, self._ends_at)
+            answer = mourner.follow(self._report)
+        except Exception as error:  # what the worker has decided stands
+            run.context.log_lines.append(f"The job's policy and failed() hook were not asked: no process: {error}")
         finally:
             mourner.reap()
         if mourner.interrupted:
             run.context.log_lines.append("The failed() hook took too long, or its worker had to stop, and was ended.")
+        return msgspec.structs.replace(answer or outcome, logs=tuple(run.context.log_lines))
 
     def _without_answer(self, child: _Child) -> Outcome:
         """The child ended without an outcome: we stopped it, or it died."""
         run = child.run
         if run.interruption is not None:
-            return self._execution.interrupted(run)
-        now = self._execution.interrupted(run).finished_at
-        had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
-        error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}{had}")
-        return msgspec.structs.replace(lost(run.job, run.started_at, now, error), logs=tuple(run.context.log_lines))
+            outcome = self._execution.interrupted(run)
+        else:
+            had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
+            error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}{had}")
+            outcome = lost(run.job, run.started_at, self._execution.now(), error)
+            outcome = msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
+        decide = child.has_policy and run.interruption in ("timeout", "memory") and outcome.kind in ("retry", "failed")
+        if decide or (child.has_hook and outcome.kind == "failed"):
+            return self._mourn(run, outcome, decide=decide)
+        return outcome
 
-    def _errand(self, run: Run, failure: JobError | None = None) -> Errand:
-        return Errand(run.job, self._execution.now() - time.monotonic_ns() // 1000, failure)
+    def _errand(self, run: Run, **more: Any) -> Errand:
+        return Errand(run.job, self._execution.now() - time.monotonic_ns() // 1000, **more)
 
     def _environment(self) -> dict[str, str]:
-        return {
-            **os.environ,
-            **to_environment(self._settings),
-            "_LATESHIFT_CHILD": json.dumps({"path": sys.path}),
-        }
+        path: list[object] = [*sys.path]  # anybody may put anything into it, and Python looks at texts only
+        told = {"path": [entry for entry in path if isinstance(entry, str)]}
+        return {**os.environ, **to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(told)}
 
 
 class _Child:
-    """One child process and the job in it, or the job's failed() hook, for which `limit` seconds are given."""
+    """One child process and the job in it, or what is to be said of its failure, which has `limit` seconds."""
 
     def __init__(self, run: Run, limit: float | None = None) -> None:
         self.run = run
         self.process: subprocess.Popen[bytes] | None = None
-        self.has_hook = False
+        self.has_hook = self.has_policy = False
         self.memory = 0
         self._measured_at = 0.0
         self._tree: ProcessTree | None = None
@@ -227,7 +234,7 @@ class _Child:
             except (msgspec.DecodeError, RecursionError):
                 continue
             if "timeout" in message:
-                self.has_hook = message["hook"]
+                self.has_hook, self.has_policy = message["hook"], message["policy"]
                 self.memory = message["memory"]
                 self.run.max_memory = message["max_memory"]
                 self.run.timeout = timeout = message["timeout"]

@@ -1,0 +1,101 @@
+"""What jobs do to the process that they share with its worker, or leave behind when they have one of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+
+import psutil
+import pytest
+from project import finished, until
+
+from lateshift import Call
+from lateshift.storage import requests
+
+LEASE = 3.0
+
+
+def test_a_job_that_catches_standard_error_harms_nobody(project):
+    """The watchdog was put off on `sys.stderr`, which had no descriptor for so long: the process was ended by it."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.hush", parameters={"seconds": 2 * LEASE})
+    worker = project.worker(lease=LEASE)
+    job = finished(app, job_id)
+    assert (job.status, job.crashes, worker.process.poll()) == ("completed", 0, None)
+
+
+def test_a_job_that_closes_standard_output_does_not_change_how_its_worker_ends(project):
+    """Its last flush raised: the supervisor called it a death, and took the jobs of a worker back that had none."""
+    app = project.app()
+    worker = project.worker()
+    assert finished(app, app.run_background_job("app.jobs.close_output")).status == "completed"
+    worker.say("stop")
+    assert worker.ended() == 0
+
+
+def test_what_an_isolated_job_prints_is_not_lost(project, capfd):
+    """It stood in a buffer that went with the process."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.isolated_add", parameters={"a": 1, "b": 2})
+    project.worker()
+    assert finished(app, job_id).result == 3
+    assert "printed by the job" in capfd.readouterr().err
+
+
+def test_more_jobs_than_five_hundred_have_their_slots(project):
+    """The 513th that a worker began had no slot in its file: it was running for ever, and its thread was gone."""
+    app = project.app()
+    ids = app.enqueue_many([Call("app.jobs.add_later", parameters={"a": n}) for n in range(600)])
+    ids += app.enqueue_many([Call("app.jobs.add", parameters={"a": n}) for n in range(600)])
+    project.worker(env={"LATESHIFT_COROUTINES": "600"})
+    assert {finished(app, job_id).status for job_id in ids} == {"completed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "wait"),
+    [("isolated_too_long", "pending_retry", 600), ("isolated_too_long_once", "failed", None)],
+)
+def test_a_timeout_of_an_isolated_job_follows_its_own_policy(project, name, status, wait):
+    """The worker does not know the job's code; it decided by the settings."""
+    app = project.app()
+    job_id = app.run_background_job(f"app.jobs.{name}")
+    project.worker()
+    job = until(lambda: (job := app.get_job(job_id)).history and job.status == status and job)
+    assert job.error.type == "lateshift.outcome.JobTimeout"
+    if wait is not None:
+        ended = job.history[0].finished_at
+        assert abs(job.run_at - ended - timedelta(seconds=wait)) < timedelta(seconds=5)
+
+
+def test_a_worker_that_drains_keeps_timeouts(project):
+    """Code that cannot be interrupted held up its end for as long as it ran. Nobody takes the worker's place."""
+    app = project.app()
+    parameters = {"seconds": 60}
+    job_id = app.run_background_job("app.jobs.sleep_in_c", parameters=parameters, timeout=0.3, max_retries=0)
+    worker = project.worker()
+    until(project.journal)
+    requests.ask(app.database, worker.id, "drain", app.database.now())
+    assert worker.ended() == 0
+    job = app.get_job(job_id)
+    assert (job.status, job.error.type) == ("failed", "lateshift.outcome.JobTimeout")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="containers of Linux")
+def test_the_first_process_of_a_container_collects_what_jobs_leave(project):
+    """Orphans come to it; as zombies they filled its table of processes, until no job got one any more."""
+    inside = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces here")
+    app = project.app()
+    command = [*inside, "--kill-child", sys.executable, "-m", "lateshift", "work", "--processes", "1"]
+    with subprocess.Popen(command, env=project.environment(), cwd=project.folder) as unshare:
+        try:
+            [first] = until(lambda: psutil.Process(unshare.pid).children())
+            ids = [app.run_background_job("app.jobs.isolated_leave_orphan") for _ in range(3)]
+            assert {finished(app, job_id).status for job_id in ids} == {"completed"}
+            until(lambda: all(child.status() != psutil.STATUS_ZOMBIE for child in first.children()))
+            first.terminate()
+            assert unshare.wait(20) == 0
+        finally:
+            unshare.kill()

@@ -1,0 +1,97 @@
+"""What a worker keeps and does while its database is away for a moment: nothing is forgotten, nothing raised."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from worker_here import store, worker_in
+
+from lateshift import Lateshift
+from lateshift.errors import StorageUnavailable
+from lateshift.job import Claimed
+from lateshift.runtime import inline
+from lateshift.runtime.duties import Reports
+from lateshift.storage import reads, workers, writes
+
+go = threading.Event()
+
+
+def hold() -> str:
+    return str(go.wait(30))
+
+
+def failing(monkeypatch, module, name, then=lambda: None):
+    """The next call of a storage function raises; the ones after it do not, and call `then` before."""
+    real, calls = getattr(module, name), []
+
+    def function(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == 1:
+            raise StorageUnavailable("It is away for a moment.")
+        then()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, function)
+    return calls
+
+
+@pytest.mark.parametrize("name", ["cancel_requests", "settle"])
+def test_a_job_that_is_run_here_goes_on(tmp_path, monkeypatch, capfd, name):
+    """`lateshift run` ended with the error, and the job's thread with it, in the middle."""
+    go.clear() if name == "cancel_requests" else go.set()
+    monkeypatch.setattr(inline, "TROUBLE_PAUSE", 0.01)
+    url = f"sqlite:///{tmp_path}/lateshift.db"
+    app = Lateshift(database_url=url, storage_dir=tmp_path, allowed=[__name__], spawn="never")
+    job_id = app.run_background_job(hold)
+    calls = failing(monkeypatch, reads if name == "cancel_requests" else writes, name, then=go.set)
+    assert inline.run_one(app, job_id).status == "completed"
+    assert len(calls) > 1
+    assert "away for a moment. Trying again." in capfd.readouterr().err
+    app.close()
+
+
+def test_a_worker_that_cannot_sign_off_ends_all_the_same(tmp_path, monkeypatch, capfd):
+    """It died of the error, and its supervisor took the stop for a crash."""
+    with worker_in(tmp_path) as worker:
+        failing(monkeypatch, workers, "remove_worker")
+        worker.tell("stop")
+        assert worker.run() == "stopped"
+    assert "away for a moment. It ends all the same" in capfd.readouterr().err
+
+
+def test_what_was_claimed_without_an_answer_goes_back(tmp_path, monkeypatch):
+    """The claim is repeated on a new connection and takes other jobs: those of the first time were held by nobody."""
+    with worker_in(tmp_path) as worker:
+        job_id, real = store(worker, "app.jobs.add"), writes.claim
+
+        def twice(db, *args):
+            real(db, *args)
+            db.repeats += 1
+            monkeypatch.setattr(writes, "claim", real)
+            return real(db, *args)
+
+        monkeypatch.setattr(writes, "claim", twice)
+        worker.ledger.exchange([])
+        assert reads.status(worker._db, job_id) == "pending"
+
+
+def test_progress_that_could_not_be_written_is_written_later(tmp_path, monkeypatch):
+    """But not in place of what the job has told since."""
+    with worker_in(tmp_path) as worker:
+        for _ in range(2):
+            store(worker, "app.jobs.add")
+        one, other = writes.claim(worker._db, "mine", worker._db.now(), reads.lanes(worker._db), {"thread": 2})
+        reports = Reports(worker._db)
+        reports.report(one, 0.1, "begun")
+        reports.report(other, 0.2, "begun")
+        failing(monkeypatch, writes, "save_progress", then=lambda: reports.report(other, 0.9, "nearly done"))
+        with pytest.raises(StorageUnavailable):
+            reports.tick(0)
+        reports.report(other, 0.5, "half")
+        reports.tick(0)
+        assert [progress(worker, job) for job in (one, other)] == [0.1, 0.5]
+
+
+def progress(worker, job: Claimed) -> float | None:
+    return reads.get(worker._db, job.id).progress

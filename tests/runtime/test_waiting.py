@@ -1,0 +1,66 @@
+"""What a worker does between two turns: it sleeps, also while there is something to do and no room for it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from worker_here import store, worker_in
+
+from lateshift.runtime.worker import FULL_PAUSE
+
+began, go = threading.Event(), threading.Event()
+
+
+def hold() -> None:
+    began.set()
+    go.wait(30)
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """A worker that may run one more job, and does."""
+    began.clear()
+    go.clear()
+    with worker_in(tmp_path, allowed=[__name__], max_jobs=1) as worker:
+        for _ in range(2):
+            store(worker, f"{__name__}.hold")
+        worker.turn()
+        assert began.wait(20)
+        yield worker
+        go.set()
+        worker.run()
+
+
+@pytest.fixture
+def pauses(worker, monkeypatch):
+    """What it sleeps for; the fifth time it is told to stop."""
+    pauses = []
+
+    def wait(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            worker.tell("now")
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker._wake, "wait", wait)
+        yield pauses
+
+
+def test_it_does_not_turn_for_what_it_has_no_room_for(worker, pauses):
+    """It turned without a pause, and kept Python's lock from the jobs that ran, for as long as they did."""
+    worker.turn()
+    assert worker.ledger.look
+    worker._wait()
+    assert pauses == pytest.approx([FULL_PAUSE] * 5, rel=0.5)
+
+
+def test_it_does_not_turn_for_what_becomes_due_while_it_drains(worker, pauses):
+    """Nor for what is due and may not be claimed any more."""
+    worker.dismiss("drain")
+    worker.turn()
+    worker.ledger.due_at = worker._db.now() - 1
+    worker._wait()
+    assert len(pauses) == 5
+    assert min(pauses) > 0
