@@ -127,6 +127,7 @@ def count_matching(db: Database, query: Query, seconds: float | None = None) -> 
 def matching_ids(db: Database, query: Query, until: int) -> Iterator[list[str]]:
     """The ids of all jobs that match and were there at `until` (microseconds), in pieces of up to 500.
 
+    A job was there when it was enqueued by then and, where it has ended, had done so too.
     Each piece costs a bounded time, and may be empty. What becomes of a job that was given out does no harm.
     """
     for piece in streams.walk(_all_readers(db, query, until), WINDOW):
@@ -231,23 +232,23 @@ def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, in
 
 
 def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Reader]:
-    """Readers that together give every job that matches, each once."""
+    """Readers that together give every job that matches and was there at `until` (None: at any time), each once."""
     now = db.now()
     if query.of("id") or query.of("fingerprint"):
         ways, filters = _ways(db, query, "newest")
         for way in ways:
-            yield Reader(db, way, filters)
+            yield Reader(db, way, filters.enqueued_by(until))
         return
     if set(WAITING) & set(query.statuses) == {"pending_retry"}:
-        yield Reader(db, streams.retrying(), make_filters(query, now, without=["status"]))
+        yield Reader(db, streams.retrying(), make_filters(query, now, without=["status"]).enqueued_by(until))
     elif set(WAITING) & set(query.statuses):  # first: what a bulk action makes wait is not to be met again
         without = ["status"] if set(WAITING) <= set(query.statuses) else []
-        filters = make_filters(query.narrowed(WAITING), now, without=without)
+        filters = make_filters(query.narrowed(WAITING), now, without=without).enqueued_by(until)
         for way in streams.waiting(db, _queues(query)):
             yield Reader(db, way, filters)
     by_status = make_filters(query, now, without=["status"])
     if "running" in query.statuses:
-        yield Reader(db, streams.running(), by_status)
+        yield Reader(db, streams.running(), by_status.enqueued_by(until))
     for status in FINISHED:
         if status in query.statuses:
             yield Reader(db, streams.finished(status, until), by_status)

@@ -22,7 +22,7 @@ FIRST_PIECE: Final = 4
 """How many rows are looked at in the first statement for each that is wanted: most searches find enough there."""
 
 LARGEST_PIECE: Final = 10_000
-"""How many rows a statement looks at at most; each looks at five times as many as the one before."""
+"""How many rows a statement looks at at most; after one with too few hits the next looks at five times as many."""
 
 CHECKED: Final = 2_000
 """Rows whose parameters are looked at in one go, where SQL has only looked them over."""
@@ -129,11 +129,11 @@ class Reader:
     def read_piece(self, wanted: int, budget: Budget) -> list[Hit]:
         """The hits in the next piece of the stream, `wanted` at most; one or two statements."""
         piece = wanted if self._bare else max(wanted, min(self._piece, LARGEST_PIECE))
-        self._piece = 5 * piece
         most = CHECKED if self._filters.checks else wanted
         rows = self._hits(most, piece)
         budget.rows -= piece if len(rows) < most else most
         hits = [Hit(tuple(row[1:-1]), row[0]) for row in rows if self._filters.hold(row[-1])]
+        self._piece = piece if len(hits) >= wanted else 5 * piece
         if len(hits) >= wanted:
             self.looked_to = hits[wanted - 1].key
         elif len(rows) == most:
