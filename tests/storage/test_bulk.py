@@ -8,7 +8,7 @@ from storage_steps import everything
 from lateshift.errors import InvalidOption
 from lateshift.job import FINISHED, STATUSES, WAITING
 from lateshift.query import parse
-from lateshift.storage import bulk, reads, trash, writes
+from lateshift.storage import bulk, reads, streams, trash, writes
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.counting import Count
 
@@ -104,6 +104,15 @@ def test_what_was_there_is_taken_though_it_waits_again(steps, clock):
     steps.settle(job, steps.retry_in(60))
     assert work.run().changed == 1
     assert steps.status(job) == "cancelled"
+
+
+def test_every_lane_is_taken(steps, monkeypatch):
+    """Also where there are more of them than a page looks at."""
+    monkeypatch.setattr(streams, "MOST_LANES", 2)
+    for number in range(3):
+        steps.enqueue(queue=f"queue-{number}", priority=number + 1)
+    done = BulkAction(steps.db, "cancel", parse("status:pending")).run()
+    assert (done.total == Count(3) or done.total.more, done.changed) == (True, 3)
 
 
 def test_retrying_all_that_failed_visits_each_once(steps):

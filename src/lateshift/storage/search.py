@@ -39,7 +39,7 @@ class Found:
     """A page of jobs. `next` and `previous` are cursors, None at the ends; `sorts` are the orders that there could be.
 
     `complete` is False when the search stopped before it had looked at all there is: then fewer jobs may be here than
-    asked for, and `next` goes on from there.
+    asked for, and `next` goes on from there. Lanes beyond `streams.MOST_LANES` it does not look at on any page.
     """
 
     jobs: tuple[Job, ...]
@@ -73,7 +73,8 @@ def search(
     possible = sorts(query)
     chosen = sort if sort in possible else possible[0]
     ways, filters = _ways(db, query, chosen)
-    ways = [way.for_database(db) for way in ways]
+    every = len(ways) <= streams.MOST_LANES
+    ways = [way.for_database(db) for way in ways[: streams.MOST_LANES]]
     back, key = _read_cursor(cursor, ways)
     ways = [way.reverse() for way in ways] if back else ways
     readers = [Reader(db, way, filters, key) for way in ways]
@@ -88,7 +89,8 @@ def search(
     ahead, behind = (beyond, before if key is not None else None)
     if back:
         hits, ahead, behind = hits[::-1], key and before, beyond
-    return Found(tuple(_jobs(db, hits)), _cursor("a", ahead), _cursor("b", behind), chosen, possible, complete)
+    cursors = _cursor("a", ahead), _cursor("b", behind)
+    return Found(tuple(_jobs(db, hits)), *cursors, chosen, possible, complete and every)
 
 
 def state_counts(db: Database, query: Query) -> dict[str, Count]:

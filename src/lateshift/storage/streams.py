@@ -28,6 +28,7 @@ CHECKED: Final = 2_000
 """Rows whose parameters are looked at in one go, where SQL has only looked them over."""
 
 MOST_LANES: Final = 200
+"""Lanes of which a page reads: those that are due first. It says so when there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,7 @@ def waiting(db: Database, queues: Iterable[str] = ()) -> list[Stream]:
             access=access,
             parameters={"queue": lane.queue, "executor": lane.executor, "priority": lane.priority},
         )
-        for lane in lanes[:MOST_LANES]
+        for lane in lanes
     ]
 
 
