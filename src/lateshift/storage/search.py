@@ -79,18 +79,18 @@ def search(
     ways = [way.reverse() for way in ways] if back else ways
     readers = [Reader(db, way, filters, key) for way in ways]
     descending = bool(ways) and ways[0].descending
-    budget = Budget.of(WINDOW, SECONDS if seconds is None else seconds)
-    hits = streams.merged(readers, limit + 1, budget, descending=descending)
+    seconds = SECONDS if seconds is None else seconds
+    hits, looked_to = streams.merged(readers, limit + 1, WINDOW, seconds, descending=descending)
     more = len(hits) > limit
     hits = hits[:limit]
-    complete = more or all(reader.ended for reader in readers)
-    beyond = _beyond(hits, readers, complete=complete, more=more)
+    beyond = hits[-1].key if more else looked_to
+    complete = every and (more or looked_to is None)
     before = hits[0].key if hits else key
     ahead, behind = (beyond, before if key is not None else None)
     if back:
         hits, ahead, behind = hits[::-1], key and before, beyond
     cursors = _cursor("a", ahead), _cursor("b", behind)
-    return Found(tuple(_jobs(db, hits)), *cursors, chosen, possible, complete and every)
+    return Found(tuple(_jobs(db, hits)), *cursors, chosen, possible, complete)
 
 
 def state_counts(db: Database, query: Query) -> dict[str, Count]:
@@ -254,17 +254,6 @@ def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Read
     for status in FINISHED:
         if status in query.statuses:
             yield Reader(db, streams.finished(status, until), by_status)
-
-
-def _beyond(hits: list[Hit], readers: Sequence[Reader], *, complete: bool, more: bool) -> Key | None:
-    """Where the page behind this one begins."""
-    if more:
-        return hits[-1].key
-    if complete:
-        return None
-    if len(readers) == 1:
-        return readers[0].looked_to
-    return hits[-1].key if hits else None
 
 
 def _jobs(db: Database, hits: Sequence[Hit]) -> list[Job]:
