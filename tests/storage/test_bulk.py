@@ -8,7 +8,7 @@ from storage_steps import everything
 from lateshift.errors import InvalidOption
 from lateshift.job import FINISHED, STATUSES, WAITING
 from lateshift.query import parse
-from lateshift.storage import bulk, reads, trash, writes
+from lateshift.storage import bulk, reads, streams, trash, writes
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.counting import Count
 
@@ -75,15 +75,44 @@ def test_many_jobs_take_several_steps(steps):
     assert steps.db.query("select count(*) from lateshift_jobs where status = 'pending'") == [(3,)]
 
 
-def test_what_comes_later_is_left_alone(steps, clock):
+@pytest.mark.parametrize(
+    ("action", "text", "changed"),
+    [
+        ("delete", "status:failed", 1),
+        ("cancel", "status:pending", 1),
+        ("cancel", "status:running", 1),
+        ("run_now", "status:pending_retry", 1),
+        ("purge", "queue:default", 2),
+        ("purge", "id:0", 2),
+    ],
+)
+def test_what_comes_later_is_left_alone(steps, clock, action, text, changed):
     """A search that runs in the background ends, although new jobs match it all the while."""
-    finished = [steps.finished("failed") for _ in range(3)]
-    action = BulkAction(steps.db, "delete", parse("status:failed"))
+    one_of_each(steps)
+    work = BulkAction(steps.db, action, parse(text))
     clock.move(1)
-    late = steps.finished("failed")
-    action.run()
-    assert [steps.status(job_id) for job_id in finished] == [None] * 3
-    assert steps.status(late) == "failed"
+    late = [steps.get(job_id) for job_id in one_of_each(steps).values()]
+    assert work.run().changed == changed
+    assert [steps.get(job.id) for job in late] == late
+
+
+def test_what_was_there_is_taken_though_it_waits_again(steps, clock):
+    """What counts is when a job was enqueued, not since when it waits."""
+    job = steps.running()
+    work = BulkAction(steps.db, "cancel", parse("status:waiting"))
+    clock.move(1)
+    steps.settle(job, steps.retry_in(60))
+    assert work.run().changed == 1
+    assert steps.status(job) == "cancelled"
+
+
+def test_every_lane_is_taken(steps, monkeypatch):
+    """Also where there are more of them than a page looks at."""
+    monkeypatch.setattr(streams, "MOST_LANES", 2)
+    for number in range(3):
+        steps.enqueue(queue=f"queue-{number}", priority=number + 1)
+    done = BulkAction(steps.db, "cancel", parse("status:pending")).run()
+    assert (done.total == Count(3) or done.total.more, done.changed) == (True, 3)
 
 
 def test_retrying_all_that_failed_visits_each_once(steps):

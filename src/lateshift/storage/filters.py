@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -54,6 +54,14 @@ class Filters:
     def hold(self, parameters: str | None) -> bool:
         """Whether a row's parameters are what is searched for."""
         return all(check(parameters or "") for check in self.checks)
+
+    def enqueued_by(self, moment: int | None) -> Filters:
+        """The same for those jobs that were enqueued by then (microseconds), for all of them with None."""
+        if moment is None:
+            return self
+        conditions = (*self.conditions, "enqueued_at <= :enqueued_by")
+        parameters = {**self.parameters, "enqueued_by": moment}
+        return replace(self, conditions=conditions, columns=self.columns | {"enqueued_at"}, parameters=parameters)
 
 
 def make_filters(query: Query, now: int, *, without: Sequence[str] = ()) -> Filters:

@@ -39,7 +39,7 @@ class Found:
     """A page of jobs. `next` and `previous` are cursors, None at the ends; `sorts` are the orders that there could be.
 
     `complete` is False when the search stopped before it had looked at all there is: then fewer jobs may be here than
-    asked for, and `next` goes on from there.
+    asked for, and `next` goes on from there. Lanes beyond `streams.MOST_LANES` it does not look at on any page.
     """
 
     jobs: tuple[Job, ...]
@@ -73,22 +73,24 @@ def search(
     possible = sorts(query)
     chosen = sort if sort in possible else possible[0]
     ways, filters = _ways(db, query, chosen)
-    ways = [way.for_database(db) for way in ways]
+    every = len(ways) <= streams.MOST_LANES
+    ways = [way.for_database(db) for way in ways[: streams.MOST_LANES]]
     back, key = _read_cursor(cursor, ways)
     ways = [way.reverse() for way in ways] if back else ways
     readers = [Reader(db, way, filters, key) for way in ways]
     descending = bool(ways) and ways[0].descending
-    budget = Budget.of(WINDOW, SECONDS if seconds is None else seconds)
-    hits = streams.merged(readers, limit + 1, budget, descending=descending)
+    seconds = SECONDS if seconds is None else seconds
+    hits, looked_to = streams.merged(readers, limit + 1, WINDOW, seconds, descending=descending)
     more = len(hits) > limit
     hits = hits[:limit]
-    complete = more or all(reader.ended for reader in readers)
-    beyond = _beyond(hits, readers, complete=complete, more=more)
+    beyond = hits[-1].key if more else looked_to
+    complete = every and (more or looked_to is None)
     before = hits[0].key if hits else key
     ahead, behind = (beyond, before if key is not None else None)
     if back:
         hits, ahead, behind = hits[::-1], key and before, beyond
-    return Found(tuple(_jobs(db, hits)), _cursor("a", ahead), _cursor("b", behind), chosen, possible, complete)
+    cursors = _cursor("a", ahead), _cursor("b", behind)
+    return Found(tuple(_jobs(db, hits)), *cursors, chosen, possible, complete)
 
 
 def state_counts(db: Database, query: Query) -> dict[str, Count]:
@@ -127,6 +129,7 @@ def count_matching(db: Database, query: Query, seconds: float | None = None) -> 
 def matching_ids(db: Database, query: Query, until: int) -> Iterator[list[str]]:
     """The ids of all jobs that match and were there at `until` (microseconds), in pieces of up to 500.
 
+    A job was there when it was enqueued by then and, where it has ended, had done so too.
     Each piece costs a bounded time, and may be empty. What becomes of a job that was given out does no harm.
     """
     for piece in streams.walk(_all_readers(db, query, until), WINDOW):
@@ -231,37 +234,26 @@ def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, in
 
 
 def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Reader]:
-    """Readers that together give every job that matches, each once."""
+    """Readers that together give every job that matches and was there at `until` (None: at any time), each once."""
     now = db.now()
     if query.of("id") or query.of("fingerprint"):
         ways, filters = _ways(db, query, "newest")
         for way in ways:
-            yield Reader(db, way, filters)
+            yield Reader(db, way, filters.enqueued_by(until))
         return
     if set(WAITING) & set(query.statuses) == {"pending_retry"}:
-        yield Reader(db, streams.retrying(), make_filters(query, now, without=["status"]))
+        yield Reader(db, streams.retrying(), make_filters(query, now, without=["status"]).enqueued_by(until))
     elif set(WAITING) & set(query.statuses):  # first: what a bulk action makes wait is not to be met again
         without = ["status"] if set(WAITING) <= set(query.statuses) else []
-        filters = make_filters(query.narrowed(WAITING), now, without=without)
+        filters = make_filters(query.narrowed(WAITING), now, without=without).enqueued_by(until)
         for way in streams.waiting(db, _queues(query)):
             yield Reader(db, way, filters)
     by_status = make_filters(query, now, without=["status"])
     if "running" in query.statuses:
-        yield Reader(db, streams.running(), by_status)
+        yield Reader(db, streams.running(), by_status.enqueued_by(until))
     for status in FINISHED:
         if status in query.statuses:
             yield Reader(db, streams.finished(status, until), by_status)
-
-
-def _beyond(hits: list[Hit], readers: Sequence[Reader], *, complete: bool, more: bool) -> Key | None:
-    """Where the page behind this one begins."""
-    if more:
-        return hits[-1].key
-    if complete:
-        return None
-    if len(readers) == 1:
-        return readers[0].looked_to
-    return hits[-1].key if hits else None
 
 
 def _jobs(db: Database, hits: Sequence[Hit]) -> list[Job]:

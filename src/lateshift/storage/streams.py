@@ -22,12 +22,13 @@ FIRST_PIECE: Final = 4
 """How many rows are looked at in the first statement for each that is wanted: most searches find enough there."""
 
 LARGEST_PIECE: Final = 10_000
-"""How many rows a statement looks at at most; each looks at five times as many as the one before."""
+"""How many rows a statement looks at at most; after one with too few hits the next looks at five times as many."""
 
 CHECKED: Final = 2_000
 """Rows whose parameters are looked at in one go, where SQL has only looked them over."""
 
 MOST_LANES: Final = 200
+"""Lanes of which a page reads: those that are due first. It says so when there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +122,18 @@ class Reader:
     def read(self, wanted: int, budget: Budget) -> list[Hit]:
         """Up to `wanted` more hits; fewer when the stream ends or the budget does."""
         hits: list[Hit] = []
-        self._piece = self._piece or FIRST_PIECE * wanted
         while len(hits) < wanted and not self.ended and not budget.spent:
             hits += self.read_piece(wanted - len(hits), budget)
         return hits
 
     def read_piece(self, wanted: int, budget: Budget) -> list[Hit]:
         """The hits in the next piece of the stream, `wanted` at most; one or two statements."""
-        piece = wanted if self._bare else max(wanted, min(self._piece, LARGEST_PIECE))
-        self._piece = 5 * piece
+        piece = wanted if self._bare else max(wanted, min(self._piece or FIRST_PIECE * wanted, LARGEST_PIECE))
         most = CHECKED if self._filters.checks else wanted
         rows = self._hits(most, piece)
         budget.rows -= piece if len(rows) < most else most
         hits = [Hit(tuple(row[1:-1]), row[0]) for row in rows if self._filters.hold(row[-1])]
+        self._piece = piece if len(hits) >= wanted else 5 * piece
         if len(hits) >= wanted:
             self.looked_to = hits[wanted - 1].key
         elif len(rows) == most:
@@ -144,9 +144,9 @@ class Reader:
             self._pass(piece)
         return hits[:wanted]
 
-    def is_before(self, key: Key | None, *, descending: bool) -> bool:
+    def is_before(self, key: Key, *, descending: bool) -> bool:
         """Whether what it has looked at ends before a key, so that more could stand before it."""
-        if key is None or self.looked_to is None:
+        if self.looked_to is None:
             return True
         return self.looked_to > key if descending else self.looked_to < key
 
@@ -172,21 +172,34 @@ class Reader:
         self.looked_to = tuple(last[0]) if last else self.looked_to
 
 
-def merged(readers: Sequence[Reader], wanted: int, budget: Budget, *, descending: bool) -> list[Hit]:
-    """The first `wanted` hits of several streams in one order.
+def merged(
+    readers: Sequence[Reader], wanted: int, rows: int, seconds: float, *, descending: bool
+) -> tuple[list[Hit], Key | None]:
+    """The first `wanted` hits of several streams in one order, and how far all have been looked at (None: to the end).
 
-    Of many streams each gives a few at first; more is read only of those that may have some before the last one wanted.
+    Each gives a few at first, however long that takes, for no page must end where it began. Then the one that is
+    furthest behind gives more, for some `seconds`. A hit beyond its place is left to the next page when time or `rows`
+    are up: what has not been found yet may stand before it.
     """
-    hits: list[Hit] = []
-    behind, share = list(readers), wanted if len(readers) == 1 else 2 * wanted // max(1, len(readers)) + 2
-    while behind and not budget.spent:
-        hits += [hit for reader in behind for hit in reader.read(share, budget)]
-        hits.sort(key=lambda hit: hit.key, reverse=descending)
-        del hits[wanted:]
-        last = hits[-1].key if len(hits) == wanted else None
-        behind = [reader for reader in behind if not reader.ended and reader.is_before(last, descending=descending)]
-        share *= 4
-    return hits
+    share = wanted if len(readers) == 1 else 2 * wanted // max(1, len(readers)) + 2
+    budget = Budget.of(rows, seconds)
+    hits = [hit for reader in readers for hit in reader.read_piece(share, budget)]
+    budget = Budget.of(budget.rows, seconds)
+    while behind := _furthest_behind(readers, descending=descending):
+        sure = [hit for hit in hits if not behind.is_before(hit.key, descending=descending)]
+        if len(sure) >= wanted or budget.spent:
+            hits = sure
+            break
+        hits += behind.read_piece(wanted - len(sure), budget)
+    hits.sort(key=lambda hit: hit.key, reverse=descending)
+    return hits[:wanted], behind.looked_to if behind else None
+
+
+def _furthest_behind(readers: Sequence[Reader], *, descending: bool) -> Reader | None:
+    """The one that has been read least far, of those that have not ended."""
+    left = [reader for reader in readers if not reader.ended]
+    left.sort(key=lambda reader: reader.looked_to or (), reverse=descending)
+    return left[0] if left else None
 
 
 def by_age() -> Stream:
@@ -221,7 +234,7 @@ def waiting(db: Database, queues: Iterable[str] = ()) -> list[Stream]:
             access=access,
             parameters={"queue": lane.queue, "executor": lane.executor, "priority": lane.priority},
         )
-        for lane in lanes[:MOST_LANES]
+        for lane in lanes
     ]
 
 
