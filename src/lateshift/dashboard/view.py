@@ -73,15 +73,18 @@ class View:
         """Every value that a form or the address has under one name: `form` and `query` hold the last."""
         return [value for field, value in (*self._fields, *self.request.query_params.multi_items()) if field == name]
 
-    def url(self, path: str, **query: object) -> str:
-        """A link within the dashboard, wherever it is mounted; empty values are left out."""
+    def url(self, path: str, /, **query: object) -> str:
+        """A link within the dashboard, wherever it is mounted; empty values are left out, lists give several."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
-        return f"{self.root}{quote(path)}" + (f"?{urlencode(given)}" if given else "")
+        text = urlencode(given, doseq=True)
+        return f"{self.root}{quote(path)}" + (f"?{text}" if text else "")
 
     def same(self, **changes: object) -> str:
         """A link to this page with other parameters; None takes one away."""
         path = "/" + str(self.request.scope["path"]).removeprefix(self.root).lstrip("/")
-        return self.url(path, **{**self.query, **changes})
+        asked = self.request.query_params
+        here = {name: [value for value in asked.getlist(name) if value] for name in asked}
+        return self.url(path, **{**here, **changes})
 
     @property
     def is_fragment(self) -> bool:
