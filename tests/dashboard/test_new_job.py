@@ -252,6 +252,14 @@ def test_mistakes_stand_at_their_inputs(own):
     assert own.app.list_jobs() == []
 
 
+def test_what_was_typed_stays_when_the_page_is_fetched_anew(own):
+    """The page with mistakes asked for the choice of callables, in whose place the form could not be kept."""
+    answer = post(own, "Report", p__to="", p__month="nonsense")
+    again = unescape(re.search(r'hx-get="(.*?)"', answer.text)[1])
+    answer = own.client().get(again, headers={"x-live": "1"})
+    assert (answer.status_code, 'id="new"' in answer.text) == (200, True)
+
+
 def test_a_callable_with_any_names(own):
     """What it takes besides is one object; its values are checked, too."""
     answer = post(own, "open_ended", **{"p__order_id": "1", "p__**": '{"more": 2}'})

@@ -97,8 +97,10 @@ class View:
         words = "It changes nothing, so there is nothing to fill in. LATESHIFT_DASHBOARD_READ_ONLY says so."
         return self.desk.refuse(self.request, 403, "This dashboard is read-only", words)
 
-    def page(self, template: str, *, section: str, title: str, code: int = 200, **context: Any) -> Response:
-        """The page, or only its live part when it is fetched anew."""
+    def page(
+        self, template: str, *, section: str, title: str, code: int = 200, address: str = "", **context: Any
+    ) -> Response:
+        """The page, or only its live part when it is fetched anew: from `address`, or else from where it was asked."""
         live = self.request.headers.get("x-live") is not None
         told = None if live else self._told()
         text = self.desk.templates.get_template(template).render(
@@ -106,6 +108,7 @@ class View:
             layout="live.html" if live else "layout.html",
             section=section,
             title=title,
+            address=address or self.same(),
             told=told,
             sections=SECTIONS,
             theme=theme(self.request),
