@@ -46,6 +46,11 @@ class Right(Flag):
     WRITE = 2
 
 
+class Store(Enum):
+    LOCAL = object()
+    REMOTE = "remote"
+
+
 @dataclass
 class Address:
     city: str
@@ -93,6 +98,9 @@ def every(
 
 
 def open_ended(order_id: int = 0, **others: int) -> None: ...
+
+
+def export(day: date, store: Store = Store.LOCAL) -> None: ...
 
 
 @dataclass
@@ -273,6 +281,14 @@ def test_a_hint_that_takes_nothing_says_so(own):
     text = own.client().get("/callables/new?callable=new_job_code.odd").text
     assert "its type hint is not one that JSON can be converted to" in text
     assert post(own, "odd", p__value="1").status_code == 303
+
+
+def test_an_enum_that_json_cannot_hold_has_a_form(own):
+    """A default of any kind is left to the code; nothing that is typed can stand for it."""
+    text = own.client().get("/callables/new?callable=new_job_code.export").text
+    assert re.findall(r'<(?:select|textarea) id="f-p\.(\w+)"', text) == ["store"]
+    answer = post(own, "export", p__day="2026-10-01")
+    assert own.app.get_job(answer.headers["location"].rpartition("/")[2]).parameters == {"day": "2026-10-01"}
 
 
 @pytest.mark.parametrize(
