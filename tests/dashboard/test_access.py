@@ -1,6 +1,7 @@
 """Closed by default: who is let in, how they log in, and what each of them sees."""
 
 import re
+from html import unescape
 
 import pytest
 from starlette.testclient import TestClient
@@ -147,6 +148,15 @@ def test_login_leads_only_into_the_dashboard(make_site):
     client = make_site(dashboard_token=TOKEN).client()
     for wanted in ("https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil", "javascript:alert(1)"):
         assert log_in(client, password=TOKEN, next=wanted).headers["location"] == "/"
+
+
+@pytest.mark.parametrize("name", ["caf%C3%A9", "daily%20reports", "what%3Fnow", "what%3Fnow?range=7d", "50%25"])
+def test_login_leads_to_what_was_asked_for(make_site, name):
+    """Also where a name has letters, spaces or signs that an address has no place for."""
+    client, path = make_site(dashboard_token=TOKEN).client(), f"/queues/{name}"
+    asked = client.get(client.get(path, follow_redirects=False).headers["location"]).text
+    wanted = unescape(re.search(r'name="next" value="(.*?)"', asked)[1])
+    assert log_in(client, password=TOKEN, next=wanted).headers["location"] == path
 
 
 @pytest.mark.parametrize(

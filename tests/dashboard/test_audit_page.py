@@ -74,6 +74,21 @@ def test_a_viewer_is_not_told_what_was_searched(make_site):
     assert "sk-live-2" in text
 
 
+def test_a_viewer_is_not_told_what_a_purge_searched(make_site):
+    """Neither of one by the API nor of one by a form; a purge of a queue has that queue's name, for everybody."""
+    role = ["admin"]
+    site = make_site(authorize=lambda _: role[0])
+    client = site.client()
+    client.post("/api/bulk", json={"action": "purge", "q": "parameters.api_key:sk-live-1"})
+    post(client, "/bulk/purge/jobs", all="yes", q="parameters.api_key:sk-live-2")
+    post(client, "/queues/mail/purge", typed="mail")
+    assert [entry.action for entry in audit.page(site.app.database)] == ["purge"] * 3
+    for role[0], seen in (("operator", True), ("viewer", False)):
+        text = client.get("/audit").text
+        assert [f"sk-live-{number}" in text for number in (1, 2)] == [seen, seen]
+        assert re.findall(r'<a href="/jobs\?queue=(.*?)"', text) == ["mail"]
+
+
 def test_hostile_actions_are_text(site, client):
     """Names, targets and details are written by others."""
     note(site, 1, EVIL, EVIL, EVIL)

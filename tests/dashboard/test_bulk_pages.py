@@ -2,6 +2,7 @@
 
 import re
 import threading
+from html import unescape
 
 import pytest
 
@@ -70,6 +71,15 @@ def test_the_count_before_is_of_those_it_can_act_on(site, client):
     text = client.get("/bulk/retry/jobs", params=chosen[2:]).text
     assert "<h1>Retry 0 jobs?</h1>" in text
     assert '<form method="post" action="/bulk' not in text
+
+
+def test_the_page_that_asks_is_about_the_same_jobs_when_it_is_fetched_anew(site, client):
+    """It kept the last of the chosen jobs only, and its button acted on that one."""
+    chosen = ids(site, status="failed")[:3]
+    text = client.get("/bulk/retry/jobs", params=[("id", job_id) for job_id in chosen]).text
+    again = client.get(unescape(re.search(r'hx-get="(.*?)"', text)[1]), headers={"x-live": "1"}).text
+    assert "Retry 3 jobs?" in again
+    assert re.findall(r'name="id" value="(.*?)"', again) == chosen
 
 
 @pytest.mark.parametrize("action", ACTIONS)

@@ -125,6 +125,21 @@ def test_in_django_with_asgi(site, django):
         assert 'href="/ops/jobs/queues"' in answer.text
 
 
+def test_under_a_root_path(site):
+    """Some servers begin the path with it, as ASGI says, and some leave it out: the pages are the same."""
+
+    async def shop(scope, receive, send):
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+        await send({"type": "http.response.body"})
+
+    client = TestClient(asgi_mount(shop, "/jobs", site.made), root_path="/app", **LOCAL)
+    for path in ("/jobs", "/jobs/queues", "/app/jobs", "/app/jobs/queues"):
+        answer = client.get(path)
+        assert (answer.status_code, 'href="/app/jobs/queues"' in answer.text) == (200, True)
+    for path in ("/", "/app", "/app/", "/jobsearch", "/app/jobsearch", "/application/jobs", "/app/app/jobs"):
+        assert client.get(path).status_code == 299
+
+
 def test_a_wsgi_server_serves_it_to_a_browser(site, flask_app, chromium):
     """Under a real WSGI server the pages ask every few seconds instead of holding its threads."""
     from playwright.sync_api import expect

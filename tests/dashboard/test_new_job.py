@@ -46,6 +46,11 @@ class Right(Flag):
     WRITE = 2
 
 
+class Store(Enum):
+    LOCAL = object()
+    REMOTE = "remote"
+
+
 @dataclass
 class Address:
     city: str
@@ -93,6 +98,9 @@ def every(
 
 
 def open_ended(order_id: int = 0, **others: int) -> None: ...
+
+
+def export(day: date, store: Store = Store.LOCAL) -> None: ...
 
 
 @dataclass
@@ -252,6 +260,14 @@ def test_mistakes_stand_at_their_inputs(own):
     assert own.app.list_jobs() == []
 
 
+def test_what_was_typed_stays_when_the_page_is_fetched_anew(own):
+    """The page with mistakes asked for the choice of callables, in whose place the form could not be kept."""
+    answer = post(own, "Report", p__to="", p__month="nonsense")
+    again = unescape(re.search(r'hx-get="(.*?)"', answer.text)[1])
+    answer = own.client().get(again, headers={"x-live": "1"})
+    assert (answer.status_code, 'id="new"' in answer.text) == (200, True)
+
+
 def test_a_callable_with_any_names(own):
     """What it takes besides is one object; its values are checked, too."""
     answer = post(own, "open_ended", **{"p__order_id": "1", "p__**": '{"more": 2}'})
@@ -265,6 +281,14 @@ def test_a_hint_that_takes_nothing_says_so(own):
     text = own.client().get("/callables/new?callable=new_job_code.odd").text
     assert "its type hint is not one that JSON can be converted to" in text
     assert post(own, "odd", p__value="1").status_code == 303
+
+
+def test_an_enum_that_json_cannot_hold_has_a_form(own):
+    """A default of any kind is left to the code; nothing that is typed can stand for it."""
+    text = own.client().get("/callables/new?callable=new_job_code.export").text
+    assert re.findall(r'<(?:select|textarea) id="f-p\.(\w+)"', text) == ["store"]
+    answer = post(own, "export", p__day="2026-10-01")
+    assert own.app.get_job(answer.headers["location"].rpartition("/")[2]).parameters == {"day": "2026-10-01"}
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,13 @@ def test_the_live_part_comes_alone(client):
     assert 'class="rail"' not in text
 
 
+def test_any_parameters_may_stand_in_an_address(client):
+    """Those that a page does not know are kept, also those called as something in our code."""
+    for path in PLAIN:
+        answer = client.get(f"{path}?path=x&self=y")
+        assert (answer.status_code, f'hx-get="{path}?path=x&amp;self=y"' in answer.text) == (200, True)
+
+
 def test_jobs_are_filtered_by_address(site, client):
     """Status, queue and callable stand in the address, and hold for the rows."""
     text = client.get("/jobs?status=failed&queue=billing&name=shop.billing").text

@@ -166,6 +166,21 @@ def test_after_ten_minutes_it_is_too_late(steps, clock):
     assert bulk.undo(steps.db, done.undo) == 0
 
 
+def test_a_long_deletion_is_kept_for_ten_minutes_from_its_end(steps, clock):
+    """As a whole: what its first step took goes with what the last one took."""
+    action = BulkAction(steps.db, "purge", steps.enqueue_many(600))
+    clock.move(601)
+    action.step()
+    clock.move(599)
+    action.run()
+    clock.move(599)
+    trash.empty(steps.db, steps.now)
+    assert steps.db.query("select count(*) from lateshift_trash") == [(600,)]
+    clock.move(2)
+    trash.empty(steps.db, steps.now)
+    assert not trash.can_restore(steps.db, action.id)
+
+
 def test_restoring_what_is_there_changes_nothing(steps):
     """Two that undo at once bring each job back once."""
     job_id = steps.finished("failed")

@@ -32,10 +32,10 @@ def asgi_mount(host: ASGI, path: str, dashboard: ASGI) -> ASGI:
     prefix = _prefix(path)
 
     async def application(scope: Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and _is_below(prefix, scope["path"], root := scope.get("root_path", "")):
-            path = scope["path"] if scope["path"] != root + prefix else f"{root}{prefix}/"
-            scope = {**scope, "root_path": root + prefix, "path": path}
-            await dashboard(scope, receive, send)
+        root = scope.get("root_path", "")
+        if scope["type"] == "http" and (rest := _rest(prefix, _below(root, scope["path"]))) is not None:
+            root += prefix
+            await dashboard({**scope, "root_path": root, "path": root + rest}, receive, send)
         else:
             await host(scope, receive, send)
 
@@ -47,10 +47,10 @@ def wsgi_mount(host: WSGI, path: str, dashboard: ASGI) -> WSGI:
     prefix, bridge = _prefix(path), Bridge(dashboard)
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        below = environ.get("PATH_INFO", "")
-        if not _is_below(prefix, below, ""):
+        rest = _rest(prefix, environ.get("PATH_INFO", ""))
+        if rest is None:
             return host(environ, start_response)
-        moved = {"SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + prefix, "PATH_INFO": below[len(prefix) :] or "/"}
+        moved = {"SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + prefix, "PATH_INFO": rest}
         return bridge({**environ, **moved}, start_response)
 
     return application
@@ -163,6 +163,13 @@ def _prefix(path: str) -> str:
     return prefix
 
 
-def _is_below(prefix: str, path: str, root: str) -> bool:
-    rest = path[len(root) :] if root and path.startswith(root) else path
-    return rest == prefix or rest.startswith(f"{prefix}/")
+def _below(root: str, path: str) -> str:
+    """A path without the root, with which not every server begins it."""
+    return path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path
+
+
+def _rest(prefix: str, path: str) -> str | None:
+    """What a path has below the prefix, at least a slash; None where it leads elsewhere."""
+    if path == prefix:
+        return "/"
+    return path[len(prefix) :] if path.startswith(f"{prefix}/") else None

@@ -63,7 +63,10 @@ class Field:
 def field_of(parameter: Parameter) -> Field:
     """The input for a parameter."""
     hint, nullable = _bare(parameter.hint)
-    kind, choices = _kind(hint)
+    try:
+        kind, choices = _kind(hint)
+    except codec.NotJson:  # of a member: an Enum may have anything
+        kind, choices = "json", ()
     if kind == "datetime" and _needs_zone(parameter.hint):
         kind = "text"
     help_ = parameter.problem or {

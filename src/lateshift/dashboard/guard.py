@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -86,7 +86,8 @@ class Guard:
             return Response(status_code=401, headers={"hx-redirect": f"{login}?{back}"})
         if "text/html" not in request.headers.get("accept", "text/html"):
             return Response("Log in, or send `Authorization: Bearer TOKEN`.\n", 401, {"www-authenticate": "Bearer"})
-        wanted = f"{desk_root(request)}{path}" + (f"?{request.url.query}" if request.url.query else "")
+        query = request.scope["query_string"].decode("latin-1")  # `request.url` ends the path at its first ?
+        wanted = f"{desk_root(request)}{quote(path)}" + (f"?{query}" if query else "")
         return RedirectResponse(f"{login}?{urlencode({'next': wanted})}", 303)
 
 

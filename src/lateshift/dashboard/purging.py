@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -47,9 +48,14 @@ def undoable(view: View, name: str) -> AuditEntry | None:
     for entry in view.read(audit.page, LOOKED_AT):
         if entry.at < view.now - trash.KEPT:
             return None
-        if entry.action == "purge" and entry.target == name and view.read(trash.can_restore, batch_of(entry)):
+        if is_of_a_queue(entry) and entry.target == name and view.read(trash.can_restore, batch_of(entry)):
             return entry
     return None
+
+
+def is_of_a_queue(entry: AuditEntry) -> bool:
+    """Whether an entry is a purge of a queue: the target of a purge as a bulk action is a search, or chosen jobs."""
+    return entry.action == "purge" and re.search(rf"{UNDO}[0-9a-f]{{16}}$", entry.details) is not None
 
 
 def batch_of(entry: AuditEntry) -> str:

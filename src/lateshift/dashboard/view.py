@@ -73,15 +73,18 @@ class View:
         """Every value that a form or the address has under one name: `form` and `query` hold the last."""
         return [value for field, value in (*self._fields, *self.request.query_params.multi_items()) if field == name]
 
-    def url(self, path: str, **query: object) -> str:
-        """A link within the dashboard, wherever it is mounted; empty values are left out."""
+    def url(self, path: str, /, **query: object) -> str:
+        """A link within the dashboard, wherever it is mounted; empty values are left out, lists give several."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
-        return f"{self.root}{quote(path)}" + (f"?{urlencode(given)}" if given else "")
+        text = urlencode(given, doseq=True)
+        return f"{self.root}{quote(path)}" + (f"?{text}" if text else "")
 
     def same(self, **changes: object) -> str:
         """A link to this page with other parameters; None takes one away."""
         path = "/" + str(self.request.scope["path"]).removeprefix(self.root).lstrip("/")
-        return self.url(path, **{**self.query, **changes})
+        asked = self.request.query_params
+        here = {name: [value for value in asked.getlist(name) if value] for name in asked}
+        return self.url(path, **{**here, **changes})
 
     @property
     def is_fragment(self) -> bool:
@@ -94,8 +97,10 @@ class View:
         words = "It changes nothing, so there is nothing to fill in. LATESHIFT_DASHBOARD_READ_ONLY says so."
         return self.desk.refuse(self.request, 403, "This dashboard is read-only", words)
 
-    def page(self, template: str, *, section: str, title: str, code: int = 200, **context: Any) -> Response:
-        """The page, or only its live part when it is fetched anew."""
+    def page(
+        self, template: str, *, section: str, title: str, code: int = 200, address: str = "", **context: Any
+    ) -> Response:
+        """The page, or only its live part when it is fetched anew: from `address`, or else from where it was asked."""
         live = self.request.headers.get("x-live") is not None
         told = None if live else self._told()
         text = self.desk.templates.get_template(template).render(
@@ -103,6 +108,7 @@ class View:
             layout="live.html" if live else "layout.html",
             section=section,
             title=title,
+            address=address or self.same(),
             told=told,
             sections=SECTIONS,
             theme=theme(self.request),

@@ -104,7 +104,7 @@ class BulkAction:
             return change_priority(self._db, ids, self._priority)
         if self._action == "run_now":
             return run_now(self._db, ids, self._now)
-        return trash.throw_away(self._db, self.id, ids, STATUSES[self._action], self._now)
+        return trash.throw_away(self._db, self.id, ids, STATUSES[self._action], self._db.now())
 
 
 def undo(db: Database, batch: str) -> int:

@@ -11,7 +11,7 @@ import msgspec
 from lateshift.storage.database import Database, transactional
 
 KEPT: Final = 600_000_000
-"""Microseconds in which a deletion can be undone."""
+"""Microseconds in which a deletion can be undone, from its end."""
 
 _BATCH: Final = 200
 _LARGE: Final = 2_000
@@ -94,14 +94,17 @@ def can_restore(db: Database, batch: str) -> bool:
 
 @transactional
 def empty(db: Database, now: int) -> None:
-    """Give up, for good, a batch of what was deleted ten minutes ago."""
+    """Give up, for good, a batch of what was deleted ten minutes ago, by deletions that have ended since."""
+    before = now - KEPT
     rows = db.query(
         "select batch, job_id from lateshift_trash where deleted_at < :before order by deleted_at limit :limit",
-        {"before": now - KEPT, "limit": _LARGE},
+        {"before": before, "limit": _LARGE},
     )
+    later = "select distinct batch from lateshift_trash where deleted_at >= :before"
+    going = {batch for (batch,) in db.query(later, {"before": before})} if rows else set()
     db.execute_many(
         "delete from lateshift_trash where batch = :batch and job_id = :job_id",
-        [{"batch": batch, "job_id": job_id} for batch, job_id in rows],
+        [{"batch": batch, "job_id": job_id} for batch, job_id in rows if batch not in going],
     )
 
 

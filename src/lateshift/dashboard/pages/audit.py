@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
+from lateshift.dashboard.purging import is_of_a_queue
 from lateshift.dashboard.view import View
 from lateshift.job import moment
 from lateshift.storage import audit
@@ -19,8 +20,8 @@ _JOB: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _GROUP: Final = re.compile(r"fingerprint:([0-9a-f]{16})")
 _ENTRY: Final = re.compile(r"[0-9a-f]{14}-[0-9a-f]{8}")
 
-QUEUES: Final = ("pause", "resume", "purge")
-"""Actions whose target is a queue."""
+QUEUES: Final = ("pause", "resume")
+"""Actions whose target is a queue, as is that of one kind of purge."""
 
 
 class Target(NamedTuple):
@@ -57,6 +58,6 @@ def _target(view: View, entry: AuditEntry) -> Target:
         return Target("job", entry.target, view.url(f"/jobs/{entry.target}"))
     if group := _GROUP.fullmatch(entry.target):
         return Target("error", entry.details or group[1], view.url(f"/errors/{group[1]}"))
-    if entry.action in QUEUES:
+    if entry.action in QUEUES or is_of_a_queue(entry):
         return Target("queue", entry.target, view.url("/jobs", queue=entry.target))
     return Target("", entry.target if view.user.may("operator") else "")

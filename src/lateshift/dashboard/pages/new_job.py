@@ -80,6 +80,7 @@ def _fill(view: View, name: str, sheet: Sheet, typed: Mapping[str, str], problem
         section="callables",
         title=f"New job of {last_part(sheet.target.path)}",
         code=422 if problems else 200,
+        address=view.url("/callables/new", callable=name),
         sheet=sheet,
         name=name,
         typed=typed,

@@ -43,7 +43,7 @@
     if (words) show("lost", "Disconnected");
   };
   const settled = () => { complain(""); show("on", html.hasAttribute("data-polling") ? "Live, every 3 s" : "Live"); };
-  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input:not([type=checkbox]), #page select"))
+  const engaged = () => one("dialog[open]") || (document.activeElement && document.activeElement.matches("#page input:not([type=checkbox]), #page select, #page textarea"))
     || one("#page [data-hold]:checked")
     || String(getSelection()).length > 0;
   const refresh = () => {
