@@ -86,8 +86,12 @@ def decode_hook(kind: Any, value: Any) -> Any:
                 return kind(value)
             raise ValueError(f"expected a path, got {type(value).__name__}")
         if is_model(kind):
-            # As JSON, so that strict models take "2026-01-01" for a date.
-            return kind.model_validate_json(to_json(value))  # type: ignore[attr-defined]
+            text = to_json(value)
+            try:
+                # As JSON, so that strict models take "2026-01-01" for a date.
+                return kind.model_validate_json(text)  # type: ignore[attr-defined]
+            except sys.modules["pydantic"].ValidationError as error:
+                raise ValueError(_reason(error)) from error
     raise ValueError(f"{getattr(kind, '__qualname__', kind)} cannot be made from JSON")
 
 
@@ -109,12 +113,22 @@ def _dump_model(model: Any) -> Any:
         again = kind.model_validate_json(to_json(data))
         same = again.model_dump() == model.model_dump()
     except Exception as error:  # pydantic's errors, and those of the model's own validators
-        raise NotJson(f"its {kind.__qualname__} cannot be read back from JSON: {error}") from error
+        raise NotJson(f"its {kind.__qualname__} cannot be read back from JSON: {_reason(error)}") from error
     if not same:  # a SecretStr, for example, is written as stars
         raise NotJson(
             f"its {kind.__qualname__} would not come back from JSON as it is; does it hold a secret or a NaN?"
         )
     return data
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, on one line; pydantic's own text repeats values of the model, among which may be a secret."""
+    if not isinstance(error, sys.modules["pydantic"].ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    count = error.error_count()
+    head = f"{count} validation error{'s' if count > 1 else ''} for {error.title}"
+    return "; ".join(filter(None, (head, ".".join(map(str, first["loc"])), first["msg"])))
 
 
 def _refuse_infinities(value: object) -> None:

@@ -16,8 +16,7 @@ from lateshift import codec
 from lateshift.errors import InvalidParameters
 from lateshift.hints import is_plain, value_hook, wire_hook
 from lateshift.parameters import Parameter, complaint, read_parameters
-from lateshift.redaction import HIDDEN, is_hidden, redact
-from lateshift.texts import shown
+from lateshift.redaction import HIDDEN, is_hidden, mask, told
 
 
 class Signature:
@@ -98,14 +97,15 @@ class Signature:
     def _refusal(self, parameters: Any, error: Exception, hide: Sequence[str]) -> InvalidParameters:
         """What to tell about parameters that do not fit: the first one at fault, and why."""
         if not isinstance(parameters, Mapping):
-            given = shown(redact(parameters, hide))
+            given = told(parameters, hide)
             return InvalidParameters(
                 f"The parameters of {self.label} are {given}: give a dict, such as {{'order_id': 123}}."
             )
+        why = mask(complaint(error), parameters, hide)
         return (
             self._refusal_of_names(parameters)
             or self._refusal_of_values(parameters, _problem, hide)
-            or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {complaint(error)}.")
+            or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {why}.")
         )
 
     def _refusal_of_names(self, parameters: Mapping[Any, Any]) -> InvalidParameters | None:
@@ -131,7 +131,9 @@ class Signature:
             if problem is not None and is_hidden(name, hide):
                 return InvalidParameters(f"{self._about(name)} is {HIDDEN}, which does not fit its type.", name)
             if problem is not None:
-                return InvalidParameters(f"{self._about(name)} is {shown(redact(value, hide))}: {problem}.", name)
+                return InvalidParameters(
+                    f"{self._about(name)} is {told(value, hide)}: {mask(problem, value, hide)}.", name
+                )
         return None
 
     def _refusal_of_open(self, parameters: Mapping[str, Any], hide: Sequence[str]) -> InvalidParameters | None:
@@ -171,9 +173,8 @@ class Signature:
         if isinstance(stored, dict):
             refusal = self._refusal_of_names(stored) or self._refusal_of_values(stored, _wire_problem, hide)
         if refusal is None:
-            refusal = InvalidParameters(
-                f"{self.label} takes ({self.describe()}), not {shown(redact(stored, hide))}: {complaint(error)}."
-            )
+            why = mask(complaint(error), stored, hide)
+            refusal = InvalidParameters(f"{self.label} takes ({self.describe()}), not {told(stored, hide)}: {why}.")
         return InvalidParameters(f"The stored parameters do not fit the code of today. {refusal}", refusal.parameter)
 
     def _about(self, name: str) -> str:
