@@ -128,7 +128,7 @@ class _Resolution:
         if _is_class(found):
             owner, self._path = found, f"{self._path}.{DEFAULT_METHOD}"
             found = self._member(owner, DEFAULT_METHOD)
-        options = read_options(found if owner is None else owner)
+        options = read_options(_inside(found), owner)
         function, binding = self._function(found, owner)
         _check_kind(function, self._path)
         if binding == "instance":
@@ -261,8 +261,13 @@ def _main_of(spec: ModuleSpec | None) -> ModuleType | None:
 
 def _unwrapped(found: Any) -> Any:
     """What is inside of staticmethod, classmethod and @background."""
-    inner = found.__func__ if isinstance(found, staticmethod | classmethod) else found
+    inner = _inside(found)
     return _background_function(inner) or inner
+
+
+def _inside(found: Any) -> Any:
+    """What is inside of staticmethod and classmethod."""
+    return found.__func__ if isinstance(found, staticmethod | classmethod) else found
 
 
 def _background_function(job: Any) -> Any:

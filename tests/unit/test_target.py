@@ -107,6 +107,36 @@ def test_decorated_callables(project):
     assert resolve("app.jobs.Order", ALLOW).executor == "process"
 
 
+def test_decorated_methods(project):
+    """`@background` on a method of any kind gives its options, over those of the class."""
+    project.write(
+        "app.jobs",
+        """
+        from lateshift.background import background
+        class Mail:
+            queue = "mails"
+            priority = 3
+            @staticmethod
+            @background(timeout=30, isolation="process", max_retries=0)
+            def post(to: str): return to
+            @classmethod
+            @background(queue="built")
+            def build(cls, to: str): return cls.__name__, to
+            @background(priority=9)
+            def send(self, to: str): return to
+            def plain(self): pass
+        """,
+    )
+    post = resolve("app.jobs.Mail.post", ALLOW)
+    assert path_of(imported("app.jobs").Mail.post) == "app.jobs.Mail.post"
+    assert (post.executor, post.options) == ("process", JobOptions("mails", 3, 0, None, 30.0, "process"))
+    assert resolve("app.jobs.Mail.build", ALLOW).options == JobOptions("built", 3)
+    assert resolve("app.jobs.Mail.build", ALLOW).bound()(to="x") == ("Mail", "x")
+    assert resolve("app.jobs.Mail.send", ALLOW).options == JobOptions("mails", 9)
+    assert resolve("app.jobs.Mail.send", ALLOW).bound()(to="x") == "x"
+    assert resolve("app.jobs.Mail.plain", ALLOW).options == JobOptions("mails", 3)
+
+
 def test_other_decorators(project):
     """A decorator from anywhere that keeps the function's name makes no difference."""
     project.write(
