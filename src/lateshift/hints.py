@@ -69,18 +69,6 @@ def supported(hint: Any) -> Any:
     return other
 
 
-def is_plain(hint: Any) -> bool:
-    """Whether a hint leaves the type of a value open, so that only what JSON itself knows comes back the same."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return is_plain(arguments[0])
-    if origin in _UNIONS:
-        return any(is_plain(argument) for argument in arguments)
-    if origin in _OPEN_CONTAINERS:
-        return any(is_plain(argument) for argument in arguments[-1:])
-    return hint in (Any, object, dict, list, *_OPEN_CONTAINERS) or isinstance(hint, typing.TypeVar)
-
-
 def wire_hook(kind: Any, value: Any) -> Any:
     """Converts what comes from JSON to a type that msgspec does not know."""
     if isinstance(kind, type) and issubclass(kind, Either):
@@ -102,16 +90,6 @@ def value_hook(kind: Any, value: Any) -> Any:
 
 
 _UNIONS: Final = (typing.Union, types.UnionType)
-_OPEN_CONTAINERS: Final = (
-    dict,
-    list,
-    collections.abc.Mapping,
-    collections.abc.MutableMapping,
-    collections.abc.Sequence,
-    collections.abc.MutableSequence,
-    collections.abc.Iterable,
-    collections.abc.Collection,
-)
 _TEXT_LAST: Final = {str: 2, bytes: 1}
 
 
