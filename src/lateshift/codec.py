@@ -95,6 +95,16 @@ def decode_hook(kind: Any, value: Any) -> Any:
     raise ValueError(f"{getattr(kind, '__qualname__', kind)} cannot be made from JSON")
 
 
+def check_model(kind: Any, model: Any) -> Any:
+    """A pydantic model for a parameter with the hint `kind`. Raises ValueError if it would not arrive as what it is."""
+    if decode_hook(kind, model) != model:
+        raise ValueError(
+            f"its {type(model).__qualname__} would not come back from JSON as it is: what a model excludes or keeps "
+            f"private is not stored, and of a subclass only what the hints know ({kind.__qualname__} and its fields)"
+        )
+    return model
+
+
 def is_model(kind: type) -> bool:
     """Whether a type is a pydantic model; pydantic is looked at only if the program has imported it."""
     pydantic = sys.modules.get("pydantic")

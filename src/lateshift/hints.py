@@ -84,6 +84,8 @@ def value_hook(kind: Any, value: Any) -> Any:
         return _checked_member(kind, value)
     if isinstance(kind, type) and issubclass(kind, MemberOf):
         return _checked_enum(kind.kind, value)
+    if codec.is_model(type(value)):
+        return codec.check_model(kind, value)
     if isinstance(kind, type) and isinstance(value, kind):
         return value
     return codec.decode_hook(kind, value)
@@ -178,8 +180,8 @@ def _first_fit(members: tuple[Any, ...], value: Any, hook: Callable[[Any, Any], 
 
 def _checked_member(kind: type[Either], value: Any) -> Any:
     """The value, if it comes back from JSON with the type that it has: a union may not tell two members apart."""
-    exact = [member for member in kind.members if type(value) is member]
-    result = value if exact else _first_fit(kind.members, value, value_hook)
+    exact = tuple(member for member in kind.members if type(value) is member)
+    result = _first_fit(exact or kind.members, value, value_hook)
     back = wire_hook(kind, codec.decode(codec.to_json(value).decode()))
     if type(back) is not type(result):
         raise ValueError(
