@@ -235,7 +235,14 @@ def _decorate(job: Any, options: JobOptions) -> Any:
     cls = cast("Any", job)
     cls.__lateshift__ = options
     for name in ("enqueue", "aenqueue", "call", "options"):
-        setattr(cls, name, BackgroundJob.__dict__[name])
+        ours = BackgroundJob.__dict__[name]
+        found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), ours)
+        if found is not ours:
+            raise InvalidOption(
+                f"{cls.__qualname__} has a {name!r} of its own, but @background gives the class one to enqueue it by. "
+                "Call it something else."
+            )
+        setattr(cls, name, ours)
     return cls
 
 

@@ -1,9 +1,9 @@
-"""`@background` and `BackgroundJob`: which parameters positions mean."""
+"""`@background` and `BackgroundJob`: which parameters positions mean, and which classes cannot have `enqueue`."""
 
 import pytest
 
 from lateshift.background import BackgroundJob, background
-from lateshift.errors import InvalidParameters
+from lateshift.errors import InvalidOption, InvalidParameters
 
 
 class Static(BackgroundJob):
@@ -71,3 +71,23 @@ def test_what_has_no_position_is_refused(job, args, most):
     """`*` and `**` are no parameters by name, nor is one that is given by name only to be given by position."""
     with pytest.raises(InvalidParameters, match=f"takes {most} parameters by position, {len(args)} were given"):
         job.call(*args)
+
+
+class Base:
+    def call(self, number: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", ["call", "options", "enqueue", "aenqueue"])
+def test_a_class_with_such_a_method_of_its_own_is_refused(name):
+    """It would lose the method; a class whose base has one as well."""
+    with pytest.raises(InvalidOption, match=f"has a '{name}' of its own.*Call it something else"):
+        background(type("Ring", (), {"handle": print, name: print}))
+    with pytest.raises(InvalidOption, match="'call'"):
+        background(queue="calls")(type("Ring", (Base,), {"handle": print}))
+
+
+def test_a_class_that_has_them_from_us_may_be_decorated():
+    """A BackgroundJob, and a class whose base is decorated."""
+    assert background(Static).call("a").parameters == {"source": "a"}
+    assert background(type("Child", (Plain,), {})).call("a").parameters == {"source": "a"}
