@@ -10,7 +10,7 @@ from collections import defaultdict
 from contextvars import ContextVar
 
 import lateshift
-from lateshift import background
+from lateshift import RetryPolicy, background
 from lateshift.testing import drain
 
 done = []
@@ -30,6 +30,11 @@ def waiting(name: str) -> None:
     began[name].set()
     assert going[name].wait(30)
     logging.getLogger("shop").info("packed")
+
+
+@background(max_retries=2, retry=RetryPolicy.fixed(60, only=(ConnectionError,)))
+def choosy(error: str) -> None:
+    raise {"ValueError": ValueError, "ConnectionError": ConnectionError}[error]
 
 
 def note(what: str) -> str:
