@@ -15,6 +15,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
 from lateshift.errors import InvalidOption, InvalidParameters
+from lateshift.hints import signature_of
 from lateshift.options import (
     JobOptions,
     Transactional,
@@ -255,7 +256,7 @@ def _by_name(job: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
     handle = cast("Any", job).handle if isinstance(job, type) else cast("Any", job).function
     raw = inspect.getattr_static(job, "handle") if isinstance(job, type) else None
     has_self = isinstance(job, type) and not isinstance(raw, staticmethod | classmethod)
-    items = list(inspect.signature(handle).parameters.values())[1 if has_self else 0 :]
+    items = list(signature_of(handle).parameters.values())[1 if has_self else 0 :]
     names = [item.name for item in itertools.takewhile(lambda item: item.kind is item.POSITIONAL_OR_KEYWORD, items)]
     if len(args) > len(names):
         name = getattr(job, "__qualname__", repr(job))

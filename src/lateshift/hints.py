@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from lateshift import codec
+
+if typing.TYPE_CHECKING:
+    import inspect
 
 
 class _AnyMember(type):
@@ -37,6 +41,18 @@ class MemberOf(metaclass=_AnyMember):
     """Stands for one Enum, whose members are stored as their values."""
 
     kind: ClassVar[type[Enum]]
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """As `inspect.signature`, also if a hint cannot be evaluated (a name only checkers see). Raises as that does."""
+    import inspect  # 13 ms, though today dataclasses imports it as well
+
+    if sys.version_info >= (3, 14):  # which evaluates hints when it is asked for them; before, they were text
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    else:  # noqa: RET505 - mypy knows which branch is of which version
+        return inspect.signature(function)
 
 
 def resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -99,7 +115,13 @@ def _one_by_one(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]
     import inspect  # 13 ms, though today dataclasses imports it as well
 
     inner = inspect.unwrap(function)
-    for name, hint in inspect.get_annotations(function).items():
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        written = inspect.get_annotations(function, format=Format.FORWARDREF)
+    else:
+        written = inspect.get_annotations(function)
+    for name, hint in written.items():
         holder = types.SimpleNamespace(__annotations__={name: hint})
         with contextlib.suppress(Exception):  # NameError mostly; this one hint is left out
             yield name, typing.get_type_hints(holder, getattr(inner, "__globals__", {}), include_extras=True)[name]

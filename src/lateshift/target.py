@@ -20,6 +20,7 @@ import msgspec
 
 from lateshift.allowlist import AllowList
 from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
+from lateshift.hints import signature_of
 from lateshift.job import ExecutorKind
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
@@ -344,7 +345,7 @@ def _check_instantiable(owner: type | None) -> None:
             f"{_name(owner)} is abstract, and each attempt makes an instance of it: pass a concrete class."
         )
     try:
-        parameters = inspect.signature(cast("type", owner)).parameters.values()
+        parameters = signature_of(cast("type", owner)).parameters.values()
     except (TypeError, ValueError):
         return  # C code that does not tell
     for item in parameters:

@@ -1,6 +1,7 @@
 """From a callable path to the code, with real packages: what resolves, and what cannot be a job."""
 
 import asyncio
+import sys
 
 import pytest
 from user_code import ALLOW, imported, refused
@@ -279,6 +280,31 @@ def test_classes_that_need_arguments(project):
     )
     refused("app.jobs.Order", "needs 'order_id' to be made", InvalidJob)
     resolve("app.jobs.Fine", ALLOW)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="earlier Pythons evaluate such hints where they stand")
+def test_hints_that_only_checkers_see(project):
+    """A hint without quotes whose name is imported for type checkers only leaves its parameter open."""
+    project.write(
+        "app.jobs",
+        """
+        from typing import TYPE_CHECKING
+        from lateshift.background import background
+        if TYPE_CHECKING:
+            from shop.models import Order
+        @background
+        def ship(order: Order, number: int): return order
+        class Ship:
+            def __init__(self, order: Order = None): pass
+            def handle(self, order: list[Order]): return order
+        """,
+    )
+    assert imported("app.jobs").ship.call("a", 1).parameters == {"order": "a", "number": 1}
+    signature = resolve("app.jobs.ship", ALLOW).signature
+    assert signature.describe() == "order: Order, number: int"
+    assert signature.bind('{"order":"a","number":1}') == {"order": "a", "number": 1}
+    assert signature.problem("number", "1") is not None
+    assert resolve("app.jobs.Ship", ALLOW).signature.bind('{"order":["a"]}') == {"order": ["a"]}
 
 
 def test_generators_are_refused(project):
