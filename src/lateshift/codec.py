@@ -14,7 +14,7 @@ import msgspec
 
 from lateshift.errors import ResultNotStorable
 
-_DEEP: Final = "it is nested too deeply, or contains itself"
+TOO_DEEP: Final = "it is nested too deeply, or contains itself"
 
 
 class NotJson(ValueError):
@@ -54,7 +54,7 @@ def to_json(value: object) -> bytes:
     except NotJson:
         raise
     except RecursionError:
-        raise NotJson(_DEEP) from None
+        raise NotJson(TOO_DEEP) from None
     except UnicodeEncodeError:
         raise NotJson("it has text with half a surrogate pair, which UTF-8 cannot hold") from None
     except Exception as error:  # what a user's own type raises while it is read

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from lateshift.codec import encode_hook
+from lateshift.codec import TOO_DEEP, encode_hook
 from lateshift.texts import shown
 
 HIDDEN: Final = "••••••"
@@ -48,7 +48,7 @@ def mask(text: str, value: Any, patterns: Sequence[str]) -> str:
     try:
         hidden = set(_hidden(value, patterns))
     except RecursionError:
-        return "it contains itself"
+        return TOO_DEEP
     for part in sorted(hidden, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", HIDDEN, text, flags=re.IGNORECASE)
     return text
