@@ -7,6 +7,7 @@ where pyright knows it. A class that derives from `BackgroundJob` is typed under
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
@@ -14,6 +15,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
 from lateshift.errors import InvalidOption, InvalidParameters
+from lateshift.hints import signature_of
 from lateshift.options import (
     JobOptions,
     Transactional,
@@ -234,7 +236,14 @@ def _decorate(job: Any, options: JobOptions) -> Any:
     cls = cast("Any", job)
     cls.__lateshift__ = options
     for name in ("enqueue", "aenqueue", "call", "options"):
-        setattr(cls, name, BackgroundJob.__dict__[name])
+        ours = BackgroundJob.__dict__[name]
+        found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), ours)
+        if found is not ours:
+            raise InvalidOption(
+                f"{cls.__qualname__} has a {name!r} of its own, but @background gives the class one to enqueue it by. "
+                "Call it something else."
+            )
+        setattr(cls, name, ours)
     return cls
 
 
@@ -245,11 +254,14 @@ def _by_name(job: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict
     import inspect
 
     handle = cast("Any", job).handle if isinstance(job, type) else cast("Any", job).function
-    parameters = list(inspect.signature(handle).parameters)[1 if isinstance(job, type) else 0 :]
-    if len(args) > len(parameters):
+    raw = inspect.getattr_static(job, "handle") if isinstance(job, type) else None
+    has_self = isinstance(job, type) and not isinstance(raw, staticmethod | classmethod)
+    items = list(signature_of(handle).parameters.values())[1 if has_self else 0 :]
+    names = [item.name for item in itertools.takewhile(lambda item: item.kind is item.POSITIONAL_OR_KEYWORD, items)]
+    if len(args) > len(names):
         name = getattr(job, "__qualname__", repr(job))
-        raise InvalidParameters(f"{name} takes {len(parameters)} parameters, {len(args)} were given by position.")
-    named = dict(zip(parameters, args, strict=False))
+        raise InvalidParameters(f"{name} takes {len(names)} parameters by position, {len(args)} were given.")
+    named = dict(zip(names, args, strict=False))
     if twice := sorted(named.keys() & kwargs.keys()):
         raise InvalidParameters(f"The parameter {twice[0]!r} was given by position and by name.", twice[0])
     return named | kwargs

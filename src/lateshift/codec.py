@@ -14,7 +14,7 @@ import msgspec
 
 from lateshift.errors import ResultNotStorable
 
-_DEEP: Final = "it is nested too deeply, or contains itself"
+TOO_DEEP: Final = "it is nested too deeply, or contains itself"
 
 
 class NotJson(ValueError):
@@ -54,7 +54,7 @@ def to_json(value: object) -> bytes:
     except NotJson:
         raise
     except RecursionError:
-        raise NotJson(_DEEP) from None
+        raise NotJson(TOO_DEEP) from None
     except UnicodeEncodeError:
         raise NotJson("it has text with half a surrogate pair, which UTF-8 cannot hold") from None
     except Exception as error:  # what a user's own type raises while it is read
@@ -86,9 +86,23 @@ def decode_hook(kind: Any, value: Any) -> Any:
                 return kind(value)
             raise ValueError(f"expected a path, got {type(value).__name__}")
         if is_model(kind):
-            # As JSON, so that strict models take "2026-01-01" for a date.
-            return kind.model_validate_json(to_json(value))  # type: ignore[attr-defined]
+            text = to_json(value)
+            try:
+                # As JSON, so that strict models take "2026-01-01" for a date.
+                return kind.model_validate_json(text)  # type: ignore[attr-defined]
+            except sys.modules["pydantic"].ValidationError as error:
+                raise ValueError(_reason(error)) from error
     raise ValueError(f"{getattr(kind, '__qualname__', kind)} cannot be made from JSON")
+
+
+def check_model(kind: Any, model: Any) -> Any:
+    """A pydantic model for a parameter with the hint `kind`. Raises ValueError if it would not arrive as what it is."""
+    if decode_hook(kind, model) != model:
+        raise ValueError(
+            f"its {type(model).__qualname__} would not come back from JSON as it is: what a model excludes or keeps "
+            f"private is not stored, and of a subclass only what the hints know ({kind.__qualname__} and its fields)"
+        )
+    return model
 
 
 def is_model(kind: type) -> bool:
@@ -109,12 +123,22 @@ def _dump_model(model: Any) -> Any:
         again = kind.model_validate_json(to_json(data))
         same = again.model_dump() == model.model_dump()
     except Exception as error:  # pydantic's errors, and those of the model's own validators
-        raise NotJson(f"its {kind.__qualname__} cannot be read back from JSON: {error}") from error
+        raise NotJson(f"its {kind.__qualname__} cannot be read back from JSON: {_reason(error)}") from error
     if not same:  # a SecretStr, for example, is written as stars
         raise NotJson(
             f"its {kind.__qualname__} would not come back from JSON as it is; does it hold a secret or a NaN?"
         )
     return data
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, on one line; pydantic's own text repeats values of the model, among which may be a secret."""
+    if not isinstance(error, sys.modules["pydantic"].ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    count = error.error_count()
+    head = f"{count} validation error{'s' if count > 1 else ''} for {error.title}"
+    return "; ".join(filter(None, (head, ".".join(map(str, first["loc"])), first["msg"])))
 
 
 def _refuse_infinities(value: object) -> None:

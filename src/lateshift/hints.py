@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from lateshift import codec
+
+if typing.TYPE_CHECKING:
+    import inspect
 
 
 class _AnyMember(type):
@@ -37,6 +41,18 @@ class MemberOf(metaclass=_AnyMember):
     """Stands for one Enum, whose members are stored as their values."""
 
     kind: ClassVar[type[Enum]]
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """As `inspect.signature`, also if a hint cannot be evaluated (a name only checkers see). Raises as that does."""
+    import inspect  # 13 ms, though today dataclasses imports it as well
+
+    if sys.version_info >= (3, 14):  # which evaluates hints when it is asked for them; before, they were text
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    else:  # noqa: RET505 - mypy knows which branch is of which version
+        return inspect.signature(function)
 
 
 def resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -69,18 +85,6 @@ def supported(hint: Any) -> Any:
     return other
 
 
-def is_plain(hint: Any) -> bool:
-    """Whether a hint leaves the type of a value open, so that only what JSON itself knows comes back the same."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return is_plain(arguments[0])
-    if origin in _UNIONS:
-        return any(is_plain(argument) for argument in arguments)
-    if origin in _OPEN_CONTAINERS:
-        return any(is_plain(argument) for argument in arguments[-1:])
-    return hint in (Any, object, dict, list, *_OPEN_CONTAINERS) or isinstance(hint, typing.TypeVar)
-
-
 def wire_hook(kind: Any, value: Any) -> Any:
     """Converts what comes from JSON to a type that msgspec does not know."""
     if isinstance(kind, type) and issubclass(kind, Either):
@@ -96,22 +100,14 @@ def value_hook(kind: Any, value: Any) -> Any:
         return _checked_member(kind, value)
     if isinstance(kind, type) and issubclass(kind, MemberOf):
         return _checked_enum(kind.kind, value)
+    if codec.is_model(type(value)):
+        return codec.check_model(kind, value)
     if isinstance(kind, type) and isinstance(value, kind):
         return value
     return codec.decode_hook(kind, value)
 
 
 _UNIONS: Final = (typing.Union, types.UnionType)
-_OPEN_CONTAINERS: Final = (
-    dict,
-    list,
-    collections.abc.Mapping,
-    collections.abc.MutableMapping,
-    collections.abc.Sequence,
-    collections.abc.MutableSequence,
-    collections.abc.Iterable,
-    collections.abc.Collection,
-)
 _TEXT_LAST: Final = {str: 2, bytes: 1}
 
 
@@ -119,7 +115,13 @@ def _one_by_one(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]
     import inspect  # 13 ms, though today dataclasses imports it as well
 
     inner = inspect.unwrap(function)
-    for name, hint in inspect.get_annotations(function).items():
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        written = inspect.get_annotations(function, format=Format.FORWARDREF)
+    else:
+        written = inspect.get_annotations(function)
+    for name, hint in written.items():
         holder = types.SimpleNamespace(__annotations__={name: hint})
         with contextlib.suppress(Exception):  # NameError mostly; this one hint is left out
             yield name, typing.get_type_hints(holder, getattr(inner, "__globals__", {}), include_extras=True)[name]
@@ -200,8 +202,8 @@ def _first_fit(members: tuple[Any, ...], value: Any, hook: Callable[[Any, Any], 
 
 def _checked_member(kind: type[Either], value: Any) -> Any:
     """The value, if it comes back from JSON with the type that it has: a union may not tell two members apart."""
-    exact = [member for member in kind.members if type(value) is member]
-    result = value if exact else _first_fit(kind.members, value, value_hook)
+    exact = tuple(member for member in kind.members if type(value) is member)
+    result = _first_fit(exact or kind.members, value, value_hook)
     back = wire_hook(kind, codec.decode(codec.to_json(value).decode()))
     if type(back) is not type(result):
         raise ValueError(

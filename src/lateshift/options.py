@@ -42,17 +42,19 @@ class JobOptions:
 _DEFAULTS: Final = JobOptions()
 
 
-def read_options(job: object) -> JobOptions:
+def read_options(job: object, owner: type | None = None) -> JobOptions:
     """The options of a job: from `@background`, and for a class from its attributes and those of its bases.
 
-    What is declared nearest to the class wins; on one class `@background` wins. Raises InvalidOption naming the class.
+    What is declared nearest to the class wins; on one class `@background` wins, and on a method of `owner` over all of
+    these. Raises InvalidOption naming the class.
     """
-    if not isinstance(job, type):
-        declared = getattr(job, "__lateshift__", None)
-        return declared if isinstance(declared, JobOptions) else _DEFAULTS
     chosen: dict[str, Any] = {}
-    for owner in reversed(job.__mro__):
-        chosen |= _of_class(owner)
+    for one in (owner, job):
+        if isinstance(one, type):
+            for base in reversed(one.__mro__):
+                chosen |= _of_class(base)
+        else:
+            chosen |= _declared(getattr(one, "__lateshift__", None))
     return JobOptions(**chosen)
 
 
@@ -237,8 +239,12 @@ def _of_class(owner: type) -> dict[str, Any]:
             chosen[option] = check(value)
         except InvalidOption as error:
             raise InvalidOption(f"{label}: {error}") from None
-    declared = attributes.get("__lateshift__")
-    if isinstance(declared, JobOptions):
-        values = {item.name: getattr(declared, item.name) for item in fields(JobOptions)}
-        chosen |= {name: value for name, value in values.items() if value != getattr(_DEFAULTS, name)}
-    return chosen
+    return chosen | _declared(attributes.get("__lateshift__"))
+
+
+def _declared(options: object) -> dict[str, Any]:
+    """What `@background` was given; no option that has its default value."""
+    if not isinstance(options, JobOptions):
+        return {}
+    values = {item.name: getattr(options, item.name) for item in fields(JobOptions)}
+    return {name: value for name, value in values.items() if value != getattr(_DEFAULTS, name)}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lateshift.errors import InvalidJob
-from lateshift.hints import Nothing, resolve_hints, supported
+from lateshift.hints import Nothing, resolve_hints, signature_of, supported
 
 if TYPE_CHECKING:
     import inspect
@@ -62,7 +62,7 @@ def _items(function: Callable[..., Any], label: str, *, drop_self: bool) -> list
     import inspect  # 13 ms, though today dataclasses imports it as well
 
     try:
-        items = list(inspect.signature(function).parameters.values())
+        items = list(signature_of(function).parameters.values())
     except (TypeError, ValueError):
         raise InvalidJob(f"{label} does not tell its parameters; write a function around it.") from None
     if not drop_self or (items and items[0].kind is inspect.Parameter.VAR_POSITIONAL):
@@ -77,7 +77,7 @@ def _parameter(item: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
 
     written = item.name
     if item.annotation is not item.empty:
-        annotation = item.annotation
+        annotation = getattr(item.annotation, "__forward_arg__", item.annotation)
         written += f": {annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)}"
     hint, problem = _supported(hints.get(item.name, Any))
     if item.kind is item.VAR_KEYWORD and problem is not None:  # Unpack[...], of which we know no better

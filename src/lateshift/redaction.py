@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
+
+import msgspec
+
+from lateshift.codec import TOO_DEEP, encode_hook
+from lateshift.texts import shown
 
 HIDDEN: Final = "••••••"
 
@@ -16,9 +23,63 @@ def is_hidden(name: object, patterns: Sequence[str]) -> bool:
 
 
 def redact(value: Any, patterns: Sequence[str]) -> Any:
-    """A value with what is under such a name hidden, however deep."""
+    """A value with what is under such a name hidden, however deep; of an object with parts only the type is left."""
+    if not patterns:
+        return value
     if isinstance(value, dict):
         return {name: HIDDEN if is_hidden(name, patterns) else redact(inner, patterns) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [redact(inner, patterns) for inner in value]
-    return value
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(redact(inner, patterns) for inner in value)
+    return value if _has_no_parts(value) else _OfType(value)
+
+
+def told(value: Any, patterns: Sequence[str]) -> str:
+    """A value for a message: redacted and shortened."""
+    try:
+        return shown(redact(value, patterns))
+    except RecursionError:  # it contains itself
+        return repr(_OfType(value))
+
+
+def mask(text: str, value: Any, patterns: Sequence[str]) -> str:
+    """What somebody says about a value, such as the user's own type that refuses it, without what is hidden in it."""
+    with contextlib.suppress(Exception):  # what JSON cannot hold is looked through as it is
+        value = msgspec.to_builtins(value, enc_hook=encode_hook)
+    try:
+        hidden = set(_hidden(value, patterns))
+    except RecursionError:
+        return TOO_DEEP
+    for part in sorted(hidden, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", HIDDEN, text, flags=re.IGNORECASE)
+    return text
+
+
+class _OfType:
+    """Stands for an object of which a message shows the type only."""
+
+    def __init__(self, value: object) -> None:
+        self._name = type(value).__qualname__
+
+    def __repr__(self) -> str:
+        return f"a {self._name}"
+
+
+def _has_no_parts(value: object) -> bool:
+    """Whether a value is a text, a number, a date or the like, which has nothing in it that could have a name."""
+    try:
+        return isinstance(msgspec.to_builtins(value, enc_hook=encode_hook), str | int | float | None)
+    except Exception:  # nothing that JSON can hold, so nobody knows
+        return False
+
+
+def _hidden(value: Any, patterns: Sequence[str], *, inside: bool = False) -> Iterator[str]:
+    """The texts and numbers under hidden names, line by line and as Python writes them, as messages may have them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _hidden(inner, patterns, inside=inside or is_hidden(name, patterns))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _hidden(inner, patterns, inside=inside)
+    elif inside and not isinstance(value, bool | None):
+        text = f"{value}\n{repr(value)[1:-1]}" if isinstance(value, str) else shown(value)
+        yield from filter(None, map(str.strip, text.splitlines()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lateshift.errors import SettingsError
+from lateshift.settings_values import expanded
 from lateshift.texts import shown
 
 PREFIX: Final = "LATESHIFT_"
@@ -158,4 +159,7 @@ def _line(text: str, key: str) -> int:
 def _as_folder(found: Found) -> Path:
     if not isinstance(found.value, str | os.PathLike) or not os.fspath(found.value):
         raise SettingsError(f"root is {shown(found.value)} ({found.origin}): expected a folder.")
-    return Path(found.value).expanduser()
+    try:
+        return expanded(Path(found.value))
+    except ValueError as error:
+        raise SettingsError(f"root is {shown(found.value)} ({found.origin}): {error}.") from None

@@ -171,7 +171,15 @@ def path(value: Any) -> Path:
         raise ValueError("expected a path")
     if "\0" in os.fspath(value):
         raise ValueError("a path holds no NUL character")
-    return Path(value).expanduser()
+    return expanded(Path(value))
+
+
+def expanded(value: Path) -> Path:
+    """A path with the user's home in place of `~`. Raises ValueError if there is none."""
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError("nobody knows the home folder that its ~ stands for, so write the whole path") from None
 
 
 def url(value: Any) -> str:
@@ -185,6 +193,7 @@ def url(value: Any) -> str:
         raise ValueError("an SQLite URL has three slashes before a relative path and four before an absolute one")
     if text.removeprefix(_SQLITE) in ("", ":memory:"):
         raise ValueError("jobs need a file that other processes can open, such as sqlite:///storage/lateshift.db")
+    expanded(Path(text.removeprefix(_SQLITE)))
     return text
 
 
@@ -197,4 +206,4 @@ def absolute_url(value: str, root: Path) -> str:
     """The URL of an SQLite file with its path made absolute; any other URL as it is."""
     if not value.startswith(_SQLITE):
         return value
-    return _SQLITE + str(absolute(Path(value.removeprefix(_SQLITE)).expanduser(), root)).replace("\\", "/")
+    return _SQLITE + str(absolute(expanded(Path(value.removeprefix(_SQLITE))), root)).replace("\\", "/")

@@ -14,10 +14,10 @@ import msgspec
 
 from lateshift import codec
 from lateshift.errors import InvalidParameters
-from lateshift.hints import is_plain, value_hook, wire_hook
+from lateshift.hints import value_hook, wire_hook
+from lateshift.openness import changed_by_json, is_open
 from lateshift.parameters import Parameter, complaint, read_parameters
-from lateshift.redaction import HIDDEN, is_hidden, redact
-from lateshift.texts import shown
+from lateshift.redaction import HIDDEN, is_hidden, mask, told
 
 
 class Signature:
@@ -31,7 +31,8 @@ class Signature:
         self._struct = _struct(self.parameters, open_ended=self.is_open)
         self._decode = msgspec.json.Decoder(self._struct, dec_hook=wire_hook).decode
         self._all_required = all(parameter.required for parameter in self.parameters)
-        self._plain = [item.name for item in self.parameters if is_plain(item.hint)]
+        self._open = {item.name for item in self.parameters if is_open(item.hint)}
+        self._others_open = self._others is not None and is_open(self._others.hint)
 
     @staticmethod
     @lru_cache(maxsize=1024)
@@ -50,11 +51,13 @@ class Signature:
         try:
             msgspec.convert(parameters, self._struct, dec_hook=value_hook)
             text = codec.to_json(parameters)
-            self._decode(text)
+            decoded = self._decode(text)
         except Exception as error:  # a user's type may raise anything; _refusal finds out what and where
             refusal: InvalidParameters | None = self._refusal(parameters, error, hide)
         else:
-            refusal = self._refusal_of_open(parameters, hide) if self._plain or self._others is not None else None
+            refusal = None
+            if self._open or self._others is not None:
+                refusal = self._refusal_of_open(parameters, decoded, text, hide)
             if refusal is None and len(text) > limit:
                 refusal = self._refusal_of_size(parameters, len(text), limit)
         if refusal is not None:
@@ -64,11 +67,7 @@ class Signature:
     def bind(self, text: str, hide: Sequence[str] = ()) -> dict[str, Any]:
         """The keyword arguments that a stored text means, converted by the type hints. Raises as `check` does."""
         try:
-            values = msgspec.structs.asdict(self._decode(text))
-            if not self._all_required:  # a default that was not overridden is the function's own business
-                values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
-            if self._others is not None:
-                values |= self._bind_others(text, self._others.hint)
+            values = self._values(self._decode(text), text)
         except Exception as error:
             refusal = self._refusal_of_stored(text, error, hide)
         else:
@@ -87,7 +86,15 @@ class Signature:
         written = [item.written + ("" if item.required else " = ...") for item in self.parameters]
         return ", ".join(written if self._others is None else [*written, f"**{self._others.written}"])
 
-    def _bind_others(self, text: str, hint: Any) -> dict[str, Any]:
+    def _values(self, decoded: msgspec.Struct, text: str | bytes) -> dict[str, Any]:
+        values = msgspec.structs.asdict(decoded)
+        if not self._all_required:  # a default that was not overridden is the function's own business
+            values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
+        if self._others is not None:
+            values |= self._bind_others(text, self._others.hint)
+        return values
+
+    def _bind_others(self, text: str | bytes, hint: Any) -> dict[str, Any]:
         raw = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         return {
             name: msgspec.json.decode(value, type=hint, dec_hook=wire_hook)
@@ -98,14 +105,15 @@ class Signature:
     def _refusal(self, parameters: Any, error: Exception, hide: Sequence[str]) -> InvalidParameters:
         """What to tell about parameters that do not fit: the first one at fault, and why."""
         if not isinstance(parameters, Mapping):
-            given = shown(redact(parameters, hide))
+            given = told(parameters, hide)
             return InvalidParameters(
                 f"The parameters of {self.label} are {given}: give a dict, such as {{'order_id': 123}}."
             )
+        why = mask(complaint(error), parameters, hide)
         return (
             self._refusal_of_names(parameters)
             or self._refusal_of_values(parameters, _problem, hide)
-            or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {complaint(error)}.")
+            or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {why}.")
         )
 
     def _refusal_of_names(self, parameters: Mapping[Any, Any]) -> InvalidParameters | None:
@@ -131,22 +139,25 @@ class Signature:
             if problem is not None and is_hidden(name, hide):
                 return InvalidParameters(f"{self._about(name)} is {HIDDEN}, which does not fit its type.", name)
             if problem is not None:
-                return InvalidParameters(f"{self._about(name)} is {shown(redact(value, hide))}: {problem}.", name)
+                return InvalidParameters(
+                    f"{self._about(name)} is {told(value, hide)}: {mask(problem, value, hide)}.", name
+                )
         return None
 
-    def _refusal_of_open(self, parameters: Mapping[str, Any], hide: Sequence[str]) -> InvalidParameters | None:
+    def _refusal_of_open(
+        self, parameters: Mapping[str, Any], decoded: msgspec.Struct, text: bytes, hide: Sequence[str]
+    ) -> InvalidParameters | None:
         """Refuse what would silently become something else because no hint says what it was: a datetime, text."""
         if self._others is not None:
             refusal = self._refusal_of_names(parameters) or self._refusal_of_values(parameters, _problem, hide)
             if refusal is not None:
                 return refusal
-        open_ended = self._others is not None and is_plain(self._others.hint)
-        for name in parameters if open_ended else self._plain:
-            by_hint = self._by_name.get(name)
-            if name not in parameters or (by_hint is not None and not is_plain(by_hint.hint)):
-                continue
-            changed = changed_by_json(parameters[name])
-            if changed is not None:
+        arrived = self._values(decoded, text)
+        for name, given in parameters.items():
+            is_named = name in self._by_name
+            if (name in self._open if is_named else self._others_open) and (
+                changed := changed_by_json(given, arrived[name])
+            ) is not None:
                 return InvalidParameters(
                     f"{self._about(name)} has {changed}, and no type hint that brings it back from JSON as it was. "
                     "Give the parameter a hint that can be seen when the program runs, or pass plain values.",
@@ -171,30 +182,12 @@ class Signature:
         if isinstance(stored, dict):
             refusal = self._refusal_of_names(stored) or self._refusal_of_values(stored, _wire_problem, hide)
         if refusal is None:
-            refusal = InvalidParameters(
-                f"{self.label} takes ({self.describe()}), not {shown(redact(stored, hide))}: {complaint(error)}."
-            )
+            why = mask(complaint(error), stored, hide)
+            refusal = InvalidParameters(f"{self.label} takes ({self.describe()}), not {told(stored, hide)}: {why}.")
         return InvalidParameters(f"The stored parameters do not fit the code of today. {refusal}", refusal.parameter)
 
     def _about(self, name: str) -> str:
         return f"The parameter {name!r} of {self.label}"
-
-
-def changed_by_json(value: object) -> str | None:
-    """What in a value would come back from JSON as something else if no type hint helps, or None. Tuples may."""
-    if value is None or isinstance(value, str | int | float):
-        return None
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                return f"a dict with the key {key!r}, which is no text"
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            if (changed := changed_by_json(item)) is not None:
-                return changed
-        return None
-    return f"a value of type {type(value).__qualname__}"
 
 
 def _struct(parameters: tuple[Parameter, ...], *, open_ended: bool) -> type[msgspec.Struct]:

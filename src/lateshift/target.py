@@ -20,6 +20,7 @@ import msgspec
 
 from lateshift.allowlist import AllowList
 from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
+from lateshift.hints import signature_of
 from lateshift.job import ExecutorKind
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
@@ -128,7 +129,7 @@ class _Resolution:
         if _is_class(found):
             owner, self._path = found, f"{self._path}.{DEFAULT_METHOD}"
             found = self._member(owner, DEFAULT_METHOD)
-        options = read_options(found if owner is None else owner)
+        options = read_options(_inside(found), owner)
         function, binding = self._function(found, owner)
         _check_kind(function, self._path)
         if binding == "instance":
@@ -261,8 +262,13 @@ def _main_of(spec: ModuleSpec | None) -> ModuleType | None:
 
 def _unwrapped(found: Any) -> Any:
     """What is inside of staticmethod, classmethod and @background."""
-    inner = found.__func__ if isinstance(found, staticmethod | classmethod) else found
+    inner = _inside(found)
     return _background_function(inner) or inner
+
+
+def _inside(found: Any) -> Any:
+    """What is inside of staticmethod and classmethod."""
+    return found.__func__ if isinstance(found, staticmethod | classmethod) else found
 
 
 def _background_function(job: Any) -> Any:
@@ -339,7 +345,7 @@ def _check_instantiable(owner: type | None) -> None:
             f"{_name(owner)} is abstract, and each attempt makes an instance of it: pass a concrete class."
         )
     try:
-        parameters = inspect.signature(cast("type", owner)).parameters.values()
+        parameters = signature_of(cast("type", owner)).parameters.values()
     except (TypeError, ValueError):
         return  # C code that does not tell
     for item in parameters:

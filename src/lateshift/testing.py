@@ -192,6 +192,39 @@ def assert_enqueued(
     )
 
 
+class _JobLogs:
+    """Takes what jobs log while any run: they may overlap, so the first adds the handler and the last removes it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running, self._level = 0, logging.NOTSET
+        self._handler: JobLogHandler | None = None
+
+    def begin(self, app: Lateshift) -> None:
+        """An attempt begins."""
+        root = logging.getLogger()
+        with self._lock:
+            self._running += 1
+            if self._running == 1 and not any(isinstance(handler, JobLogHandler) for handler in root.handlers):
+                self._handler, self._level = JobLogHandler(app.settings), root.level
+                root.addHandler(self._handler)
+                root.setLevel(min(self._level, self._handler.level))
+
+    def end(self) -> None:
+        """An attempt has ended."""
+        root = logging.getLogger()
+        with self._lock:
+            self._running -= 1
+            if self._running == 0 and self._handler is not None:
+                root.removeHandler(self._handler)
+                root.setLevel(self._level)
+                self._handler.close()
+                self._handler = None
+
+
+_job_logs = _JobLogs()
+
+
 class _Attempts:
     """The worker of a test: has a row in the database while it lasts, so that no other takes its jobs for abandoned."""
 
@@ -199,8 +232,6 @@ class _Attempts:
         self._app, self._db = app, app.database
         self._worker = f"{host_name()}-{os.getpid()}-test-{next(_numbers)}"
         self._execution = Execution(app.settings, self._db.reckon, self._report)
-        self._handler = JobLogHandler(app.settings)
-        self._level = logging.getLogger().level
         self._progress: list[tuple[Claimed, float | None, str | None]] = []
 
     def __enter__(self) -> Self:
@@ -208,17 +239,11 @@ class _Attempts:
         folder = str(self._app.settings.storage_dir)
         row = workers.NewWorker(self._worker, "worker", host_name(), os.getpid(), folder, (NO_QUEUE,), version)
         workers.register_worker(self._db, row, self._db.now())
-        root = logging.getLogger()
-        if not any(isinstance(handler, JobLogHandler) for handler in root.handlers):  # a job in line within another
-            root.addHandler(self._handler)
-            root.setLevel(min(self._level, self._handler.level))
+        _job_logs.begin(self._app)
         return self
 
     def __exit__(self, *_: object) -> None:
-        root = logging.getLogger()
-        root.removeHandler(self._handler)
-        root.setLevel(self._level)
-        self._handler.close()
+        _job_logs.end()
         workers.remove_worker(self._db, self._worker)
 
     def claim(self, queue: str | None) -> Claimed | None:

@@ -301,6 +301,14 @@ def test_a_broken_repr_does_not_hide_the_problem():
     assert "is a test_a_broken_repr" in refusal(taking(int), {"value": Broken()})[0]
 
 
+def test_a_value_that_contains_itself_is_refused():
+    """Also where its hidden parts are looked for."""
+    cycle: list[Any] = []
+    cycle += [{"password": cycle}, cycle]
+    with pytest.raises(InvalidParameters, match="is a list: it is nested too deeply, or contains itself"):
+        taking(Any).check({"value": cycle}, LIMIT, ("password",))
+
+
 def test_long_values_are_shortened_in_messages():
     """A message does not repeat a megabyte of data."""
     assert len(refusal(taking(int), {"value": "x" * 1_000_000})[0]) < 300

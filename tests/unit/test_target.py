@@ -1,6 +1,7 @@
 """From a callable path to the code, with real packages: what resolves, and what cannot be a job."""
 
 import asyncio
+import sys
 
 import pytest
 from user_code import ALLOW, imported, refused
@@ -105,6 +106,36 @@ def test_decorated_callables(project):
     assert (target.function, target.options.queue, target.options.priority) == (jobs.send.function, "mails", 7)
     assert target.bound()(to="x") == "x"
     assert resolve("app.jobs.Order", ALLOW).executor == "process"
+
+
+def test_decorated_methods(project):
+    """`@background` on a method of any kind gives its options, over those of the class."""
+    project.write(
+        "app.jobs",
+        """
+        from lateshift.background import background
+        class Mail:
+            queue = "mails"
+            priority = 3
+            @staticmethod
+            @background(timeout=30, isolation="process", max_retries=0)
+            def post(to: str): return to
+            @classmethod
+            @background(queue="built")
+            def build(cls, to: str): return cls.__name__, to
+            @background(priority=9)
+            def send(self, to: str): return to
+            def plain(self): pass
+        """,
+    )
+    post = resolve("app.jobs.Mail.post", ALLOW)
+    assert path_of(imported("app.jobs").Mail.post) == "app.jobs.Mail.post"
+    assert (post.executor, post.options) == ("process", JobOptions("mails", 3, 0, None, 30.0, "process"))
+    assert resolve("app.jobs.Mail.build", ALLOW).options == JobOptions("built", 3)
+    assert resolve("app.jobs.Mail.build", ALLOW).bound()(to="x") == ("Mail", "x")
+    assert resolve("app.jobs.Mail.send", ALLOW).options == JobOptions("mails", 9)
+    assert resolve("app.jobs.Mail.send", ALLOW).bound()(to="x") == "x"
+    assert resolve("app.jobs.Mail.plain", ALLOW).options == JobOptions("mails", 3)
 
 
 def test_other_decorators(project):
@@ -249,6 +280,31 @@ def test_classes_that_need_arguments(project):
     )
     refused("app.jobs.Order", "needs 'order_id' to be made", InvalidJob)
     resolve("app.jobs.Fine", ALLOW)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="earlier Pythons evaluate such hints where they stand")
+def test_hints_that_only_checkers_see(project):
+    """A hint without quotes whose name is imported for type checkers only leaves its parameter open."""
+    project.write(
+        "app.jobs",
+        """
+        from typing import TYPE_CHECKING
+        from lateshift.background import background
+        if TYPE_CHECKING:
+            from shop.models import Order
+        @background
+        def ship(order: Order, number: int): return order
+        class Ship:
+            def __init__(self, order: Order = None): pass
+            def handle(self, order: list[Order]): return order
+        """,
+    )
+    assert imported("app.jobs").ship.call("a", 1).parameters == {"order": "a", "number": 1}
+    signature = resolve("app.jobs.ship", ALLOW).signature
+    assert signature.describe() == "order: Order, number: int"
+    assert signature.bind('{"order":"a","number":1}') == {"order": "a", "number": 1}
+    assert signature.problem("number", "1") is not None
+    assert resolve("app.jobs.Ship", ALLOW).signature.bind('{"order":["a"]}') == {"order": ["a"]}
 
 
 def test_generators_are_refused(project):

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import os
 import threading
+from collections import defaultdict
 from contextvars import ContextVar
 
 import lateshift
-from lateshift import background
+from lateshift import RetryPolicy, background
 from lateshift.testing import drain
 
 done = []
+began, going = defaultdict(threading.Event), defaultdict(threading.Event)
 user = ContextVar("user", default="nobody")
 
 
@@ -21,6 +23,18 @@ def unsteady(fail: bool) -> str:
     if fail and lateshift.current_job().attempt == 1:
         raise ConnectionError("no answer")
     return "done"
+
+
+@background
+def waiting(name: str) -> None:
+    began[name].set()
+    assert going[name].wait(30)
+    logging.getLogger("shop").info("packed")
+
+
+@background(max_retries=2, retry=RetryPolicy.fixed(60, only=(ConnectionError,)))
+def choosy(error: str) -> None:
+    raise {"ValueError": ValueError, "ConnectionError": ConnectionError}[error]
 
 
 def note(what: str) -> str:

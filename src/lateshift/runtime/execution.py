@@ -9,6 +9,7 @@ import os
 import random
 import traceback
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -283,8 +284,10 @@ class Execution:
     def _delay(self, run: Run, attempt: int, error: BaseException) -> float | None:
         if isinstance(error, CallableNotAllowed):
             return None
-        policy = _stored_policy(run.job.options) or (run.options.retry if run.options else None)
-        return (policy or retry.to_policy(self._settings.retry_delay)).delay(attempt, error)
+        policy, own = _stored_policy(run.job.options), run.options.retry if run.options else None
+        if policy is not None and own is not None:  # exception types are code, so no call can have some of its own
+            policy = replace(policy, only=own.only, never=own.never)
+        return (policy or own or retry.to_policy(self._settings.retry_delay)).delay(attempt, error)
 
     def _call_hook(self, run: Run, ending: Ending, take: Callable[[Any], None]) -> None:
         try:

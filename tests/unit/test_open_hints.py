@@ -1,0 +1,136 @@
+"""Where a hint leaves the type of a value open, what would arrive as something else is refused, and nothing more."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, NamedTuple, NewType, TypedDict
+from uuid import UUID
+
+import attrs
+import msgspec
+import pytest
+from signatures import LIMIT, refusal, taking, there_and_back
+
+from lateshift.signature import Signature
+
+DAY = date(2026, 1, 2)
+Payload = NewType("Payload", dict)
+
+
+@dataclass
+class Order:
+    day: date
+    extra: dict = field(default_factory=dict)
+    parts: "list[Order]" = field(default_factory=list)
+
+
+@attrs.define
+class Parcel:
+    extra: Any
+
+
+class Struct(msgspec.Struct):
+    extra: Any
+
+
+class Named(NamedTuple):
+    name: str
+    extra: Any = None
+
+
+class Typed(TypedDict, total=False):
+    extra: dict
+
+
+CHANGED = [
+    (tuple, (DAY, Decimal(1))),
+    (tuple[Any, ...], (1, DAY)),
+    (tuple[str, Any], ("a", DAY)),
+    (set, {UUID(int=1)}),
+    (set[Any], {1, UUID(int=1)}),
+    (frozenset, frozenset({DAY})),
+    (Payload, {"day": DAY}),
+    (Order, Order(DAY, {"day": DAY})),
+    (Order, {"day": DAY, "extra": {"day": DAY}}),
+    (Order, Order(DAY, parts=[Order(DAY, {"a": [DAY]})])),
+    (list[Parcel], [Parcel(1), Parcel(Decimal(1))]),
+    (Struct, Struct({1: 2})),
+    (Named, Named("a", DAY)),
+    (Typed, {"extra": {"day": DAY}, "more": 1}),
+    (Order | dict, {"extra": DAY}),
+    (Annotated[dict[UUID, Any], "note"], {UUID(int=1): DAY}),
+    (dict[Any, Any], {"1": 1, 1: 2}),
+    (dict[int, dict], {7: {8: 1}}),
+    (date | dict[str, Any], {"day": DAY}),
+]
+
+
+@pytest.mark.parametrize(("hint", "value"), CHANGED)
+def test_what_would_change_is_refused(hint, value):
+    """Wherever the open part is: in a container, behind another name, in a field of a class."""
+    message, name = refusal(taking(hint), {"value": value})
+    assert name == "value"
+    assert "no type hint that brings it back" in message
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [
+        (dict[int, dict], {7: {"n": 1}}),
+        (date | dict[str, Any], DAY),
+        (date | dict[str, Any], {"day": "today"}),
+        (Order | dict, Order(DAY, {"n": [1, None]})),
+        (Order | dict, {"n": 1}),
+        (Order, Order(DAY, {"n": {"m": 1.5}}, [Order(DAY)])),
+        (tuple[date, Any], (DAY, "a")),
+        (tuple, (1, "a", None)),
+        (set, {1, "a", None}),
+        (dict[date, Any], {DAY: [1]}),
+        (Named, Named("a", [True])),
+        (Parcel, Parcel({"a": 1})),
+        (Typed, {"extra": {"a": 1}}),
+        (Payload, {"a": 1}),
+        (Sequence[Order], [Order(DAY)]),
+    ],
+)
+def test_what_stays_the_same_is_taken(hint, value):
+    """An open part takes what JSON knows, and what is beside it what its own hint brings back."""
+    assert there_and_back(hint, value) == value
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "arrived"),
+    [
+        (Order, {"day": "2026-01-02"}, Order(DAY)),
+        (dict[date, Any], {"2026-01-02": (1,)}, {DAY: [1]}),
+        (Order, Order(DAY, {"a": (1, 2)}), Order(DAY, {"a": [1, 2]})),
+        (list[int], {1}, [1]),
+        (set[date | Any], ["2026-01-02"], {"2026-01-02"}),
+    ],
+)
+def test_what_a_hint_converts_on_purpose_is_taken(hint, value, arrived):
+    """A date may be given as text, a tuple where JSON has lists."""
+    assert there_and_back(hint, value) == arrived
+
+
+def test_an_open_hint_of_keywords():
+    """The same for what `**` takes, beside parameters with hints."""
+
+    def job(day: date, **others: Order | Any):
+        pass
+
+    signature = Signature.of(job)
+    given = {"day": DAY, "order": "a", "n": [1]}
+    assert signature.bind(signature.check(given, LIMIT)) == given
+    assert refusal(signature, given | {"late": (1, DAY)})[1] == "late"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement came with Python 3.12")
+def test_an_alias_of_an_open_type():
+    """`type Payload = dict[str, Any]` is as open as what it stands for."""
+    names: dict[str, Any] = {"Any": Any}
+    exec("type Payload = dict[str, Any]", names)  # which Python 3.11 cannot read
+    assert refusal(taking(names["Payload"]), {"value": {"day": DAY}})[1] == "value"
+    assert there_and_back(names["Payload"], {"day": 1}) == {"day": 1}
