@@ -86,7 +86,7 @@ def test_axe_finds_nothing(shared, open_page, scheme):
 def complaints(page, scheme):
     """What axe-core finds: all of it in light, and in dark what colours can break, as the rest is the same.
 
-    Only complaints are worked out and come over the wire; with all that passes it took three times as long.
+    Only complaints are worked out, and come over the wire.
     """
     page.evaluate(AXE)
     options = {"resultTypes": ["violations"]} | ({} if scheme == "light" else {"runOnly": ["color-contrast"]})

@@ -7,8 +7,9 @@ import pytest
 
 from lateshift.events import Events
 from lateshift.host.fleet import host_name
+from lateshift.query import parse
 from lateshift.runtime.duties import rescue
-from lateshift.storage import reads, requests, trash, workers
+from lateshift.storage import reads, requests, search, trash, workers
 from lateshift.storage.workers import NewWorker
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -34,6 +35,27 @@ def test_a_text_where_a_number_belongs_stops_no_worker(steps, database, place, c
     database.execute(f"update lateshift_jobs set {column} = 'soon' where id = :id", {"id": bad})
     assert [lane.queue for lane in reads.lanes(database)] == ["good"]
     assert {job.id for job in reads.list_jobs(database)} == {bad, good}
+
+
+@pytest.mark.parametrize(
+    ("column", "statuses", "query"),
+    [("finished_at", ("completed", "failed"), "status:finished"), ("run_at", ("pending",), "status:pending")],
+)
+def test_a_text_where_a_time_belongs_stops_no_search(steps, database, place, column, statuses, query):
+    """It stands behind all numbers, as SQLite has it, and cannot be compared with them in Python."""
+    if place.kind != "sqlite":
+        pytest.skip("servers refuse it")
+    ids = [steps.enqueue() for _ in range(8)]
+    for number, job_id in enumerate(ids):
+        values = {"id": job_id, "status": statuses[number % len(statuses)], "at": number}
+        database.execute(f"update lateshift_jobs set status = :status, {column} = :at where id = :id", values)
+    database.execute(f"update lateshift_jobs set {column} = 'soon' where id = :id", {"id": ids[0]})
+    seen, cursor = [], None
+    while not seen or cursor is not None:
+        found = search.search(database, parse(query), cursor=cursor, limit=3)
+        seen += [job.id for job in found.jobs]
+        cursor = found.next
+    assert sorted(seen) == sorted(ids)
 
 
 @pytest.mark.parametrize("text", [DEEP, "not JSON", "null", "5", '{"a": 1}', "[1]"])

@@ -148,7 +148,8 @@ class Reader:
         """Whether what it has looked at ends before a key, so that more could stand before it."""
         if self.looked_to is None:
             return True
-        return self.looked_to > key if descending else self.looked_to < key
+        here, there = _place(self.looked_to), _place(key)
+        return here > there if descending else here < there
 
     def _hits(self, wanted: int, piece: int) -> list[tuple[Any, ...]]:
         stream, filters = self._stream, self._filters
@@ -191,15 +192,20 @@ def merged(
             hits = sure
             break
         hits += behind.read_piece(wanted - len(sure), budget)
-    hits.sort(key=lambda hit: hit.key, reverse=descending)
+    hits.sort(key=lambda hit: _place(hit.key), reverse=descending)
     return hits[:wanted], behind.looked_to if behind else None
 
 
 def _furthest_behind(readers: Sequence[Reader], *, descending: bool) -> Reader | None:
     """The one that has been read least far, of those that have not ended."""
     left = [reader for reader in readers if not reader.ended]
-    left.sort(key=lambda reader: reader.looked_to or (), reverse=descending)
+    left.sort(key=lambda reader: _place(reader.looked_to or ()), reverse=descending)
     return left[0] if left else None
+
+
+def _place(key: Key) -> Key:
+    """A key as it can be compared: SQLite takes a text where a number belongs, and has it behind all numbers."""
+    return tuple((isinstance(part, str), part) for part in key)
 
 
 def by_age() -> Stream:

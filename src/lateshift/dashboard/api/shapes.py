@@ -89,7 +89,8 @@ class ChangedJob(Job, frozen=True, kw_only=True):
 class JobPage(Struct, frozen=True):
     """Jobs that match, with cursors to the next and the previous page.
 
-    `complete` is false when the search stopped before it had looked at everything; `next` goes on from there.
+    `complete` is false when the search stopped before it had looked at everything; `next`, if there is one,
+    goes on from there.
     """
 
     jobs: list[Job]
