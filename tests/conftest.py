@@ -15,14 +15,18 @@ ONCE = {"chromium", "postgres", "postgres_server", "postgres_url", "mariadb", "m
 
 ONCE_TOO = {
     "test_architecture.py",
+    "test_claim_model.py",
     "test_claim_protocol.py",
     "test_hostile_strings.py",
+    "test_main_path.py",
     "test_query_plans.py",
     "test_random_operations.py",
+    "test_random_operators.py",
+    "test_run.py",
     "test_schema.py",
     "test_search.py",
 }
-"""Files that are about SQL or about the code's text, and take ten seconds and more."""
+"""Files that are about SQL, the code's text or what commands print, and take some seconds."""
 
 TWICE = {"test_families.py", "test_running.py", "test_foreign_connections.py", "test_mounting.py", "test_pages.py"}
 """Files of which each version of Python sees all. The other end-to-end tests are about races and faults, those of the

@@ -97,12 +97,18 @@ def decode_hook(kind: Any, value: Any) -> Any:
 
 def check_model(kind: Any, model: Any) -> Any:
     """A pydantic model for a parameter with the hint `kind`. Raises ValueError if it would not arrive as what it is."""
-    if decode_hook(kind, model) != model:
+    arrived = decode_hook(kind, model)
+    if type(arrived) is not type(model) or _content(arrived) != _content(model):
         raise ValueError(
-            f"its {type(model).__qualname__} would not come back from JSON as it is: what a model excludes or keeps "
-            f"private is not stored, and of a subclass only what the hints know ({kind.__qualname__} and its fields)"
+            f"its {type(model).__qualname__} would not come back from JSON as it is: what a model excludes is not "
+            f"stored, and of a subclass only what the hints know ({kind.__qualname__} and its fields)"
         )
     return model
+
+
+def _content(model: Any) -> tuple[dict[str, Any], Any]:
+    """The fields of a model, and what it has beside them; not what it keeps private, which is made anew from these."""
+    return {name: getattr(model, name) for name in type(model).model_fields}, model.__pydantic_extra__
 
 
 def is_model(kind: type) -> bool:

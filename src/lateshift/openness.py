@@ -12,7 +12,10 @@ from lateshift.hints import Either
 
 def is_open(hint: Any) -> bool:
     """Whether a hint, in the form that msgspec takes, leaves the type of anything in a value open, however deep."""
-    return _holds_any(type_info(hint), set())
+    try:
+        return _holds_any(type_info(hint), set())
+    except Exception:  # msgspec before 0.22 cannot describe a Literal of several types; then the values are compared
+        return True
 
 
 def changed_by_json(given: object, arrived: object) -> str | None:

@@ -49,7 +49,8 @@ def mask(text: str, value: Any, patterns: Sequence[str]) -> str:
         hidden = set(_hidden(value, patterns))
     except RecursionError:
         return TOO_DEEP
-    for part in sorted(hidden, key=len, reverse=True):
+    lowered = text.lower()
+    for part in sorted((part for part in hidden if part.lower() in lowered), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", HIDDEN, text, flags=re.IGNORECASE)
     return text
 

@@ -109,12 +109,9 @@ class Signature:
             return InvalidParameters(
                 f"The parameters of {self.label} are {given}: give a dict, such as {{'order_id': 123}}."
             )
-        why = mask(complaint(error), parameters, hide)
-        return (
-            self._refusal_of_names(parameters)
-            or self._refusal_of_values(parameters, _problem, hide)
-            or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {why}.")
-        )
+        refusal = self._refusal_of_names(parameters) or self._refusal_of_values(parameters, _problem, hide)
+        why = "" if refusal else mask(complaint(error), parameters, hide)
+        return refusal or InvalidParameters(f"The parameters of {self.label} cannot be stored as JSON: {why}.")
 
     def _refusal_of_names(self, parameters: Mapping[Any, Any]) -> InvalidParameters | None:
         takes = f"It takes ({self.describe()})."

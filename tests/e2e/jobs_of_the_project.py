@@ -145,7 +145,11 @@ def isolated_add(a: int, b: int) -> int:
     return a + b
 
 
-@background(isolation="process", timeout=0.5, retry=RetryPolicy.fixed(600))
+def in_ten_minutes(attempt: int, _: BaseException) -> float:
+    return 600.0 if current_job().attempt == attempt else 1.0
+
+
+@background(isolation="process", timeout=0.5, retry=in_ten_minutes)
 def isolated_too_long() -> None:
     time.sleep(600)
 

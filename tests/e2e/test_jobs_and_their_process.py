@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from datetime import timedelta
@@ -79,6 +81,23 @@ def test_a_worker_that_drains_keeps_timeouts(project):
     assert worker.ended() == 0
     job = app.get_job(job_id)
     assert (job.status, job.error.type) == ("failed", "lateshift.outcome.JobTimeout")
+
+
+def test_a_worker_that_cannot_sign_off_leaves_word_of_what_had_begun(project):
+    """Its files went with it: after fifteen seconds all that it had held counted as crashed, begun or not."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    worker = project.worker(grace=0.1, env={"LATESHIFT_BUSY_TIMEOUT": "0.3"})
+    until(project.journal)
+    with contextlib.closing(sqlite3.connect(app.database.path, isolation_level=None)) as lock:
+        lock.execute("begin immediate")
+        worker.say("stop")
+        assert worker.ended(60) == 0
+        lock.execute("commit")
+    (project.folder / "go").touch()
+    project.worker()
+    job = finished(app, job_id, 10)
+    assert (job.status, job.crashes) == ("completed", 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="containers of Linux")

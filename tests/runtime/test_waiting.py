@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pytest
@@ -48,9 +49,15 @@ def pauses(worker, monkeypatch):
         yield pauses
 
 
+def turn(worker):
+    """So that nothing is due for a while: not what came in, and no duty."""
+    worker.turn()
+    worker._next_beat, worker._next_duty = math.inf, {0: worker._clock.monotonic() + 60}
+
+
 def test_it_does_not_turn_for_what_it_has_no_room_for(worker, pauses):
     """It turned without a pause, and kept Python's lock from the jobs that ran, for as long as they did."""
-    worker.turn()
+    turn(worker)
     assert worker.ledger.look
     worker._wait()
     assert pauses == pytest.approx([FULL_PAUSE] * 5, rel=0.5)
@@ -59,7 +66,7 @@ def test_it_does_not_turn_for_what_it_has_no_room_for(worker, pauses):
 def test_it_does_not_turn_for_what_becomes_due_while_it_drains(worker, pauses):
     """Nor for what is due and may not be claimed any more."""
     worker.dismiss("drain")
-    worker.turn()
+    turn(worker)
     worker.ledger.due_at = worker._db.now() - 1
     worker._wait()
     assert len(pauses) == 5

@@ -1,15 +1,17 @@
 """Where a hint leaves the type of a value open, what would arrive as something else is refused, and nothing more."""
 
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple, NewType, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
 from uuid import UUID
 
 import attrs
 import msgspec
+import pydantic
 import pytest
 from signatures import LIMIT, refusal, taking, there_and_back
 
@@ -134,3 +136,27 @@ def test_an_alias_of_an_open_type():
     exec("type Payload = dict[str, Any]", names)  # which Python 3.11 cannot read
     assert refusal(taking(names["Payload"]), {"value": {"day": DAY}})[1] == "value"
     assert there_and_back(names["Payload"], {"day": 1}) == {"day": 1}
+
+
+def test_what_msgspec_cannot_describe_is_compared(monkeypatch):
+    """Its releases before 0.22 raise TypeError for a Literal of several types, which their decoders know."""
+
+    def fails(_):
+        raise TypeError("'<' not supported between instances of 'int' and 'str'")
+
+    monkeypatch.setattr("lateshift.openness.type_info", fails)
+    Signature.of.cache_clear()
+    mode = Literal["a", 3]
+    for value in ("a", 3):
+        assert there_and_back(mode, value) == value
+
+
+class Locked(pydantic.BaseModel):
+    name: str
+    _lock: object = pydantic.PrivateAttr(default_factory=threading.Lock)
+
+
+def test_what_a_model_keeps_private_is_made_anew():
+    """It is no part of what is stored, and none of what is compared."""
+    arrived = there_and_back(Locked, Locked(name="a"))
+    assert (arrived.name, type(arrived._lock)) == ("a", type(threading.Lock()))

@@ -180,9 +180,12 @@ class Execution:
         None unless it is to `decide` that: of a process that died of itself the crashes count, whatever the policy.
         When nothing comes after it, the failed() hook is called.
         """
-        run.options = self._target(run.job.name).options
-        error = as_exception(failure)
-        outcome = self._conclude(run, Ending(exception=error, error=failure)) if decide else None
+        token, error = current.set(run.context), as_exception(failure)
+        try:
+            run.options = self._target(run.job.name).options
+            outcome = self._conclude(run, Ending(exception=error, error=failure)) if decide else None
+        finally:
+            current.reset(token)
         if outcome is None or outcome.kind == "failed":
             self.call_failed(run, error)
         return outcome

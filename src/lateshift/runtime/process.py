@@ -64,7 +64,8 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
         end_turn(folder)  # before anybody can find it, and kill it in between
     worker.register(_describe(config, app.settings, worker.crew))
     reason = worker.run()
-    presence.release()
+    if not worker.vanished:  # then its files tell those who take its jobs back which of them had begun
+        presence.release()
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
     if reason == "stuck" and worker.dismissed:  # it was to drain, and nobody is to replace it

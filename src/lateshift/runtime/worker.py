@@ -116,6 +116,7 @@ class Worker:
         self._next_duty: dict[int, float] = {}
         self._next_beat = 0.0
         self.dismissed = False
+        self.vanished = False  # whether it ended without signing off, as the database was away
         self._told: Literal["", "drain", "stop", "now"] = ""
         self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
         self._trouble_until = 0.0
@@ -320,6 +321,7 @@ class Worker:
                 self._do(duty)
             workers.remove_worker(self._db, self.config.worker)
         except StorageError as error:
+            self.vanished = True
             complain(f"lateshift: {self.config.worker}: {error} It ends all the same; others take back what it held.")
         self._events.emit([WorkerStopped(self._db.reckon(), self.config.worker, reason)])
         self.crew.close()

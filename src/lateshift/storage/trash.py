@@ -100,8 +100,9 @@ def empty(db: Database, now: int) -> None:
         "select batch, job_id from lateshift_trash where deleted_at < :before order by deleted_at limit :limit",
         {"before": before, "limit": _LARGE},
     )
-    later = "select distinct batch from lateshift_trash where deleted_at >= :before"
-    going = {batch for (batch,) in db.query(later, {"before": before})} if rows else set()
+    later = "select 1 from lateshift_trash where batch = :batch and deleted_at >= :before order by deleted_at limit 1"
+    batches = {batch for batch, _ in rows}
+    going = {batch for batch in batches if db.query(later, {"batch": batch, "before": before})}
     db.execute_many(
         "delete from lateshift_trash where batch = :batch and job_id = :job_id",
         [{"batch": batch, "job_id": job_id} for batch, job_id in rows if batch not in going],
