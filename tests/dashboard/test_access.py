@@ -150,6 +150,13 @@ def test_login_leads_only_into_the_dashboard(make_site):
         assert log_in(client, password=TOKEN, next=wanted).headers["location"] == "/"
 
 
+def test_a_form_that_is_sent_after_the_session_has_ended_leads_back_to_its_page(make_site):
+    """It led to the address of the form, which cannot be asked for."""
+    client = make_site(dashboard_token=TOKEN).client(follow_redirects=False)
+    answer = client.post("/queues/mail/pause", headers={"referer": "http://localhost:8642/queues?sort=name"})
+    assert answer.headers["location"] == "/login?next=%2Fqueues%3Fsort%3Dname"
+
+
 @pytest.mark.parametrize("name", ["caf%C3%A9", "daily%20reports", "what%3Fnow", "what%3Fnow?range=7d", "50%25"])
 def test_login_leads_to_what_was_asked_for(make_site, name):
     """Also where a name has letters, spaces or signs that an address has no place for."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lateshift.dashboard.access import is_forged
+from lateshift.dashboard.access import SAFE, is_forged
 from lateshift.texts import is_id, storable
 
 if TYPE_CHECKING:
@@ -87,13 +87,14 @@ class Guard:
         if "text/html" not in request.headers.get("accept", "text/html"):
             return Response("Log in, or send `Authorization: Bearer TOKEN`.\n", 401, {"www-authenticate": "Bearer"})
         query = request.scope["query_string"].decode("latin-1")  # `request.url` ends the path at its first ?
-        wanted = f"{desk_root(request)}{quote(path)}" + (f"?{query}" if query else "")
+        asked = f"{desk_root(request)}{quote(path)}" + (f"?{query}" if query else "")
+        wanted = asked if request.method in SAFE else _open_page(request)  # a form that was sent cannot be asked for
         return RedirectResponse(f"{login}?{urlencode({'next': wanted})}", 303)
 
 
 def _open_page(request: Request) -> str:
-    """The page from which htmx asks, without its host."""
-    address = request.headers.get("hx-current-url", "")
+    """The page from which htmx asks, or a form was sent, without its host."""
+    address = request.headers.get("hx-current-url") or request.headers.get("referer", "")
     return "/" + address.partition("://")[2].partition("/")[2]
 
 
