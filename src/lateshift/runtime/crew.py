@@ -56,7 +56,7 @@ class Crew:
         self._wake = wake
         self._report = report
         self._executors: dict[ExecutorKind, Executor] = {}
-        self._free_marks = deque(range(sum(self.slots.values())))
+        self._free_marks = deque(range(presence.slots))
         self._marks: dict[int, int] = {}
         self._measured_at = 0.0
         self._measured = 0
