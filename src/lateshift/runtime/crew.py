@@ -104,14 +104,14 @@ class Crew:
 
     def collect(self, now: float) -> list[Settlement]:
         """The outcomes that have come in; measures by them how much to hold."""
-        done: list[Settlement] = []
+        done, before = list[Settlement](), self.held["thread"]
         while self.inbox:
             settlement = self.inbox.popleft()
             job = settlement.job
             self.held[job.executor] -= 1
             self.jobs.discard((job.id, job.lease))
             done.append(settlement)
-        self._measured += sum(1 for settlement in done if settlement.job.executor == "thread")
+        self._measured += before - self.held["thread"]
         if self._measured:
             self._measure(now)
         elif not self.held["thread"]:

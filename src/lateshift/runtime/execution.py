@@ -113,7 +113,8 @@ class Execution:
         token, forks = current.set(run.context), _forks
         try:
             try:
-                value = self._function(run, ready)()
+                call, arguments = self._prepare(run, ready)
+                value = call(**arguments)
                 if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
                     value = _run_coroutine(value)
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
@@ -140,7 +141,8 @@ class Execution:
         token, forks = current.set(run.context), _forks
         try:
             try:
-                value = self._function(run, ready)()
+                call, arguments = self._prepare(run, ready)
+                value = call(**arguments)
                 if hasattr(value, "__await__"):
                     value = await value
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
@@ -200,7 +202,7 @@ class Execution:
         finally:
             current.reset(token)
 
-    def _function(self, run: Run, ready: Ready) -> Callable[[], Any]:
+    def _prepare(self, run: Run, ready: Ready) -> tuple[Callable[..., Any], dict[str, Any]]:
         target = self._target(run.job.name)
         run.options, run.hook = target.options, target.failed
         overrides = _overrides(run.job.options)
@@ -212,8 +214,7 @@ class Execution:
         arguments = target.signature.bind(run.job.parameters, self._settings.redact)
         if run.effects is not None:
             run.effects.enter()
-        call = target.bound()
-        return lambda: call(**arguments)
+        return target.bound(), arguments
 
     def _begin_effects(self, run: Run, kind: Transactional) -> None:
         from lateshift.storage.effects import Effects, Source  # most jobs need none

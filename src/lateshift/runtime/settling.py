@@ -20,6 +20,8 @@ def settle(db: Database, settlements: Sequence[Settlement]) -> tuple[list[Settle
     commit may have been lost, or a timeout have come just after it.
     """
     refused = writes.settle(db, settlements)
+    if not refused:
+        return list(settlements), []
     own = {id(s): Settlement(s.job, done) for s in refused if (done := reads.completion(db, s.job)) is not None}
     return [own.get(id(s), s) for s in settlements], [s for s in refused if id(s) not in own]
 

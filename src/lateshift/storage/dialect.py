@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +42,22 @@ _NEW: Final = re.compile(r"\{new\((.*?)\)\}")
 def as_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Rows as one list for each column."""
     return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+Numbered = tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]]]
+"""A statement that has numbers for its parameters, and what picks their values from a row."""
+
+
+def numbered(sql: str) -> Numbered:
+    """A statement with `:name` parameters in that form.
+
+    SQLite's driver looks up each name in each row, which was 0.6 of 5.4 µs when it settled a job.
+    """
+    names = list(dict.fromkeys(PARAMETER.findall(sql)))
+    text = PARAMETER.sub(lambda found: f"?{names.index(found[1]) + 1}", sql)
+    if len(names) > 1:
+        return text, itemgetter(*names)
+    return text, lambda row: tuple(row[name] for name in names)
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):

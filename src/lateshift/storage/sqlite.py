@@ -30,7 +30,7 @@ from lateshift.errors import (
 )
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
-from lateshift.storage.dialect import Dialect
+from lateshift.storage.dialect import Dialect, Numbered, numbered
 from lateshift.storage.files import create_private, same_file
 from lateshift.storage.schema import LATEST
 
@@ -124,10 +124,13 @@ class SqliteDatabase(Database):
         self._as_is = as_is
         self._checked = False
         self._limits: dict[int, float] = {}  # seconds, by thread
+        self._numbered: dict[str, Numbered] = {}
 
     def now(self) -> int:
         """Microseconds since 1970 in UTC, by the database's clock: on SQLite that is this host's."""
         return self.clock.now()
+
+    reckon = now
 
     def query(self, sql: str, parameters: Parameters = NONE) -> list[Row]:
         """Run one statement and return its rows."""
@@ -145,9 +148,13 @@ class SqliteDatabase(Database):
 
     def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
         """Run one statement for each row of parameters, inside a transaction; returns how many rows changed."""
-        sql = self.render(sql)
+        known = self._numbered.get(sql)
+        if known is None:
+            known = self._numbered[sql] = numbered(self.render(sql))
+        sql, values_of = known
+        values = list(map(values_of, rows))
         with self._lock:
-            return self._patiently(lambda connection: connection.executemany(sql, rows).rowcount)
+            return self._patiently(lambda connection: connection.executemany(sql, values).rowcount)
 
     def execute_each(self, sql: str, ids: Sequence[object]) -> int:
         """Run one statement for each of some rows, as SQLite takes no lists."""

@@ -8,6 +8,7 @@ Each takes the database first, and is a transaction of its own or a part of its 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +30,9 @@ values (:id, :name, :queue, :executor, :priority, :status, :parameters, :max_ret
 
 _COLUMNS: Final = """name, queue, executor, priority, parameters, {}, crashes, max_retries, run_at, enqueued_at,
           options, seq"""
+
+_by_age: Final = itemgetter(10, 13)
+"""A claimed row's `run_at` and `seq`."""
 
 _TAKE: Final = """
 update lateshift_jobs
@@ -140,16 +144,24 @@ def claim_one(db: Database, worker: str, now: int, job_id: str) -> Claimed | Non
 
 def settle(db: Database, settlements: Sequence[Settlement]) -> list[Settlement]:
     """Write a batch of outcomes in one transaction; returns those refused because the job had been taken away."""
-    ordered = sorted(settlements, key=lambda s: s.job.id)  # all who lock several jobs do so by id: no deadlock
-    open_ = [s for s in ordered if not s.outcome.stored]
-    completed = [completion_row(s) for s in open_ if s.outcome.kind == "completed"]
-    others = [_parameters(s) for s in open_ if s.outcome.kind != "completed"]
-    logs = [_log_row(s) for s in ordered if s.outcome.logs]
+    completed, others, logs = list[Parameters](), list[Parameters](), list[Parameters]()
+    for settlement in sorted(settlements, key=lambda s: s.job.id):  # who locks several jobs does so by id: no deadlock
+        outcome = settlement.outcome
+        if outcome.logs:
+            logs.append(_log_row(settlement))
+        if outcome.stored:
+            continue
+        if outcome.kind == "completed":
+            completed.append(completion_row(settlement))
+        else:
+            others.append(_parameters(settlement))
     if others or logs:
         written = db.transact(lambda: _settle(db, completed, others, logs))
     else:
         written = db.write_batch("complete", COMPLETE, completed) if completed else 0
-    return [] if written == len(open_) else [s for s in open_ if not _stands(db, s)]
+    if written == len(completed) + len(others):
+        return []
+    return [s for s in settlements if not s.outcome.stored and not _stands(db, s)]
 
 
 @transactional
@@ -271,7 +283,7 @@ def _claim(
                 "limit": limit,
             },
         )
-        rows.sort(key=lambda row: (row[10], row[13]))  # `returning` promises no order
+        rows.sort(key=_by_age)  # `returning` promises no order
         claimed.extend(_claimed(row) for row in rows)
         left[lane.executor] = limit - len(rows)
     return claimed
