@@ -36,6 +36,7 @@ def worker_in(folder, *, allowed=("app",), **config) -> Iterator[Worker]:
 def store(worker: Worker, name: str, **other) -> str:
     """Store a job for it; its id."""
     now = worker._db.now()
-    job = NewJob(new_id(now), name, "default", "thread", 1, "{}", 0, other.get("run_at", now), now)
+    parameters, run_at = other.get("parameters", "{}"), other.get("run_at", now)
+    job = NewJob(new_id(now), name, "default", "thread", 1, parameters, 0, run_at, now)
     writes.enqueue(worker._db, [job])
     return job.id

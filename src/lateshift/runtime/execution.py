@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import os
 import random
-import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
@@ -19,21 +16,24 @@ import msgspec
 from lateshift import codec, retry
 from lateshift.allowlist import AllowList
 from lateshift.context import JobContext, Report, current
-from lateshift.errors import CallableNotAllowed, InvalidOption, MemoryExceeded, WorkerDied
+from lateshift.errors import (
+    CallableNotAllowed,
+    CallableNotFound,
+    InvalidOption,
+    InvalidParameters,
+    MemoryExceeded,
+)
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
 from lateshift.outcome import Ending, JobTimeout, Outcome, decide, failed, returned
+from lateshift.runtime.exceptions import as_exception, describe
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
-from lateshift.texts import megabytes, storable
+from lateshift.texts import megabytes
 
 if TYPE_CHECKING:
     from lateshift.storage.effects import Effects, Source
-
-TRACEBACK_LIMIT: Final = 64 * 1024
-MESSAGE_LIMIT: Final = 4 * 1024
-"""Characters kept of an error: a huge one must not fill the database (Trigger.dev, 2025-09-26, ran out of memory)."""
 
 OVERLAP_GUARD: Final = 1.0
 """Seconds before a job may run again that was given back while its code could not be stopped: its process ends now."""
@@ -47,7 +47,8 @@ OVERTAKEN_PAUSE: Final = (0.02, 0.2)
 OVERTAKEN_MOST: Final = 100
 """Times that it does so without using up an attempt: what refuses it may be a file of its own that stays locked."""
 
-_PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + os.sep
+YOUNG: Final = 5_000_000
+"""Microseconds for which a process counts as new, so that jobs which nobody has the code of replace it rarely."""
 
 Interruption = Literal["timeout", "memory", "cancel", "stop"]
 
@@ -58,6 +59,7 @@ class Run:
     __slots__ = (
         "context",
         "effects",
+        "entered",
         "hook",
         "interruption",
         "job",
@@ -79,6 +81,7 @@ class Run:
         self.options: JobOptions | None = None
         self.hook: Callable[[BaseException], Any] | None = None
         self.effects: Effects | None = None
+        self.entered = False
 
     def roll_back(self) -> None:
         """Undo what the job has written in a transaction of its own and not committed; in its own thread."""
@@ -93,7 +96,8 @@ Ready = Callable[[Run], None]
 class Execution:
     """Runs attempts under one set of settings; remembers what each name resolved to.
 
-    `now` tells microseconds since 1970 by the database's clock.
+    `now` tells microseconds since 1970 by the database's clock. `outdated`: it has met a job whose code may have been
+    written after this process, which began at `began`, had imported its modules; a new process would see it.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
@@ -103,6 +107,7 @@ class Execution:
         self._allow = AllowList(settings.allowed)
         self._targets: dict[str, Target] = {}
         self._source: Source | None = None
+        self.began, self.outdated = now(), False
 
     def begin(self, job: Claimed) -> Run:
         """Take a claimed job up; nothing of the user's runs yet."""
@@ -214,6 +219,7 @@ class Execution:
         arguments = target.signature.bind(run.job.parameters, self._settings.redact)
         if run.effects is not None:
             run.effects.enter()
+        run.entered = True
         return target.bound(), arguments
 
     def _begin_effects(self, run: Run, kind: Transactional) -> None:
@@ -283,6 +289,8 @@ class Execution:
             ending = Ending(result=ending.result, cancel_observed=observed) if observed else ending
         elif run.interruption == "stop":
             return returned(run.started_at, now)
+        elif not run.entered and isinstance(ending.exception, CallableNotFound | InvalidParameters):
+            self.outdated = self.outdated or run.job.run_at - self.began > YOUNG
         return decide(run.job, ending, run.started_at, now, lambda attempt, error: self._delay(run, attempt, error))
 
     def _delay(self, run: Run, attempt: int, error: BaseException) -> float | None:
@@ -302,34 +310,6 @@ class Execution:
     def _with_logs(self, run: Run, outcome: Outcome) -> Outcome:
         lines = run.context.log_lines
         return msgspec.structs.replace(outcome, logs=tuple(lines)) if lines else outcome
-
-
-def as_exception(error: JobError) -> BaseException:
-    """What a failed() hook is given for an attempt that was ended from outside; a WorkerDied when nobody ended it."""
-    kinds: tuple[type[BaseException], ...] = (JobTimeout, MemoryExceeded)
-    kind = next((kind for kind in kinds if error.type.endswith(f".{kind.__name__}")), WorkerDied)
-    return kind(error.message)
-
-
-def describe(error: BaseException) -> JobError:
-    """An exception as it is stored: dotted type, message, and the traceback from the first frame that is not ours."""
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    try:
-        message = str(error)
-    except Exception:
-        message = "(its message could not be made)"
-    lines = traceback.format_exception(kind, error, _own_frames(error.__traceback__))
-    text = "".join(lines)
-    if len(text) > TRACEBACK_LIMIT:
-        text = f"{text[: TRACEBACK_LIMIT // 2]}\n... shortened ...\n{text[-TRACEBACK_LIMIT // 2 :]}"
-    return JobError(storable(name[:MESSAGE_LIMIT]), storable(message[:MESSAGE_LIMIT]), storable(text))
-
-
-def _own_frames(trace: TracebackType | None) -> TracebackType | None:
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE) and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace
 
 
 def _overrides(options: str | None) -> CallOptions:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lateshift.errors import StorageError
 from lateshift.outcome import failed
-from lateshift.runtime.execution import describe
+from lateshift.runtime.exceptions import describe
 from lateshift.storage import reads, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement

@@ -25,7 +25,8 @@ from lateshift.job import Claimed
 from lateshift.outcome import Outcome, returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
-from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run, as_exception
+from lateshift.runtime.exceptions import as_exception
+from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run
 from lateshift.runtime.fence import Fence
 from lateshift.runtime.ledger import Ledger
 from lateshift.runtime.output import complain
@@ -148,7 +149,8 @@ class Worker:
         self._db.while_locked = self._keep
         began = time.monotonic()
         self._fence.renew()
-        workers.register_worker(self._db, worker, self._db.now())
+        self._execution.began = self._db.now()
+        workers.register_worker(self._db, worker, self._execution.began)
         self.crew.lease_until = began + self.config.lease
         self._events.emit([WorkerStarted(self._db.now(), worker.id, worker.pid)])
 
@@ -286,6 +288,8 @@ class Worker:
             return None
         if self.config.burst:
             return "done"
+        if self._execution.outdated:
+            return "recycle"
         if runner and now - self._idle_since >= self.config.idle_exit and self._sign_off():
             return "idle"
         return None

@@ -26,7 +26,8 @@ from lateshift.context import Report
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
-from lateshift.runtime.execution import Execution, Interruption, Run, describe
+from lateshift.runtime.exceptions import describe
+from lateshift.runtime.execution import Execution, Interruption, Run
 from lateshift.runtime.executors import Finished, Started
 from lateshift.runtime.supervisor import how_it_died
 from lateshift.runtime.tree import ProcessTree, tree_memory

@@ -1,0 +1,48 @@
+"""Exceptions as they are stored, and stored errors as `failed()` hooks are given them."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from lateshift.errors import MemoryExceeded, WorkerDied
+from lateshift.job import JobError
+from lateshift.outcome import JobTimeout
+from lateshift.texts import storable
+
+TRACEBACK_LIMIT: Final = 64 * 1024
+MESSAGE_LIMIT: Final = 4 * 1024
+"""Characters kept of an error: a huge one must not fill the database (Trigger.dev, 2025-09-26, ran out of memory)."""
+
+_PACKAGE: Final = str(Path(__file__).resolve().parent.parent) + os.sep
+
+
+def as_exception(error: JobError) -> BaseException:
+    """What a failed() hook is given for an attempt that was ended from outside; a WorkerDied when nobody ended it."""
+    kinds: tuple[type[BaseException], ...] = (JobTimeout, MemoryExceeded)
+    kind = next((kind for kind in kinds if error.type.endswith(f".{kind.__name__}")), WorkerDied)
+    return kind(error.message)
+
+
+def describe(error: BaseException) -> JobError:
+    """An exception as it is stored: dotted type, message, and the traceback from the first frame that is not ours."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message could not be made)"
+    lines = traceback.format_exception(kind, error, _own_frames(error.__traceback__))
+    text = "".join(lines)
+    if len(text) > TRACEBACK_LIMIT:
+        text = f"{text[: TRACEBACK_LIMIT // 2]}\n... shortened ...\n{text[-TRACEBACK_LIMIT // 2 :]}"
+    return JobError(storable(name[:MESSAGE_LIMIT]), storable(message[:MESSAGE_LIMIT]), storable(text))
+
+
+def _own_frames(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_PACKAGE) and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
