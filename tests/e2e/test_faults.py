@@ -55,6 +55,18 @@ def test_a_killed_worker_is_replaced_and_its_job_taken_back_within_a_second(proj
     until(lambda: len(reads.workers(app.database)) == 2, what="the replacement")
 
 
+@pytest.mark.parametrize("code", [0, 69, 75])
+def test_a_job_that_ends_its_process_with_a_good_exit_code_has_killed_a_worker(project, code):
+    """No exit code passes for a worker's own end: the job is taken back, and another process carries on."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.exit_hard", parameters={"code": code})
+    command = [sys.executable, "-m", "lateshift", "work", "--processes", "1", "--burst"]
+    assert subprocess.run(command, env=project.environment(), cwd=project.folder, check=False).returncode == 0
+    job = app.get_job(job_id)
+    assert (job.status, job.crashes) == ("failed", 3)
+    assert f"exit code {code}" in job.error.message
+
+
 def test_jobs_that_had_not_begun_are_not_counted_as_crashed(project):
     """What a killed worker held and had not started goes back as if it had never been claimed."""
     app = project.app()

@@ -27,6 +27,10 @@ SLOT: Final = 64
 
 SLOTS: Final = 512
 
+_LIVES: Final = b"locked"
+_LEFT: Final = b"left"
+"""What stands in a lock's file: since its worker began, and after one that ends by itself has left it there."""
+
 _FILE: Final = re.compile(r"(.+)\.(?:lock|open|run)(?:\.\d+)?")
 """A worker's file, also one whose process was killed before it could give it this name."""
 
@@ -98,6 +102,11 @@ class Presence:
         self.let_go()
         forget(self.folder, self.worker_id)
 
+    def leave(self) -> None:
+        """Say that this worker ends by itself now, and keep its files for those who take its jobs back."""
+        with suppress(OSError):
+            Path(_lock_file(self.folder, self.worker_id)).write_bytes(_LEFT)
+
     def let_go(self) -> None:
         """Close the files, without removing them: what a forked child does with what it inherited."""
         _held.discard(self)
@@ -111,6 +120,14 @@ class Presence:
 def is_alive(folder: Path | str, worker_id: str) -> bool | None:
     """Whether the worker's process lives; None when its lock file is not there or cannot be read, so nobody knows."""
     return _is_held(_lock_file(folder, worker_id))
+
+
+def signed_off(folder: Path | str, worker_id: str) -> bool:
+    """Whether a worker whose process has ended did that itself: a job may have ended it, with any exit code."""
+    try:
+        return Path(_lock_file(folder, worker_id)).read_bytes() != _LIVES
+    except OSError:
+        return True
 
 
 def claims(folder: Path | str, worker_id: str) -> bool:
@@ -202,7 +219,7 @@ if sys.platform == "win32":
         """Lock first, write after: an open file cannot be renamed here, and nobody believes an empty one."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOINHERIT, 0o600)
         lock_file(handle, wait=True)
-        os.write(handle, b"locked")
+        os.write(handle, _LIVES)
         return handle
 
     def _lock_now(handle: int) -> None:
@@ -224,6 +241,7 @@ else:
         handle = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            os.write(handle, _LIVES)
             os.rename(unnamed, path)
         except OSError:
             os.close(handle)

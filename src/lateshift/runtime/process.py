@@ -23,7 +23,7 @@ from lateshift.default import set_app
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name
 from lateshift.host.logs import capture_logging, delete_old
-from lateshift.host.presence import Presence, presence_folder, try_lock
+from lateshift.host.presence import Presence, presence_folder, signed_off, try_lock
 from lateshift.host.spawn import describe_process
 from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew, slots_of
@@ -64,7 +64,9 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
         end_turn(folder)  # before anybody can find it, and kill it in between
     worker.register(_describe(config, app.settings, worker.crew))
     reason = worker.run()
-    if not worker.vanished:  # then its files tell those who take its jobs back which of them had begun
+    if worker.vanished:  # then its files tell those who take its jobs back which of them had begun
+        presence.leave()
+    else:
         presence.release()
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
@@ -169,6 +171,7 @@ def make_supervisor(
         count,
         configure,
         take_back,
+        signed_off=lambda worker: signed_off(folder, worker),
         grace=grace,
         on_event=on_event,
         on_stop=on_stop,

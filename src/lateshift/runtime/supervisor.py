@@ -58,7 +58,9 @@ class Supervisor:
     `make_config(n)` gives what worker n (from 0) is told, as a dict that JSON can hold; it is called anew for each
     process and must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
     `environment` is added to that of this process. `rescue(worker_id, how)` is called, in the thread of `run`, as soon
-    as a worker has died, with words for how; it may raise. `grace` is how many seconds running jobs get at a stop.
+    as a worker has died, with words for how; it may raise. `signed_off(worker_id)` says of a worker that has ended
+    whether it was the worker that ended, as its exit code alone may be that of a job's os._exit(0). `grace` is how many
+    seconds running jobs get at a stop.
     `on_event` is told in a few words what happens, `on_stop` is called when it begins to stop. `command` is what to
     run. When one worker has died at once `give_up_after` times in a row, the others are stopped and `run` returns 1;
     None means never.
@@ -70,6 +72,7 @@ class Supervisor:
         make_config: Callable[[int], Mapping[str, Any]],
         rescue: Callable[[str, str], None],
         *,
+        signed_off: Callable[[str], bool] = lambda _: True,
         grace: float = 30.0,
         on_event: Callable[[str], None] = lambda _: None,
         on_stop: Callable[[], None] = lambda: None,
@@ -79,6 +82,7 @@ class Supervisor:
     ) -> None:
         self._make_config = make_config
         self._rescue = rescue
+        self._signed_off = signed_off
         self._grace = grace
         self._on_event = on_event
         self._on_stop = on_stop
@@ -165,7 +169,7 @@ class Supervisor:
     def _ended(self, child: _Child) -> None:
         seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
         seat.child = None
-        died = code not in (FINISHED, RECYCLE, CUT_OFF)
+        died = code not in (FINISHED, RECYCLE, CUT_OFF) or not self._signed_off(child.worker_id)
         if died:
             child.kill()  # what it had started goes with it: the jobs are about to run again
         child.close()
