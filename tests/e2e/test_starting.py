@@ -136,6 +136,31 @@ def test_the_runner_replaces_its_worker_when_a_job_kills_it(project):
     assert line in project.logs()
 
 
+DEAF = """
+import signal
+import lateshift
+for name in ("SIGCHLD", "SIGTERM"):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGUSR1))
+lateshift.run_background_job("app.jobs.exit_hard", max_retries=0)
+lateshift.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGCHLD, nor SIGTERM")
+def test_a_runner_hears_signals_that_its_caller_does_not(project):
+    """A program that ignores SIGCHLD and blocks SIGTERM: its runner sees a worker die, and can be told to stop."""
+    environment = project.environment(LATESHIFT_IDLE_EXIT="40")
+    subprocess.run([sys.executable, "-c", DEAF], env=environment, cwd=project.folder, check=True)
+    app = project.app()
+    killer = app.list_jobs()[1]
+    until(lambda: reads.status(app.database, killer.id) == "failed")
+    supervisor = psutil.Process(runners(app)[0].pid).parent()
+    supervisor.terminate()
+    (project.folder / "go").touch()
+    until(lambda: not psutil.pid_exists(supervisor.pid), what="the runner to end")
+
+
 @pytest.mark.parametrize("runs", [False, True], ids=["no worker", "a runner"])
 def test_a_job_in_the_callers_own_transaction_starts_after_its_commit(project, runs):
     """No worker runs, or one that is about to leave: nothing blocks, and the job runs when the caller has committed."""

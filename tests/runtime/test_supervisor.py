@@ -366,6 +366,17 @@ def test_an_ignored_signal_stays_ignored(stage):
         assert process.wait(20) == 0
 
 
+def test_it_hears_of_a_death_also_where_sigchld_is_ignored(stage):
+    """Who ignores it, such as a server that wants no zombies, passes that on to `lateshift work`."""
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN), "stdout": subprocess.PIPE}
+    with in_a_process(stage, **ignore) as (process, workers):
+        workers[0].kill()
+        assert process.stdout.readline() == f"rescue {workers[0].worker}\n".encode()
+        for worker in (workers[1], stage.next_worker()):
+            worker.tell(FINISHED)
+        assert process.wait(20) == 0
+
+
 def test_the_workers_of_a_killed_supervisor_notice(stage):
     """Nobody but the supervisor holds the other end of a worker's input, so its end is seen at once by all."""
     with in_a_process(stage) as (process, workers):

@@ -10,6 +10,7 @@ import faulthandler
 import json
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -138,10 +139,22 @@ def _call_successor(db: Database, settings: Settings, config: WorkerConfig) -> N
 def main() -> None:
     """Do what the command line and the environment say."""
     faulthandler.enable()
+    _hear_signals()
     told = json.loads(os.environ.pop("_LATESHIFT_PROCESS", "{}"))
     if "path" in told:
         sys.path[:] = told["path"]
     sys.exit(_runner() if sys.argv[1:] == ["runner"] else _worker(told))
+
+
+def _hear_signals() -> None:
+    """Undo what the program that started this process ignores or blocks, for that passes to whatever it starts.
+
+    Without SIGCHLD nobody is told how a process ended, and without SIGTERM nobody can end a runner.
+    """
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def make_supervisor(

@@ -235,6 +235,9 @@ class Supervisor:
             return {}
         names = ("SIGTERM", "SIGINT", "SIGBREAK")
         taken: dict[int, Handler] = {}
+        if sys.platform != "win32" and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+            # As whoever started this process has it; then the system tells nobody how, and when, a worker ended.
+            taken[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
             if signal.getsignal(number) != signal.SIG_IGN:  # a shell's background job: its Ctrl-C is for others
                 taken[number] = signal.signal(number, lambda *_: self.stop())
