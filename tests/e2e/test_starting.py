@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 from project import finished, until
 
+import lateshift
 from lateshift import errors
 from lateshift.storage import reads
 from lateshift.storage.migrations import migrate
@@ -201,6 +205,43 @@ def test_a_job_in_a_script_that_is_run_directly(project):
         [sys.executable, "orders.py"], cwd=project.folder, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("order 123 processed\n", "")
+
+
+@pytest.mark.parametrize("isolated", [False, True], ids=["in a worker", "isolated"])
+def test_nothing_is_imported_from_a_current_folder_that_is_not_the_scripts(project, isolated):
+    """`python /path/to/orders.py` looks for modules beside the script, and so do all processes that run its jobs."""
+    text = SCRIPT.replace("    def handle", "    isolation = 'process'\n\n    def handle") if isolated else SCRIPT
+    (project.folder / "orders.py").write_text(text)
+    foreign = project.folder / "foreign"
+    foreign.mkdir()
+    for name in ("secrets", "queue", "msgspec"):
+        (foreign / f"{name}.py").write_text("open('imported', 'w').close()\nraise SystemExit(1)\n")
+    environment = project.environment()
+    for name in ("LATESHIFT_ALLOWED", "PYTHONPATH"):
+        del environment[name]
+    command = [sys.executable, str(project.folder / "orders.py")]
+    done = subprocess.run(command, cwd=foreign, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("order 123 processed\n", "")
+    assert not (foreign / "imported").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no links to make the folder of")
+def test_a_runner_starts_from_packages_that_its_interpreter_does_not_know(project):
+    """As under mod_wsgi's python-path: the program has put another environment's site-packages on its module path."""
+    packages = project.folder / "other/site-packages"
+    packages.mkdir(parents=True)
+    shutil.copytree(Path(lateshift.__file__).parent, packages / "lateshift")
+    for each in Path(msgspec.__file__).parents[1].iterdir():
+        if "lateshift" not in each.name and each.suffix != ".pth":
+            (packages / each.name).symlink_to(each)
+    code = (
+        f"import sys; sys.path.insert(0, {str(packages)!r})\n"
+        "import lateshift\n"
+        "print(lateshift.wait_for_job(lateshift.run_background_job('app.jobs.add', parameters={'a': 1}), 20).result)\n"
+    )
+    bare = [os.path.realpath(sys.executable), "-c", code]
+    done = subprocess.run(bare, cwd=project.folder, env=project.environment(), capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"1\n", b"")
 
 
 def test_a_script_without_a_guard_does_not_enqueue_for_ever(project):

@@ -25,7 +25,7 @@ from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name
 from lateshift.host.logs import capture_logging, delete_old
 from lateshift.host.presence import Presence, presence_folder, signed_off, try_lock
-from lateshift.host.spawn import describe_process
+from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Sweep, rescue
@@ -140,7 +140,7 @@ def main() -> None:
     """Do what the command line and the environment say."""
     faulthandler.enable()
     _hear_signals()
-    told = json.loads(os.environ.pop("_LATESHIFT_PROCESS", "{}"))
+    told = json.loads(os.environ.pop(PROCESS_VARIABLE, "{}"))
     if "path" in told:
         sys.path[:] = told["path"]
     sys.exit(_runner() if sys.argv[1:] == ["runner"] else _worker(told))
@@ -179,7 +179,7 @@ def make_supervisor(
         rescue(app.database, app.events, worker, str(folder), how=how)
         app.database.close()  # the supervisor holds no connection while nothing happens
 
-    environment = to_environment(app.settings)
+    environment = {**to_environment(app.settings), **python_path()}
     return Supervisor(
         count,
         configure,

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final, Literal
 
+from lateshift.host.spawn import OF_OURS, PROCESS_VARIABLE
 from lateshift.runtime.tree import ProcessTree, collect_strangers
 
 FINISHED: Final = 0
@@ -40,8 +41,6 @@ LONGEST_PAUSE: Final = 5.0
 
 KILL_AFTER: Final = 10.0
 """Seconds beyond the grace period, for settling, after which a worker that was told to stop is killed."""
-
-PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
 
 if sys.platform == "win32":
     _OWN_GROUP: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -86,7 +85,7 @@ class Supervisor:
         self._grace = grace
         self._on_event = on_event
         self._on_stop = on_stop
-        self._command = tuple(command or (sys.executable, "-m", "lateshift.runtime.process", "worker"))
+        self._command = tuple(command or (sys.executable, *OF_OURS, "lateshift.runtime.process", "worker"))
         self._environment = dict(environment or {})
         self._give_up_after = give_up_after
         self._seats = [_Seat(number) for number in range(count)]

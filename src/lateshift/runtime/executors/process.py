@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.context import Report
+from lateshift.host.spawn import OF_OURS, python_path
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
@@ -178,7 +179,8 @@ class ProcessExecutor:
     def _environment(self) -> dict[str, str]:
         path: list[object] = [*sys.path]  # anybody may put anything into it, and Python looks at texts only
         told = {"path": [entry for entry in path if isinstance(entry, str)]}
-        return {**os.environ, **to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(told)}
+        ours = {**to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(told)}
+        return {**os.environ, **python_path(), **ours}
 
 
 class _Child:
@@ -203,7 +205,7 @@ class _Child:
 
     def start(self, environment: dict[str, str], errand: Errand, ends_at: float) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lateshift.runtime.child"],
+            [sys.executable, *OF_OURS, "lateshift.runtime.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
