@@ -20,6 +20,7 @@ from lateshift import codec, retry
 from lateshift.allowlist import AllowList
 from lateshift.context import JobContext, Report, current
 from lateshift.errors import CallableNotAllowed, InvalidOption, MemoryExceeded, WorkerDied
+from lateshift.host.job_logs import keep_capturing
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
@@ -204,6 +205,7 @@ class Execution:
 
     def _prepare(self, run: Run, ready: Ready) -> tuple[Callable[..., Any], dict[str, Any]]:
         target = self._target(run.job.name)
+        keep_capturing()
         run.options, run.hook = target.options, target.failed
         overrides = _overrides(run.job.options)
         run.timeout = overrides.timeout or target.options.timeout or self._settings.timeout

@@ -23,7 +23,8 @@ from lateshift.app import Lateshift
 from lateshift.default import set_app
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name
-from lateshift.host.logs import capture_logging, delete_old
+from lateshift.host.job_logs import capture_logging
+from lateshift.host.logs import delete_old
 from lateshift.host.presence import Presence, presence_folder, signed_off, try_lock
 from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
