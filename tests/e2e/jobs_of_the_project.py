@@ -284,6 +284,11 @@ def exit_hard(code: int = 3) -> None:
     os._exit(code)
 
 
+@background(isolation="process")
+def kill_worker() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
 def system_exit() -> None:
     raise SystemExit(5)
 

@@ -13,7 +13,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -170,6 +170,8 @@ def make_supervisor(
     """A supervisor over `count` worker processes, each with a name of its own; `config` is `WorkerConfig`'s."""
     folder = presence_folder(app.settings)
     grace = app.settings.grace
+    own_id = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
+    statistics = Statistics(app.database, app.events, own_id)
 
     def configure(_: int) -> dict[str, Any]:
         worker = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -178,6 +180,8 @@ def make_supervisor(
 
     def take_back(worker: str, how: str) -> None:
         rescue(app.database, app.events, worker, str(folder), how=how)
+        with suppress(StorageError):  # it is written with what the next rescue counts
+            statistics.tick(0)
         app.database.close()  # the supervisor holds no connection while nothing happens
 
     environment = {**to_environment(app.settings), **python_path()}
