@@ -147,7 +147,9 @@ def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
         yield (
             f"Its callable cannot be imported here: {error} A worker that cannot import it either fails the attempt."
         )
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of the module's own making
         yield f"Importing its callable ends in {type(error).__name__}: {shortened(str(error), LONGEST_ERROR)}."
 
 

@@ -40,6 +40,14 @@ def presence_folder(settings: Settings) -> Path:
     return settings.storage_dir / "run"
 
 
+def no_place_for_locks(settings: Settings, error: OSError) -> str:
+    """Why no worker can be here, and what to do."""
+    return (
+        f"The folder {presence_folder(settings)} cannot be written ({error.strerror or error}), and every worker needs "
+        "its lock there. Make it writable for this user, or point LATESHIFT_STORAGE_DIR somewhere else."
+    )
+
+
 class Presence:
     """One worker's locks and slots. Acquire it before the worker is made known to others, release it at the end.
 

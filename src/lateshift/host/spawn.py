@@ -40,7 +40,7 @@ def start_runner(settings: Settings, arguments: Sequence[str] = RUNNER) -> None:
         with _open_log(settings.storage_dir) as log:
             _start(command, environment, log)
     except (OSError, ValueError) as error:  # ValueError: an environment that no process can be given
-        raise no_runner(f"{type(error).__name__}: {error}") from error
+        raise _no_runner(f"{type(error).__name__}: {error}") from error
 
 
 def describe_process() -> dict[str, object]:
@@ -81,17 +81,17 @@ def _interpreter() -> str:
     """The Python to run. Under uWSGI, mod_wsgi or in a frozen program `sys.executable` is something else, or empty."""
     executable = sys.executable or ""
     if getattr(sys, "frozen", False):
-        raise no_runner(f"this program is frozen, so {executable!r} is not a Python interpreter")
+        raise _no_runner(f"this program is frozen, so {executable!r} is not a Python interpreter")
     if os.path.basename(executable).lower().startswith(("python", "pypy", "graalpy")):
         return executable
     for name in ("bin/python3", "bin/python", "python.exe"):
         candidate = os.path.join(sys.prefix, name)
         if os.access(candidate, os.X_OK):
             return candidate
-    raise no_runner(f"no Python interpreter is known (sys.executable is {executable!r}, and none is in {sys.prefix})")
+    raise _no_runner(f"no Python interpreter is known (sys.executable is {executable!r}, and none is in {sys.prefix})")
 
 
-def no_runner(reason: str) -> SpawnError:
+def _no_runner(reason: str) -> SpawnError:
     """The error that says why there is no runner, and what to do."""
     return SpawnError(
         f"The job is stored, but no runner could be started for it: {reason}. Run `lateshift work` on this machine to "

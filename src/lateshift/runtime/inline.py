@@ -22,7 +22,7 @@ from lateshift.errors import JobNotFound, JobStateError, LateshiftError, Storage
 from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
 from lateshift.host.job_logs import captured_logging
-from lateshift.host.presence import Presence, presence_folder
+from lateshift.host.presence import Presence, no_place_for_locks, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew, slots_of
@@ -181,10 +181,7 @@ def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
     try:
         presence.acquire()
     except OSError as error:
-        raise StorageUnavailable(
-            f"The folder {folder} cannot be written ({error.strerror or error}), and a worker needs its lock there. "
-            "Make it writable, or point LATESHIFT_STORAGE_DIR somewhere else."
-        ) from error
+        raise StorageUnavailable(no_place_for_locks(app.settings, error)) from error
     try:
         row = workers.NewWorker(
             worker, "worker", host_name(), os.getpid(), str(folder), (NO_QUEUE,), sys.modules["lateshift"].__version__

@@ -25,7 +25,7 @@ from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
-from lateshift.host.presence import Presence, presence_folder, signed_off, try_lock
+from lateshift.host.presence import Presence, no_place_for_locks, presence_folder, signed_off, try_lock
 from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew, slots_of
@@ -57,7 +57,10 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     folder, parent = Path(config.folder), Parent()
     db = open_database(app.settings, timeout=min(PATIENCE, app.settings.database_timeout))
     presence = Presence(folder, config.worker, sum(slots_of(app.settings).values()))
-    presence.acquire()
+    try:
+        presence.acquire()
+    except OSError as error:
+        raise StorageUnavailable(no_place_for_locks(app.settings, error)) from error
     wake = make_wake(db)
     worker = _make_worker(config, app, db, presence, wake)
     worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
