@@ -236,7 +236,7 @@ tell("last")
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of the file size")
 def test_a_full_disk_raises_nothing_and_later_lines_are_whole(tmp_path):
-    """What does not fit is lost and told of; once there is room, lines begin at their beginning, whoever writes them."""
+    """What does not fit is lost and told of; once there is room, lines begin at their beginning, whoever writes."""
     command = [sys.executable, "-c", FULL, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stderr.count("Lateshift cannot write its log") == 1

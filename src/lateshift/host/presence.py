@@ -146,7 +146,7 @@ def claims(folder: Path | str, worker_id: str) -> bool:
 def _is_held(path: str) -> bool | None:
     try:
         handle = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have, in a row by other hands
         return None
     try:
         return _has_holder(handle)
@@ -163,7 +163,7 @@ def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
     """
     try:
         marks = Path(_run_file(folder, worker_id)).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
         return None
     slots = (marks[start : start + SLOT].rstrip(b"\0") for start in range(0, len(marks), SLOT))
     return frozenset(job_id.decode(errors="replace") for job_id in slots if job_id)
