@@ -25,7 +25,7 @@ import msgspec
 from lateshift.context import Report
 from lateshift.host.spawn import OF_OURS, python_path
 from lateshift.job import Claimed, JobError
-from lateshift.outcome import Outcome, failed, lost, returned
+from lateshift.outcome import WORKER_DIED, Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
 from lateshift.runtime.execution import Execution, Interruption, Run, describe
 from lateshift.runtime.executors import Finished, Started
@@ -165,7 +165,7 @@ class ProcessExecutor:
             outcome = self._execution.interrupted(run)
         else:
             had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
-            error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}{had}")
+            error = JobError(WORKER_DIED, f"the child process {_how_it_ended(child.process)}{had}")
             outcome = lost(run.job, run.started_at, self._execution.now(), error)
             outcome = msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
         decide = child.has_policy and run.interruption in ("timeout", "memory") and outcome.kind in ("retry", "failed")
