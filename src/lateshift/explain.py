@@ -11,9 +11,9 @@ from lateshift.allowlist import AllowList
 from lateshift.app import Lateshift
 from lateshift.errors import CallableNotAllowed, JobNotFound, LateshiftError
 from lateshift.host import presence
-from lateshift.host.fleet import host_name, is_alive, serves
+from lateshift.host.fleet import LEASE, host_name, is_alive, serves
 from lateshift.job import WAITING, Job, JobError, moment
-from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES
+from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
 from lateshift.storage.reads import WorkerRow
 from lateshift.target import resolve
@@ -147,7 +147,9 @@ def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
         yield (
             f"Its callable cannot be imported here: {error} A worker that cannot import it either fails the attempt."
         )
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of the module's own making
         yield f"Importing its callable ends in {type(error).__name__}: {shortened(str(error), LONGEST_ERROR)}."
 
 
@@ -161,11 +163,12 @@ def _no_worker(scene: _Scene) -> str:
         )
     else:
         lead = "No worker is running."
+    jobs = "job of this queue" if scene.alive else "job"
     if scene.settings.spawn == "never":
         return f"{lead} None starts by itself, because LATESHIFT_SPAWN is never: start one with `lateshift work`."
     log = scene.settings.storage_dir / "logs" / "runner.log"
     return (
-        f"{lead} One starts by itself whenever a job is enqueued or waited for: `lateshift wait {scene.job.id}`, or "
+        f"{lead} One starts by itself whenever a {jobs} is enqueued or waited for: `lateshift wait {scene.job.id}`, or "
         f"`lateshift work`, has it done. If a runner does not stay, {log} has its last words."
     )
 
@@ -236,15 +239,25 @@ def _orphaned(scene: _Scene, worker: WorkerRow | None) -> Iterator[str]:
     else:
         silent = duration((scene.now - worker.heartbeat_at) / 1_000_000)
         yield f"{began}, process {worker.pid} on {worker.host}, which died: its last heartbeat was {silent} ago."
-    again = "it then runs again, and no attempt is used up"
-    fate = f"{again}; if no other job ran beside it, it fails" if job.crashes + 1 >= MAX_CRASHES else again
+    fate = "it then runs again, and no attempt is used up"
+    if job.cancel_requested:
+        fate = "it is then cancelled, as an operator has asked"
+    elif job.crashes + 1 >= MAX_CRASHES:
+        fate += "; if no other job ran beside it, it fails"
     if any(other.id != job.worker for other in scene.alive):
-        yield f"Another worker takes it back within about a second; {fate}."
+        yield f"Another worker takes it back within about {_until_rescue(worker)}; {fate}."
     elif scene.settings.spawn == "never":
         yield f"It is taken back as soon as a worker starts: `lateshift work`; {fate}."
     else:
         yield f"It is taken back by the next worker: enqueue any job, or start `lateshift work`; {fate}."
     yield from _crashes(job)
+
+
+def _until_rescue(worker: WorkerRow | None) -> str:
+    """How long it takes at most: that a process of this host died is seen, of another one it is told by its silence."""
+    here = worker is not None and worker.host == host_name()
+    seen = worker is None or (here and presence.is_alive(worker.folder, worker.id) is False)
+    return "a second" if seen else duration(LEASE)
 
 
 def _crashes(job: Job) -> Iterator[str]:
@@ -274,14 +287,15 @@ def _how_it_ended(scene: _Scene) -> str:
     ended = f"{job.name} {_ended(job.status)} {scene.since(job.finished_at)} ago"
     if job.finished_at is not None:
         ended += f", at {local_time(job.finished_at)}"
-    if job.started_at is None or job.finished_at is None or not job.attempts:
+    last = job.history[-1] if job.history else None  # it may have ended long after, as it waited for the next one
+    if last is None or last.started_at is None or last.finished_at is None or not job.attempts:
         return f"{ended}."
-    took = duration((job.finished_at - job.started_at).total_seconds())
-    return f"{ended}: attempt {job.attempts} of {job.max_attempts} ran for {took} on worker {job.worker}."
+    took = duration((last.finished_at - last.started_at).total_seconds())
+    return f"{ended}: attempt {job.attempts} of {job.max_attempts} ran for {took} on worker {last.worker}."
 
 
 def _why_it_failed(job: Job) -> Iterator[str]:
-    if job.crashes >= MAX_CRASHES:
+    if job.error is not None and job.error.type == WORKER_DIED:
         yield (
             f"Its worker process died under it {job.crashes} times, and a job that brings down its worker so often is "
             'not tried again: look for os._exit, native code that crashes, or memory; isolation="process" contains it.'
@@ -294,12 +308,14 @@ def _why_it_failed(job: Job) -> Iterator[str]:
 
 
 def _why_it_was_cancelled(job: Job) -> Iterator[str]:
-    if not job.attempts:
+    if not job.history:
         yield "It was cancelled before it ever started."
     elif job.error is not None and job.error.type.endswith(".Cancel"):
         yield f"It ended itself (Cancel): {shortened(job.error.message, LONGEST_ERROR)}"
     elif job.cancel_requested:
         yield "An operator asked to cancel it while it was running."
+    elif not job.attempts:
+        yield "It was cancelled while it waited to run again."
     else:
         yield f"It was cancelled after attempt {job.attempts} of {job.max_attempts}, before the next one."
 

@@ -24,6 +24,9 @@ MAX_CRASHES: Final = 3
 MAX_SHARED_CRASHES: Final = 10
 """The same for crashes that may be another job's doing: a neighbour of poison jobs must not fail for them."""
 
+WORKER_DIED: Final = "lateshift.errors.WorkerDied"
+"""The type of the error of an attempt that ended with its process."""
+
 Kind = Literal["completed", "retry", "failed", "cancelled", "snoozed", "returned", "lost"]
 
 

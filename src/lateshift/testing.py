@@ -34,7 +34,7 @@ from lateshift.default import get_app, set_app
 from lateshift.errors import InvalidOption
 from lateshift.events import Event, JobChanged, JobEnqueued, JobFinished, JobStarted, LeaseLost
 from lateshift.host.fleet import host_name
-from lateshift.host.logs import JobLogHandler
+from lateshift.host.job_logs import JobLogHandler
 from lateshift.job import Claimed, Job, moment, to_microseconds
 from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution

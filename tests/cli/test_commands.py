@@ -72,6 +72,17 @@ def test_status_is_one_line(project):
     assert "attempt 1 of 4, in " in project.invoke("status", project.done("quick")).stdout
 
 
+def test_a_job_took_as_long_as_its_last_attempt(project):
+    """One that was cancelled an hour later, while it waited to run again, has not run for an hour."""
+    job_id = project.done("fail")
+    project.invoke("cancel", job_id)
+    database = project.app().database
+    database.execute("update lateshift_jobs set finished_at = finished_at + 3600000000 where id = :id", {"id": job_id})
+    database.close()
+    assert "attempt 1 of 4, in " in project.invoke("status", job_id).stdout
+    assert " min" not in project.invoke("status", job_id).stdout + project.invoke("show", job_id).stdout
+
+
 def test_list_filters(project):
     """`list` knows status, queue, part of a name, a limit, and where to go on."""
     done, first, second = project.done("quick"), project.enqueue("ProcessOrder", order_id=1), project.enqueue("quick")

@@ -279,9 +279,14 @@ def close_output() -> None:
     sys.stdout.close()
 
 
-def exit_hard() -> None:
+def exit_hard(code: int = 3) -> None:
     write("exit_hard")
-    os._exit(3)
+    os._exit(code)
+
+
+@background(isolation="process")
+def kill_worker() -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
 
 
 def system_exit() -> None:

@@ -121,12 +121,14 @@ def test_each_entry_of_the_allow_list_is_imported(project, capsys):
     """Packages, modules and classes count; what is missing or broken is an error that says which."""
     (project.folder / "broken.py").write_text("print('hello')\nimport nothing_of_that_name\n")
     (project.folder / "leaves.py").write_text("raise SystemExit(1)\n")
-    entries = ["app", "app.jobs.ProcessOrder", "app.jobs.Nobody", "absent.jobs", "broken", "leaves"]
+    (project.folder / "odd.py").write_text("raise BaseException('of its own')\n")
+    entries = ["app", "app.jobs.ProcessOrder", "app.jobs.Nobody", "absent.jobs", "broken", "leaves", "odd"]
     checks = find(diagnose(**{**project.settings, "allowed": entries}), "allow-list")
-    assert [check.level for check in checks] == ["ok", "ok", "error", "error", "error", "error"]
+    assert [check.level for check in checks] == ["ok", "ok", "error", "error", "error", "error", "error"]
     assert "absent.jobs is not on the Python path" in checks[3].message
     assert "No module named 'nothing_of_that_name'" in checks[4].message
     assert "SystemExit: 1" in checks[5].message
+    assert "BaseException: of its own" in checks[6].message
     assert capsys.readouterr().out == ""
     for name in ("broken", "leaves"):
         sys.modules.pop(name, None)
@@ -168,7 +170,22 @@ def test_a_database_that_cannot_be_made(project, wreck):
     checks = diagnose(**project.settings)
     assert one(checks, "database").level == "error"
     assert "cannot be made" in one(checks, "database").message
-    assert one(checks, "logs").level == "error"
+    assert "no worker can start" in one(checks, "locks").message
+    assert "nothing is logged" in one(checks, "logs").message
+
+
+@pytest.mark.parametrize("name", ["run", "logs"])
+def test_a_folder_that_cannot_be_written_or_made_is_an_error(project, app, wreck, name):
+    """A file in its place, or a link that leads nowhere; without the one of the locks no job runs."""
+    check = {"run": "locks", "logs": "logs"}[name]
+    assert one(diagnose(**project.settings), check).level == "ok"
+    shutil.rmtree(wreck / name, ignore_errors=True)
+    if sys.platform != "win32":
+        (wreck / name).symlink_to("nowhere")
+        assert one(diagnose(**project.settings), check).level == "error"
+        (wreck / name).unlink()
+    (wreck / name).touch()
+    assert one(diagnose(**project.settings), check).level == "error"
 
 
 def test_a_database_of_a_newer_lateshift(project, wreck, app):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from project import finished, gone, until
 
 from lateshift import Call
-from lateshift.errors import StorageUnavailable
+from lateshift.errors import SpawnError, StorageUnavailable
 from lateshift.storage import reads
 
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals; test_families.py is for it")
@@ -53,6 +54,40 @@ def test_a_killed_worker_is_replaced_and_its_job_taken_back_within_a_second(proj
         ["lost", "completed"],
     )
     until(lambda: len(reads.workers(app.database)) == 2, what="the replacement")
+
+
+@pytest.mark.parametrize("code", [0, 69, 75])
+def test_a_job_that_ends_its_process_with_a_good_exit_code_has_killed_a_worker(project, code):
+    """No exit code passes for a worker's own end: the job is taken back, and another process carries on."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.exit_hard", parameters={"code": code})
+    command = [sys.executable, "-m", "lateshift", "work", "--processes", "1", "--burst"]
+    assert subprocess.run(command, env=project.environment(), cwd=project.folder, check=False).returncode == 0
+    job = app.get_job(job_id)
+    assert (job.status, job.crashes) == ("failed", 3)
+    assert f"exit code {code}" in job.error.message
+
+
+def test_without_a_place_for_its_lock_nobody_can_be_a_worker(project):
+    """Whoever enqueues is told which folder it is, and so is who starts workers."""
+    app = project.app(spawn="auto")
+    (project.folder / "storage").mkdir()
+    (project.folder / "storage/run").touch()
+    with pytest.raises(SpawnError, match=r"storage/run cannot be written .* LATESHIFT_STORAGE_DIR") as caught:
+        app.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert "lateshift work" not in str(caught.value)
+    with subprocess.Popen(
+        [sys.executable, "-m", "lateshift", "work", "--processes", "1"],
+        env=project.environment(),
+        cwd=project.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as work:
+        line = work.stderr.readline()
+        work.terminate()
+        work.stderr.read()
+    assert re.fullmatch(r"error: The folder \S+storage/run cannot be written .* The traceback is in .*\n", line)
+    (project.folder / "storage/run").unlink()
 
 
 def test_jobs_that_had_not_begun_are_not_counted_as_crashed(project):

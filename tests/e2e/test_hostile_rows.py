@@ -10,6 +10,8 @@ import sys
 import pytest
 from project import finished
 
+from lateshift.host.fleet import host_name
+
 DEEP = '{"label":' + "[" * 100_000 + "]" * 100_000 + "}"
 HOSTILE = [
     ("parameters", DEEP),
@@ -49,6 +51,23 @@ def test_a_hostile_row_fails_and_the_next_job_runs(project, column, value):
     answer = command_line(project, "show", bad)
     assert "\x1b" not in answer.stdout + answer.stderr
     assert (answer.returncode, answer.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("forged", [{"folder": "/tmp/\0x"}, {"heartbeat_at": "soon"}, {"folder": b"\xff"}])
+def test_a_forged_worker_keeps_nobody_from_enqueuing_and_working(project, forged):
+    """Its row counts for what can be made of it, and the job is done by a runner."""
+    app = project.app(spawn="auto")
+    now = app.database.now()
+    app.database.execute(
+        "insert into lateshift_workers (id, kind, host, pid, folder, queues, version, started_at, heartbeat_at)"
+        " values ('forged', 'worker', :host, 1, :folder, '[\"mail\"]', '1', :now, :heartbeat_at)",
+        {"host": host_name(), "now": now, "folder": "/tmp/x", "heartbeat_at": now, **forged},
+    )
+    job_id = app.run_background_job("app.jobs.note", parameters={"label": "good"})
+    assert finished(app, job_id).status == "completed"
+    answer = command_line(project, "explain", job_id)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    app.database.execute("delete from lateshift_workers where id = 'forged'")
 
 
 def test_parameters_too_deep_for_the_command_line_are_refused(project):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
 from project import finished, until
 
 from lateshift.storage import failures, history
@@ -65,3 +69,16 @@ def test_a_job_that_crashed_too_often_is_counted_as_failed(project):
     witness.say("stop")
     assert witness.ended() == 0
     assert counted(app).failed == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_job_that_fails_by_its_supervisors_rescue_is_counted(project):
+    """No worker hears of such an end: it is the supervisor that takes the job back for the last time."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.kill_worker")
+    command = [sys.executable, "-m", "lateshift", "work", "--processes", "1", "--burst"]
+    subprocess.run(command, env=project.environment(), cwd=project.folder, check=True)
+    assert (app.get_job(job_id).status, app.get_job(job_id).crashes) == ("failed", 3)
+    assert counted(app).failed == 1
+    [group] = failures.groups(app.database, app.database.now() - 3_600_000_000)
+    assert (group.failed, group.names) == (1, ("app.jobs.kill_worker",))

@@ -146,6 +146,31 @@ def test_progress_and_logs_can_be_read_while_it_runs(project):
     until(lambda: app.get_job(isolated).progress_message == "half")
 
 
+CONFIGURED = """
+import logging.config
+from lateshift import background
+logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "root": {"level": "INFO", "handlers": []}})
+def talk() -> None:
+    logging.getLogger("shop").info("a word")
+@background(isolation="process")
+def talk_isolated() -> None:
+    talk()
+"""
+
+
+def test_what_a_job_logs_is_kept_though_its_module_configures_logging(project):
+    """dictConfig, as in django.setup(), removes all handlers of the root logger; that of Lateshift comes back."""
+    (project.folder / "app/configured.py").write_text(CONFIGURED)
+    app = project.app()
+    ids = [app.run_background_job(f"app.configured.{name}") for name in ("talk", "talk_isolated")]
+    after = app.run_background_job("app.jobs.talk")
+    project.worker()
+    for job_id in ids:
+        assert "[shop] a word" in finished(app, job_id).history[0].logs[0]
+        assert f"{job_id} app.configured" in project.logs()
+    assert len(finished(app, after).history[0].logs) == 3
+
+
 def test_hundreds_of_coroutines_at_once(project):
     """Two hundred coroutines of half a second are all on the loop together."""
     app = project.app()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 from project import finished, until
 
+import lateshift
 from lateshift import errors
 from lateshift.storage import reads
 from lateshift.storage.migrations import migrate
@@ -136,6 +140,31 @@ def test_the_runner_replaces_its_worker_when_a_job_kills_it(project):
     assert line in project.logs()
 
 
+DEAF = """
+import signal
+import lateshift
+for name in ("SIGCHLD", "SIGTERM"):
+    signal.signal(getattr(signal, name), signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGUSR1))
+lateshift.run_background_job("app.jobs.exit_hard", max_retries=0)
+lateshift.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGCHLD, nor SIGTERM")
+def test_a_runner_hears_signals_that_its_caller_does_not(project):
+    """A program that ignores SIGCHLD and blocks SIGTERM: its runner sees a worker die, and can be told to stop."""
+    environment = project.environment(LATESHIFT_IDLE_EXIT="40")
+    subprocess.run([sys.executable, "-c", DEAF], env=environment, cwd=project.folder, check=True)
+    app = project.app()
+    killer = app.list_jobs()[1]
+    until(lambda: reads.status(app.database, killer.id) == "failed")
+    supervisor = psutil.Process(runners(app)[0].pid).parent()
+    supervisor.terminate()
+    (project.folder / "go").touch()
+    until(lambda: not psutil.pid_exists(supervisor.pid), what="the runner to end")
+
+
 @pytest.mark.parametrize("runs", [False, True], ids=["no worker", "a runner"])
 def test_a_job_in_the_callers_own_transaction_starts_after_its_commit(project, runs):
     """No worker runs, or one that is about to leave: nothing blocks, and the job runs when the caller has committed."""
@@ -176,6 +205,43 @@ def test_a_job_in_a_script_that_is_run_directly(project):
         [sys.executable, "orders.py"], cwd=project.folder, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.stdout, done.stderr) == ("order 123 processed\n", "")
+
+
+@pytest.mark.parametrize("isolated", [False, True], ids=["in a worker", "isolated"])
+def test_nothing_is_imported_from_a_current_folder_that_is_not_the_scripts(project, isolated):
+    """`python /path/to/orders.py` looks for modules beside the script, and so do all processes that run its jobs."""
+    text = SCRIPT.replace("    def handle", "    isolation = 'process'\n\n    def handle") if isolated else SCRIPT
+    (project.folder / "orders.py").write_text(text)
+    foreign = project.folder / "foreign"
+    foreign.mkdir()
+    for name in ("secrets", "queue", "msgspec"):
+        (foreign / f"{name}.py").write_text("open('imported', 'w').close()\nraise SystemExit(1)\n")
+    environment = project.environment()
+    for name in ("LATESHIFT_ALLOWED", "PYTHONPATH"):
+        del environment[name]
+    command = [sys.executable, str(project.folder / "orders.py")]
+    done = subprocess.run(command, cwd=foreign, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("order 123 processed\n", "")
+    assert not (foreign / "imported").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no links to make the folder of")
+def test_a_runner_starts_from_packages_that_its_interpreter_does_not_know(project):
+    """As under mod_wsgi's python-path: the program has put another environment's site-packages on its module path."""
+    packages = project.folder / "other/site-packages"
+    packages.mkdir(parents=True)
+    shutil.copytree(Path(lateshift.__file__).parent, packages / "lateshift")
+    for each in Path(msgspec.__file__).parents[1].iterdir():
+        if "lateshift" not in each.name and each.suffix != ".pth":
+            (packages / each.name).symlink_to(each)
+    code = (
+        f"import sys; sys.path.insert(0, {str(packages)!r})\n"
+        "import lateshift\n"
+        "print(lateshift.wait_for_job(lateshift.run_background_job('app.jobs.add', parameters={'a': 1}), 20).result)\n"
+    )
+    bare = [os.path.realpath(sys.executable), "-c", code]
+    done = subprocess.run(bare, cwd=project.folder, env=project.environment(), capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"1\n", b"")
 
 
 def test_a_script_without_a_guard_does_not_enqueue_for_ever(project):

@@ -83,6 +83,27 @@ def test_a_clock_that_went_back_is_borne(scene):
     assert scene.total().completed == 1
 
 
+def test_what_was_due_ages_ago_stops_no_counting(scene):
+    """Rows by other hands, whose waiting times add up to more than the database has room for: the others count."""
+    for _ in range(2):
+        for _ in range(3):
+            scene.finish(waited=2**62 / SECOND)
+        scene.write()
+    scene.finish(took=1.0)
+    scene.write()
+    Compaction(scene.db).tick(scene.clock.now())
+    assert scene.db.query("select count(*) from lateshift_tallies") == [(0,)]
+    assert scene.total().completed == 7
+
+
+def test_names_that_begin_alike_are_counted_together(scene):
+    """Of a callable path 255 characters are kept, and two with the same ones are one."""
+    for end in ("a", "b"):
+        scene.finish(name="app." + "x" * 255 + end)
+    scene.write()
+    assert scene.total().completed == 2
+
+
 @pytest.mark.parametrize("name", ["tallies.add", "failures.add"])
 def test_what_could_not_be_written_is_written_later(scene, monkeypatch, name):
     """The database was away for a moment, and ten seconds of counts were gone."""

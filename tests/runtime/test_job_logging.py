@@ -15,7 +15,8 @@ from log_files import AT, JOB, TAGGED, settings, written
 
 from lateshift import events
 from lateshift.context import JobContext, current
-from lateshift.host.logs import LONGEST_KEPT, FileLog, JobLogHandler
+from lateshift.host.job_logs import LONGEST_KEPT, JobLogHandler
+from lateshift.host.logs import FileLog
 from lateshift.job import Claimed
 
 
@@ -134,7 +135,7 @@ def test_what_a_process_dies_of_is_one_line_and_its_traceback_in_the_log(tmp_pat
     """Who watches `lateshift work` reads the reason; who looks for the cause finds it with the errors."""
     code = f"""
 from pathlib import Path
-from lateshift.host.logs import capture_logging
+from lateshift.host.job_logs import capture_logging
 from lateshift.settings import Settings
 capture_logging(Settings(root=Path("."), storage_dir=Path("storage"), log_level="{level}"))
 raise LookupError("no such\\ntable")

@@ -221,21 +221,22 @@ from lateshift import events
 from lateshift.host.logs import FileLog
 from lateshift.settings import Settings
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-log = FileLog(Settings(root=Path(sys.argv[1]), storage_dir=Path(sys.argv[1]) / "storage"))
-def tell(name): log([events.WorkerStarted(1795492000000000, name, 1)])
+ours = Settings(root=Path(sys.argv[1]), storage_dir=Path(sys.argv[1]) / "storage")
+log, other = FileLog(ours), FileLog(ours)
+def tell(name, log=log): log([events.WorkerStarted(1795492000000000, name, 1)])
 tell("before")
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
 tell("torn")
 tell("lost")
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-tell("after")
+tell("after", other)
 tell("last")
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of the file size")
 def test_a_full_disk_raises_nothing_and_later_lines_are_whole(tmp_path):
-    """What does not fit is lost and told of; once there is room, lines begin at their beginning again."""
+    """What does not fit is lost and told of; once there is room, lines begin at their beginning, whoever writes."""
     command = [sys.executable, "-c", FULL, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     assert run.stderr.count("Lateshift cannot write its log") == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lateshift.host.presence import Presence, claims, forget, is_alive, started_jobs, try_lock
+from lateshift.host.presence import Presence, claims, forget, is_alive, signed_off, started_jobs, try_lock
 
 UNIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, shared locks, file modes and limits")
 
@@ -48,6 +48,20 @@ def test_a_worker_is_alive_from_acquire_to_release(tmp_path):
     assert is_alive(presence.folder, presence.worker_id) is None
     assert started_jobs(presence.folder, presence.worker_id) is None
     assert list(presence.folder.iterdir()) == []
+
+
+def test_a_worker_signs_off_by_its_release_or_by_leaving_its_files(tmp_path):
+    """Of one whose process was ended by others, or by a job, the lock's file tells that it has not."""
+    worker = Presence(tmp_path, "w")
+    worker.acquire()
+    worker.let_go()
+    assert (signed_off(tmp_path, "w"), is_alive(tmp_path, "w")) == (False, False)
+    worker.leave()
+    assert (signed_off(tmp_path, "w"), is_alive(tmp_path, "w")) == (True, False)
+    other = Presence(tmp_path, "o")
+    other.acquire()
+    other.release()
+    assert signed_off(tmp_path, "o")
 
 
 def test_a_killed_worker_is_dead_at_once_and_leaves_what_it_was_executing(tmp_path):

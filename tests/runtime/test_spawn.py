@@ -267,24 +267,6 @@ def test_under_an_application_server_the_environments_python_is_found(tmp_path, 
     assert hear(pipe)["pid"]
 
 
-def test_the_script_being_run_is_described(tmp_path):
-    """The runner learns under which name to import the jobs of a script, by its file or by -m; else there is none."""
-    code = "import json\nfrom lateshift.host.spawn import describe_process\nprint(json.dumps(describe_process()))\n"
-    (tmp_path / "shop").mkdir()
-    for name in ("orders.py", "shop/mail.py", "no-module.py", "script"):
-        (tmp_path / name).write_text(code)
-
-    def described(*arguments: str) -> list[str] | None:
-        output = subprocess.check_output([sys.executable, *arguments], cwd=tmp_path)
-        return json.loads(output)["main"]
-
-    assert described("orders.py") == ["orders", str(tmp_path / "orders.py")]
-    assert described("-m", "shop.mail") == ["shop.mail", str(tmp_path / "shop/mail.py")]
-    assert described("no-module.py") is None
-    assert described("script") is None
-    assert described("-c", code) is None
-
-
 def test_odd_entries_of_the_module_path_are_left_out(monkeypatch, tmp_path):
     """Relative entries become absolute, and what is no text is not imported from anyhow."""
     monkeypatch.chdir(tmp_path)

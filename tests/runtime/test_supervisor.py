@@ -16,7 +16,7 @@ import pytest
 from children import children
 
 from lateshift.runtime import supervisor as module
-from lateshift.runtime.supervisor import FINISHED, RECYCLE, Supervisor, pause_before
+from lateshift.runtime.supervisor import CUT_OFF, FINISHED, RECYCLE, Supervisor, pause_before
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
@@ -178,6 +178,17 @@ def test_the_jobs_of_a_dead_worker_are_rescued_before_another_takes_its_place(st
     assert [kind for kind, _ in kinds] == ["configure", "rescue", "configure"]
     assert kinds[1] == ("rescue", worker.worker)
     assert ("was killed by SIGKILL" if death == "kill" else f"died with exit code {death}") in stage.events()
+
+
+@pytest.mark.parametrize("code", [FINISHED, RECYCLE, CUT_OFF])
+def test_a_good_exit_code_is_not_believed_of_a_worker_that_has_not_signed_off(stage, code):
+    """A job ended the process with it: its jobs are taken back, and another worker takes its place."""
+    (worker,) = stage.start(1, signed_off=lambda worker_id: worker_id != worker.worker)
+    worker.tell(code)
+    stage.next_worker().tell(FINISHED)
+    assert stage.end() == 0
+    assert ("rescue", worker.worker) in stage.story
+    assert f"died with exit code {code}" in stage.events()
 
 
 def test_a_rescue_that_fails_does_not_end_the_supervisor(stage):
@@ -351,6 +362,17 @@ def test_an_ignored_signal_stays_ignored(stage):
         process.send_signal(signal.SIGTERM)
         assert [worker.next() for worker in workers] == [["heard", "stop"]] * 2
         for worker in workers:
+            worker.tell(FINISHED)
+        assert process.wait(20) == 0
+
+
+def test_it_hears_of_a_death_also_where_sigchld_is_ignored(stage):
+    """Who ignores it, such as a server that wants no zombies, passes that on to `lateshift work`."""
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN), "stdout": subprocess.PIPE}
+    with in_a_process(stage, **ignore) as (process, workers):
+        workers[0].kill()
+        assert process.stdout.readline() == f"rescue {workers[0].worker}\n".encode()
+        for worker in (workers[1], stage.next_worker()):
             worker.tell(FINISHED)
         assert process.wait(20) == 0
 

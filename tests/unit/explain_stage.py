@@ -13,7 +13,7 @@ from lateshift import Lateshift
 from lateshift.clock import Clock
 from lateshift.explain import explain
 from lateshift.job import Claimed, JobError
-from lateshift.outcome import Outcome, lost
+from lateshift.outcome import WORKER_DIED, Outcome, lost
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.workers import NewWorker
 from lateshift.storage.writes import Settlement
@@ -90,9 +90,10 @@ class Stage:
         else:
             self.ends(job, Outcome("retry", "pending_retry", started, now, run_at=now + retry_in, error=told))
 
-    def dies(self, job: Claimed) -> None:
-        """The worker dies under a job, and somebody takes it back."""
-        self.ends(job, lost(job, self.clock.now(), self.clock.now(), JobError("WorkerDied", "gone")))
+    def dies(self, job: Claimed, *, shared: bool = False) -> None:
+        """The worker dies under a job, and somebody takes it back; `shared`: others ran beside it."""
+        now = self.clock.now()
+        self.ends(job, lost(job, now, now, JobError(WORKER_DIED, "gone"), shared=shared))
 
     def explained(self, job_id: str) -> str:
         """The sentences about a job."""

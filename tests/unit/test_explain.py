@@ -119,6 +119,16 @@ def test_no_worker_serves_the_queue(stage):
     assert "No worker serves the queue 'images': 2 workers are alive, for 'mail', 'pdf' only." in text
 
 
+def test_what_starts_a_worker_beside_those_of_other_queues(stage, tmp_path):
+    """A job of one of their queues starts none."""
+    stage.hire("host-1", ("mail",))
+    job_id = stage.enqueue(queue="images")
+    other = Stage(tmp_path, spawn="auto")
+    text = other.explained(job_id)
+    other.app.close()
+    assert "One starts by itself whenever a job of this queue is enqueued or waited for" in text
+
+
 def test_dead_workers_do_not_count(stage):
     """A worker that has been silent for longer than its lease serves nobody."""
     stage.hire()

@@ -77,7 +77,9 @@ def test_its_worker_is_silent(stage):
     assert "on worker host-1, process 4711 on far, which died: its last heartbeat was 20 s ago." in text
     assert "It is taken back as soon as a worker starts: `lateshift work`; it then runs again" in text
     stage.hire("host-2")
-    assert "Another worker takes it back within about a second; it then runs again" in stage.explained(job_id)
+    assert "Another worker takes it back within about 15 s; it then runs again" in stage.explained(job_id)
+    stage.app.cancel_job(job_id)
+    assert "within about 15 s; it is then cancelled, as an operator has asked." in stage.explained(job_id)
 
 
 def test_its_worker_was_killed_on_this_host(stage, tmp_path):
@@ -86,7 +88,10 @@ def test_its_worker_was_killed_on_this_host(stage, tmp_path):
     job_id = stage.enqueue()
     stage.claim(job_id)
     (tmp_path / f"{WORKER}.lock").write_text("locked")
-    assert "which died: its last heartbeat was 0 ms ago." in stage.explained(job_id)
+    stage.hire("host-2")
+    text = stage.explained(job_id)
+    assert "which died: its last heartbeat was 0 ms ago." in text
+    assert "Another worker takes it back within about a second" in text
 
 
 def test_its_worker_has_no_row(stage, tmp_path):
@@ -152,6 +157,18 @@ def test_failed_with_attempts_left(stage):
     assert "It was not tried again after ConnectionError: no answer: such an error" in stage.explained(job_id)
 
 
+def test_failed_of_itself_after_crashes_of_others(stage):
+    """The error that it failed with counts, however often its worker died before, perhaps by its neighbours."""
+    stage.hire()
+    job_id = stage.enqueue(max_retries=0)
+    for _ in range(3):
+        stage.dies(stage.claim(job_id), shared=True)
+    stage.fails(job_id)
+    text = stage.explained(job_id)
+    assert "Its last error was ConnectionError: no answer." in text
+    assert "brings down" not in text
+
+
 def test_cancelled_before_it_started(stage):
     """A job cancelled while it waited never ran."""
     job_id = stage.enqueue()
@@ -179,9 +196,25 @@ def test_cancelled_by_an_operator(stage):
     stage.app.cancel_job(during)
     stage.ends(job, Outcome("cancelled", "cancelled", START, START))
     stage.fails(between, retry_in=MINUTE)
+    stage.passes(7 * SECOND)
     stage.app.cancel_job(between)
     assert "An operator asked to cancel it while it was running." in stage.explained(during)
     assert "It was cancelled after attempt 1 of 4, before the next one." in stage.explained(between)
+    assert "attempt 1 of 4 ran for 2 s on worker host-1." in stage.explained(between)
+
+
+@pytest.mark.parametrize("kind", ["snoozed", "lost"])
+def test_cancelled_after_an_attempt_that_did_not_count(stage, kind):
+    """It has started, and waits to run again."""
+    stage.hire()
+    job_id = stage.enqueue()
+    job = stage.claim(job_id)
+    if kind == "lost":
+        stage.dies(job)
+    else:
+        stage.ends(job, Outcome("snoozed", "pending_retry", START, START, run_at=START + MINUTE, counts=False))
+    stage.app.cancel_job(job_id)
+    assert "It was cancelled while it waited to run again." in stage.explained(job_id)
 
 
 def test_an_old_finished_job_is_about_to_be_deleted(stage):

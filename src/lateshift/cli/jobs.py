@@ -139,8 +139,8 @@ def _details(job: Job) -> list[str]:
         if job.progress is not None:
             details.append(f"{job.progress:.0%} {job.progress_message or ''}".strip())
     if job.finished:
-        took = duration(_seconds(job.started_at, job.finished_at))
-        details.append(f"in {took}" if job.started_at else "never started")
+        took = _took(job)
+        details.append(f"in {took}" if took else "never started")
     if job.error is not None and job.status in ("failed", "pending_retry"):
         details.append(f"{job.error.type}: {job.error.message}")
     return details
@@ -167,12 +167,18 @@ def _facts(job: Job) -> list[tuple[str, str]]:
         ("due", _due(job) if job.status in WAITING else ""),
         ("started", when(job.started_at)),
         ("finished", when(job.finished_at)),
-        ("took", duration(_seconds(job.started_at, job.finished_at)) if job.started_at and job.finished_at else ""),
+        ("took", _took(job)),
         ("worker", job.worker or ""),
         ("progress", progress),
         ("result", as_json_text(job.result) if job.status == "completed" else ""),
         ("error", "" if job.error is None else f"{job.error.type}: {job.error.message}"),
     ]
+
+
+def _took(job: Job) -> str:
+    """How long the last attempt ran, of a finished job; it may have ended long before a cancel."""
+    last = job.history[-1] if job.finished and job.history else None
+    return duration(_seconds(last.started_at, last.finished_at)) if last else ""
 
 
 def _show_attempt(attempt: Attempt) -> None:

@@ -27,6 +27,7 @@ CHECKS: Final[tuple[tuple[str, Look], ...]] = (
     ("sqlite", machine.sqlite),
     ("file system", machine.network),
     ("disk space", machine.disk),
+    ("locks", machine.locks),
     ("logs", machine.logs),
     ("permissions", machine.permissions),
     ("clock", machine.clock),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from lateshift.doctor.place import Check, Place, can_make, existing
+from lateshift.host.presence import presence_folder
 from lateshift.storage import reads
 from lateshift.storage.sqlite import SqliteDatabase
 from lateshift.wording import duration
@@ -101,18 +102,25 @@ def disk(place: Place) -> Iterator[Check]:
         yield Check("disk space", "warning", told, "Free some, or lower LATESHIFT_KEEP_DAYS and LATESHIFT_LOG_DAYS.")
 
 
+def locks(place: Place) -> Iterator[Check]:
+    """Whether the folder of the workers' locks can be written."""
+    yield _folder("locks", presence_folder(place.settings), "the first job", "no worker can start")
+
+
 def logs(place: Place) -> Iterator[Check]:
     """Whether the log folder can be written."""
-    folder = place.settings.storage_dir / "logs"
-    if not folder.exists() and can_make(folder):
-        yield Check("logs", "ok", f"{folder} is not there yet; the first event makes it")
-        return
+    yield _folder("logs", place.settings.storage_dir / "logs", "the first event", "nothing is logged")
+
+
+def _folder(name: str, folder: Path, maker: str, harm: str) -> Check:
+    if not os.path.lexists(folder) and can_make(folder):
+        return Check(name, "ok", f"{folder} is not there yet; {maker} makes it")
     try:
         with tempfile.TemporaryFile(dir=folder):
-            yield Check("logs", "ok", f"{folder} can be written")
+            return Check(name, "ok", f"{folder} can be written")
     except OSError as error:
-        told = f"{folder} cannot be written ({error.strerror}): jobs run, but nothing is logged."
-        yield Check("logs", "error", told, "Make it writable for this user, or set LATESHIFT_STORAGE_DIR.")
+        told = f"{folder} cannot be written ({error.strerror}): {harm}."
+        return Check(name, "error", told, "Make it writable for this user, or set LATESHIFT_STORAGE_DIR.")
 
 
 def permissions(place: Place) -> Iterator[Check]:

@@ -63,5 +63,5 @@ def existing(path: Path) -> Path:
 
 def can_make(path: Path) -> bool:
     """Whether a file or folder that is not there can be made, with the folders it lacks."""
-    above = next((above for above in path.parents if above.exists()), Path(path.anchor))
+    above = next((above for above in path.parents if os.path.lexists(above)), Path(path.anchor))
     return above.is_dir() and os.access(above, os.W_OK | os.X_OK)

@@ -72,5 +72,9 @@ def _import(entry: str) -> str:
             return f"{type(error.__cause__).__name__}: {error.__cause__}"
     except InvalidJob:  # something has that name; so the entry was imported
         return ""
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of the module's own making; a worker takes it for the failure of a job
+        return f"{type(error).__name__}: {error}"
     holder, _, name = entry.rpartition(".")
     return "" if entry in sys.modules or hasattr(sys.modules.get(holder), name) else NOT_THERE

@@ -27,7 +27,7 @@ from typing import Final
 
 from lateshift.errors import SpawnError
 from lateshift.host import presence
-from lateshift.host.spawn import no_runner, start_runner
+from lateshift.host.spawn import start_runner
 from lateshift.host.turn import end_turn, take_turn
 from lateshift.settings import Settings
 from lateshift.storage import reads
@@ -103,7 +103,8 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
         if not take_turn(folder):
             return False
     except OSError as error:
-        raise no_runner(f"{type(error).__name__}: {error}") from error
+        trouble = presence.no_place_for_locks(settings, error)
+        raise SpawnError(f"The job is stored, but no runner could be started for it. {trouble}") from error
     try:
         start_runner(settings)
     except SpawnError:

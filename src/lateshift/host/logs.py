@@ -1,4 +1,4 @@
-"""The two daily log files: a subscriber to the events, and a handler for what jobs log themselves.
+"""The two daily log files, and the subscriber to the events that writes them.
 
     background-jobs-YYYY-MM-DD.log           everything from LATESHIFT_LOG_LEVEL up, a line each
     background-jobs-errors-YYYY-MM-DD.log    what is an error, with its traceback
@@ -24,8 +24,6 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from lateshift import events
-from lateshift.context import current
-from lateshift.errors import LateshiftError
 from lateshift.settings import Settings
 
 ALL: Final = "background-jobs-"
@@ -33,9 +31,6 @@ ERRORS: Final = "background-jobs-errors-"
 
 LONGEST_MESSAGE: Final = 1_000
 """Characters of an error's message in its log line; the errors file and the database have all of it."""
-
-LONGEST_KEPT: Final = 4_000
-"""Characters of a line that is kept with the job: 200 of them have to fit into a row."""
 
 DEBUG, INFO, WARNING, ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
@@ -49,7 +44,6 @@ class FileLog:
         self.json = settings.log_format == "json"
         self.level: int = getattr(logging, settings.log_level)
         self._stamp = _stamp_of(0)
-        self._torn = False
 
     def __call__(self, batch: Sequence[events.Event]) -> None:
         """Write the lines of a batch: one write per file and day."""
@@ -128,7 +122,7 @@ class FileLog:
             path = f"{self._start}{prefix}{day}.log"
             data = "".join(lines).encode(errors="backslashreplace")
             try:
-                self._write(path, b"\n" + data if self._torn else data)
+                self._write(path, b"\n" + data if path in _torn else data)
             except OSError as error:
                 _complain(path, error)
         return []
@@ -145,54 +139,11 @@ class FileLog:
             while written < len(data):
                 written += os.write(handle, data[written:])
         finally:
-            if written:  # a part only, as the disk is full: what comes next is to begin on a line of its own
-                self._torn = written < len(data)
+            if written < len(data) and written:  # the disk is full: what comes next is to begin on a line of its own
+                _torn.add(path)
+            elif written:
+                _torn.discard(path)
             os.close(handle)
-
-
-class JobLogHandler(logging.Handler):
-    """Brings what jobs log to the log files, tagged with the job's id, and keeps their last lines with the job."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings.log_level)
-        self._log = FileLog(settings)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take one record of the standard library's logging."""
-        try:
-            self._take(record)
-        except Exception:
-            self.handleError(record)
-
-    def _take(self, record: logging.LogRecord) -> None:
-        message, at, context = self.format(record), int(record.created * 1_000_000), current.get()
-        job = None if context is None else (context.id, context.name, context.attempt)
-        if context is not None:
-            head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<7} [{record.name}] "
-            for line in message.split("\n"):
-                context.log_lines.append(escape((head + line)[:LONGEST_KEPT]))
-                head = "    "
-        text = self._log.format_record(at, record.levelname, record.name, message, job)
-        self._log.write_job_records([text], at, record.levelno)
-
-
-def capture_logging(settings: Settings) -> JobLogHandler:
-    """Bring all that this process logs, from LATESHIFT_LOG_LEVEL up, to the log files; also what it dies of."""
-    handler = JobLogHandler(settings)
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(settings.log_level)
-    sys.excepthook = lambda _kind, error, _traceback: _last_words(settings, error)
-    return handler
-
-
-def _last_words(settings: Settings, error: BaseException) -> None:
-    """One line for who watches; the traceback goes where those of jobs are."""
-    logging.getLogger("lateshift").critical("This process ends", exc_info=error)
-    told = str(error) if isinstance(error, LateshiftError) else f"{type(error).__name__}: {error}."
-    path = settings.storage_dir / "logs" / f"{ERRORS}{date.today()}.log"  # noqa: DTZ011 - as in delete_old
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # nobody watches
-        sys.stderr.write(f"error: {' '.join(told.split())} The traceback is in {path}\n")
 
 
 def delete_old(folder: Path, days: int, today: date | None = None) -> int:
@@ -343,7 +294,10 @@ def _indented(lines: Sequence[str]) -> str:
     return "".join(f"    {escape(line)}\n" for line in lines)
 
 
-_complained: set[str] = set()
+_torn: Final[set[str]] = set()
+"""Files in which this process has written a part of a line."""
+
+_complained: Final[set[str]] = set()
 
 
 def _complain(path: str, error: OSError) -> None:

@@ -27,6 +27,10 @@ SLOT: Final = 64
 
 SLOTS: Final = 512
 
+_LIVES: Final = b"locked"
+_LEFT: Final = b"left"
+"""What stands in a lock's file: since its worker began, and after one that ends by itself has left it there."""
+
 _FILE: Final = re.compile(r"(.+)\.(?:lock|open|run)(?:\.\d+)?")
 """A worker's file, also one whose process was killed before it could give it this name."""
 
@@ -34,6 +38,14 @@ _FILE: Final = re.compile(r"(.+)\.(?:lock|open|run)(?:\.\d+)?")
 def presence_folder(settings: Settings) -> Path:
     """Where the locks lie by which the processes of this host see each other."""
     return settings.storage_dir / "run"
+
+
+def no_place_for_locks(settings: Settings, error: OSError) -> str:
+    """Why no worker can be here, and what to do."""
+    return (
+        f"The folder {presence_folder(settings)} cannot be written ({error.strerror or error}), and every worker needs "
+        "its lock there. Make it writable for this user, or point LATESHIFT_STORAGE_DIR somewhere else."
+    )
 
 
 class Presence:
@@ -98,6 +110,11 @@ class Presence:
         self.let_go()
         forget(self.folder, self.worker_id)
 
+    def leave(self) -> None:
+        """Say that this worker ends by itself now, and keep its files for those who take its jobs back."""
+        with suppress(OSError):
+            Path(_lock_file(self.folder, self.worker_id)).write_bytes(_LEFT)
+
     def let_go(self) -> None:
         """Close the files, without removing them: what a forked child does with what it inherited."""
         _held.discard(self)
@@ -113,6 +130,14 @@ def is_alive(folder: Path | str, worker_id: str) -> bool | None:
     return _is_held(_lock_file(folder, worker_id))
 
 
+def signed_off(folder: Path | str, worker_id: str) -> bool:
+    """Whether a worker whose process has ended did that itself: a job may have ended it, with any exit code."""
+    try:
+        return Path(_lock_file(folder, worker_id)).read_bytes() != _LIVES
+    except OSError:
+        return True
+
+
 def claims(folder: Path | str, worker_id: str) -> bool:
     """Whether the worker lives and has not said that it takes no more jobs."""
     return _is_held(_open_file(folder, worker_id)) is True
@@ -121,7 +146,7 @@ def claims(folder: Path | str, worker_id: str) -> bool:
 def _is_held(path: str) -> bool | None:
     try:
         handle = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that no file can have, in a row by other hands
         return None
     try:
         return _has_holder(handle)
@@ -138,7 +163,7 @@ def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
     """
     try:
         marks = Path(_run_file(folder, worker_id)).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
         return None
     slots = (marks[start : start + SLOT].rstrip(b"\0") for start in range(0, len(marks), SLOT))
     return frozenset(job_id.decode(errors="replace") for job_id in slots if job_id)
@@ -202,7 +227,7 @@ if sys.platform == "win32":
         """Lock first, write after: an open file cannot be renamed here, and nobody believes an empty one."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOINHERIT, 0o600)
         lock_file(handle, wait=True)
-        os.write(handle, b"locked")
+        os.write(handle, _LIVES)
         return handle
 
     def _lock_now(handle: int) -> None:
@@ -224,6 +249,7 @@ else:
         handle = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            os.write(handle, _LIVES)
             os.rename(unnamed, path)
         except OSError:
             os.close(handle)

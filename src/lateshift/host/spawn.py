@@ -11,7 +11,10 @@ from typing import IO, Any, Final
 from lateshift.errors import SpawnError
 from lateshift.settings import Settings, to_environment
 
-RUNNER: Final = ("-m", "lateshift.runtime.process", "runner")
+OF_OURS: Final = ("-P", "-m")
+"""Python's options before a module of ours: never from the current folder, whose `queue.py` may be anybody's."""
+
+RUNNER: Final = (*OF_OURS, "lateshift.runtime.process", "runner")
 
 PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
 """The environment variable that carries, as JSON, what a process of ours has to know beside its settings."""
@@ -37,27 +40,34 @@ def start_runner(settings: Settings, arguments: Sequence[str] = RUNNER) -> None:
         with _open_log(settings.storage_dir) as log:
             _start(command, environment, log)
     except (OSError, ValueError) as error:  # ValueError: an environment that no process can be given
-        raise no_runner(f"{type(error).__name__}: {error}") from error
+        raise _no_runner(f"{type(error).__name__}: {error}") from error
 
 
 def describe_process() -> dict[str, object]:
-    """What a process started by this one needs to import the same jobs: the module path, and the script being run.
+    """What a process started by this one needs to import the same jobs: {"path": sys.path made absolute}."""
+    return {"path": [path for entry in sys.path if (path := _absolute(entry)) is not None]}
 
-    {"path": sys.path made absolute, "main": [importable name, file] or None}
+
+def python_path() -> dict[str, str]:
+    """The environment by which a process of ours finds Lateshift, before it takes over the module path of this one.
+
+    Empty if its interpreter does so of itself. It does not know what this process reached by a sys.path of its making.
     """
-    return {"path": [path for entry in sys.path if (path := _absolute(entry)) is not None], "main": _main_module()}
+    import site
+
+    folder = str(Path(__file__).resolve().parents[2])
+    own = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else ())]
+    known = os.environ.get("PYTHONPATH")
+    if folder in map(os.path.realpath, own) or (known or "").split(os.pathsep)[0] == folder:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join([folder, known] if known else [folder])}
 
 
 def _environment(settings: Settings) -> dict[str, str]:
     import json
 
-    environment = {**os.environ, **to_environment(settings), PROCESS_VARIABLE: json.dumps(describe_process())}
-    package_root = str(Path(__file__).resolve().parents[2])
-    if os.path.basename(package_root) not in ("site-packages", "dist-packages"):
-        # Reached through a sys.path of the caller's making: before the runner can take that over it must find us.
-        known = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = os.pathsep.join([package_root, known] if known else [package_root])
-    return environment
+    told = {PROCESS_VARIABLE: json.dumps(describe_process())}
+    return {**os.environ, **python_path(), **to_environment(settings), **told}
 
 
 def _absolute(entry: object) -> str | None:
@@ -67,33 +77,21 @@ def _absolute(entry: object) -> str | None:
         return None
 
 
-def _main_module() -> list[str] | None:
-    main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if not isinstance(file, str) or (path := _absolute(file)) is None:
-        return None
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return [spec.name, path]
-    name, suffix = os.path.splitext(os.path.basename(path))
-    return [name, path] if suffix in (".py", ".pyw") and name.isidentifier() else None
-
-
 def _interpreter() -> str:
     """The Python to run. Under uWSGI, mod_wsgi or in a frozen program `sys.executable` is something else, or empty."""
     executable = sys.executable or ""
     if getattr(sys, "frozen", False):
-        raise no_runner(f"this program is frozen, so {executable!r} is not a Python interpreter")
+        raise _no_runner(f"this program is frozen, so {executable!r} is not a Python interpreter")
     if os.path.basename(executable).lower().startswith(("python", "pypy", "graalpy")):
         return executable
     for name in ("bin/python3", "bin/python", "python.exe"):
         candidate = os.path.join(sys.prefix, name)
         if os.access(candidate, os.X_OK):
             return candidate
-    raise no_runner(f"no Python interpreter is known (sys.executable is {executable!r}, and none is in {sys.prefix})")
+    raise _no_runner(f"no Python interpreter is known (sys.executable is {executable!r}, and none is in {sys.prefix})")
 
 
-def no_runner(reason: str) -> SpawnError:
+def _no_runner(reason: str) -> SpawnError:
     """The error that says why there is no runner, and what to do."""
     return SpawnError(
         f"The job is stored, but no runner could be started for it: {reason}. Run `lateshift work` on this machine to "

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from lateshift.context import LOG_LINES
-from lateshift.host.logs import capture_logging
+from lateshift.host.job_logs import capture_logging
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
 from lateshift.runtime import stacks

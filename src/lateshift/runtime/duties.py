@@ -19,7 +19,7 @@ from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopp
 from lateshift.host import presence
 from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
 from lateshift.job import Claimed, JobError
-from lateshift.outcome import lost
+from lateshift.outcome import WORKER_DIED, lost
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.fence import Fence
 from lateshift.storage import reads, workers, writes
@@ -27,8 +27,6 @@ from lateshift.storage.audit import mark_death
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
 from lateshift.texts import megabytes
-
-WORKER_DIED: Final = "lateshift.errors.WorkerDied"
 
 
 class Duty(Protocol):

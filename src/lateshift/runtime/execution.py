@@ -23,6 +23,7 @@ from lateshift.errors import (
     InvalidParameters,
     MemoryExceeded,
 )
+from lateshift.host.job_logs import keep_capturing
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
@@ -209,6 +210,7 @@ class Execution:
 
     def _prepare(self, run: Run, ready: Ready) -> tuple[Callable[..., Any], dict[str, Any]]:
         target = self._target(run.job.name)
+        keep_capturing()
         run.options, run.hook = target.options, target.failed
         overrides = _overrides(run.job.options)
         run.timeout = overrides.timeout or target.options.timeout or self._settings.timeout

@@ -69,8 +69,7 @@ class Statistics:
         if self._rows:
             taken, self._rows = self._rows, {}
             self._part += 1
-            rows = [((minute, queue, name[:NAME_LENGTH]), row.sums()) for (minute, queue, name), row in taken.items()]
-            self._unwritten.append((self._part, rows))
+            self._unwritten.append((self._part, [(key, row.sums()) for key, row in taken.items()]))
         while self._unwritten:
             tallies.add(self._db, self._worker, *self._unwritten[0])
             del self._unwritten[0]
@@ -87,7 +86,7 @@ class Statistics:
                 if outcome.kind in _UNCOUNTED:
                     continue
                 began, ended = outcome.started_at, outcome.finished_at
-                key = (ended // 60_000_000, event.queue, event.name)
+                key = (ended // 60_000_000, event.queue, event.name[:NAME_LENGTH])
                 row = rows.get(key)
                 if row is None:
                     row = rows[key] = _Counts()

@@ -6,7 +6,6 @@ for abandoned and nobody else runs it. The job runs in an executor's thread and 
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import secrets
@@ -22,8 +21,8 @@ from lateshift.app import Lateshift
 from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageError, StorageUnavailable
 from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
-from lateshift.host.logs import JobLogHandler
-from lateshift.host.presence import Presence, presence_folder
+from lateshift.host.job_logs import captured_logging
+from lateshift.host.presence import Presence, no_place_for_locks, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew, slots_of
@@ -51,7 +50,7 @@ def run_one(app: Lateshift, job_id: str) -> Job:
     Ctrl-C gives the job back without using up the attempt. Raises JobNotFound; JobStateError when it does not wait.
     """
     worker = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
-    with _registered(app, worker) as presence, _job_logs(app):
+    with _registered(app, worker) as presence, captured_logging(app.settings):
         claimed = writes.claim_one(app.database, worker, app.database.now(), job_id)
         if claimed is None:
             raise _not_waiting(app, job_id)
@@ -182,10 +181,7 @@ def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
     try:
         presence.acquire()
     except OSError as error:
-        raise StorageUnavailable(
-            f"The folder {folder} cannot be written ({error.strerror or error}), and a worker needs its lock there. "
-            "Make it writable, or point LATESHIFT_STORAGE_DIR somewhere else."
-        ) from error
+        raise StorageUnavailable(no_place_for_locks(app.settings, error)) from error
     try:
         row = workers.NewWorker(
             worker, "worker", host_name(), os.getpid(), str(folder), (NO_QUEUE,), sys.modules["lateshift"].__version__
@@ -197,21 +193,6 @@ def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
             workers.remove_worker(app.database, worker)
     finally:
         presence.release()
-
-
-@contextmanager
-def _job_logs(app: Lateshift) -> Iterator[None]:
-    """Keep what the job logs with the job and in the log files, as a worker process does."""
-    root, handler = logging.getLogger(), JobLogHandler(app.settings)
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(app.settings.log_level)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(level)
-        handler.close()
 
 
 def _not_waiting(app: Lateshift, job_id: str) -> LateshiftError:

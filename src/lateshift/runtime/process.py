@@ -10,9 +10,10 @@ import faulthandler
 import json
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +23,10 @@ from lateshift.app import Lateshift
 from lateshift.default import set_app
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name
-from lateshift.host.logs import capture_logging, delete_old
-from lateshift.host.presence import Presence, presence_folder, try_lock
-from lateshift.host.spawn import describe_process
+from lateshift.host.job_logs import capture_logging
+from lateshift.host.logs import delete_old
+from lateshift.host.presence import Presence, no_place_for_locks, presence_folder, signed_off, try_lock
+from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Sweep, rescue
@@ -55,7 +57,10 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     folder, parent = Path(config.folder), Parent()
     db = open_database(app.settings, timeout=min(PATIENCE, app.settings.database_timeout))
     presence = Presence(folder, config.worker, sum(slots_of(app.settings).values()))
-    presence.acquire()
+    try:
+        presence.acquire()
+    except OSError as error:
+        raise StorageUnavailable(no_place_for_locks(app.settings, error)) from error
     wake = make_wake(db)
     worker = _make_worker(config, app, db, presence, wake)
     worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
@@ -64,7 +69,9 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
         end_turn(folder)  # before anybody can find it, and kill it in between
     worker.register(_describe(config, app.settings, worker.crew))
     reason = worker.run()
-    if not worker.vanished:  # then its files tell those who take its jobs back which of them had begun
+    if worker.vanished:  # then its files tell those who take its jobs back which of them had begun
+        presence.leave()
+    else:
         presence.release()
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
@@ -136,10 +143,22 @@ def _call_successor(db: Database, settings: Settings, config: WorkerConfig) -> N
 def main() -> None:
     """Do what the command line and the environment say."""
     faulthandler.enable()
-    told = json.loads(os.environ.pop("_LATESHIFT_PROCESS", "{}"))
+    _hear_signals()
+    told = json.loads(os.environ.pop(PROCESS_VARIABLE, "{}"))
     if "path" in told:
         sys.path[:] = told["path"]
     sys.exit(_runner() if sys.argv[1:] == ["runner"] else _worker(told))
+
+
+def _hear_signals() -> None:
+    """Undo what the program that started this process ignores or blocks, for that passes to whatever it starts.
+
+    Without SIGCHLD nobody is told how a process ended, and without SIGTERM nobody can end a runner.
+    """
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        for number in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def make_supervisor(
@@ -154,6 +173,8 @@ def make_supervisor(
     """A supervisor over `count` worker processes, each with a name of its own; `config` is `WorkerConfig`'s."""
     folder = presence_folder(app.settings)
     grace = app.settings.grace
+    own_id = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
+    statistics = Statistics(app.database, app.events, own_id)
 
     def configure(_: int) -> dict[str, Any]:
         worker = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
@@ -162,13 +183,16 @@ def make_supervisor(
 
     def take_back(worker: str, how: str) -> None:
         rescue(app.database, app.events, worker, str(folder), how=how)
+        with suppress(StorageError):  # it is written with what the next rescue counts
+            statistics.tick(0)
         app.database.close()  # the supervisor holds no connection while nothing happens
 
-    environment = to_environment(app.settings)
+    environment = {**to_environment(app.settings), **python_path()}
     return Supervisor(
         count,
         configure,
         take_back,
+        signed_off=lambda worker: signed_off(folder, worker),
         grace=grace,
         on_event=on_event,
         on_stop=on_stop,

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final, Literal
 
+from lateshift.host.spawn import OF_OURS, PROCESS_VARIABLE
 from lateshift.runtime.tree import ProcessTree, collect_strangers
 
 FINISHED: Final = 0
@@ -41,8 +42,6 @@ LONGEST_PAUSE: Final = 5.0
 KILL_AFTER: Final = 10.0
 """Seconds beyond the grace period, for settling, after which a worker that was told to stop is killed."""
 
-PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
-
 if sys.platform == "win32":
     _OWN_GROUP: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 else:
@@ -58,7 +57,9 @@ class Supervisor:
     `make_config(n)` gives what worker n (from 0) is told, as a dict that JSON can hold; it is called anew for each
     process and must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
     `environment` is added to that of this process. `rescue(worker_id, how)` is called, in the thread of `run`, as soon
-    as a worker has died, with words for how; it may raise. `grace` is how many seconds running jobs get at a stop.
+    as a worker has died, with words for how; it may raise. `signed_off(worker_id)` says of a worker that has ended
+    whether it was the worker that ended, as its exit code alone may be that of a job's os._exit(0). `grace` is how many
+    seconds running jobs get at a stop.
     `on_event` is told in a few words what happens, `on_stop` is called when it begins to stop. `command` is what to
     run. When one worker has died at once `give_up_after` times in a row, the others are stopped and `run` returns 1;
     None means never.
@@ -70,6 +71,7 @@ class Supervisor:
         make_config: Callable[[int], Mapping[str, Any]],
         rescue: Callable[[str, str], None],
         *,
+        signed_off: Callable[[str], bool] = lambda _: True,
         grace: float = 30.0,
         on_event: Callable[[str], None] = lambda _: None,
         on_stop: Callable[[], None] = lambda: None,
@@ -79,10 +81,11 @@ class Supervisor:
     ) -> None:
         self._make_config = make_config
         self._rescue = rescue
+        self._signed_off = signed_off
         self._grace = grace
         self._on_event = on_event
         self._on_stop = on_stop
-        self._command = tuple(command or (sys.executable, "-m", "lateshift.runtime.process", "worker"))
+        self._command = tuple(command or (sys.executable, *OF_OURS, "lateshift.runtime.process", "worker"))
         self._environment = dict(environment or {})
         self._give_up_after = give_up_after
         self._seats = [_Seat(number) for number in range(count)]
@@ -165,7 +168,7 @@ class Supervisor:
     def _ended(self, child: _Child) -> None:
         seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
         seat.child = None
-        died = code not in (FINISHED, RECYCLE, CUT_OFF)
+        died = code not in (FINISHED, RECYCLE, CUT_OFF) or not self._signed_off(child.worker_id)
         if died:
             child.kill()  # what it had started goes with it: the jobs are about to run again
         child.close()
@@ -231,6 +234,9 @@ class Supervisor:
             return {}
         names = ("SIGTERM", "SIGINT", "SIGBREAK")
         taken: dict[int, Handler] = {}
+        if sys.platform != "win32" and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+            # As whoever started this process has it; then the system tells nobody how, and when, a worker ended.
+            taken[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
             if signal.getsignal(number) != signal.SIG_IGN:  # a shell's background job: its Ctrl-C is for others
                 taken[number] = signal.signal(number, lambda *_: self.stop())

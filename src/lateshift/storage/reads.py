@@ -217,6 +217,9 @@ def jobs_ahead(db: Database, job_id: str, now: int) -> tuple[int, int]:
     return int(higher[0][0]), int(same[0][0])
 
 
+_WORKER: Final[tuple[Kind, ...]] = (str, str, str, int, str, str, str, int, int)
+
+
 def workers(db: Database) -> list[WorkerRow]:
     """Every worker that has announced itself and not signed off, oldest first."""
     rows = db.query(
@@ -225,7 +228,7 @@ def workers(db: Database) -> list[WorkerRow]:
     )
     return [
         WorkerRow(id_, kind, host, pid, folder, queue_names(queues), version, began, beat)
-        for id_, kind, host, pid, folder, queues, version, began, beat in rows
+        for id_, kind, host, pid, folder, queues, version, began, beat in (sound(row, _WORKER) for row in rows)
     ]
 
 

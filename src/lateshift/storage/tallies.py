@@ -14,6 +14,7 @@ from typing import Final
 
 from lateshift import histogram
 from lateshift.storage.database import Database, Row, transactional
+from lateshift.storage.soundness import LARGEST
 
 SPANS: Final = (1, 10, 60, 1440)
 """Minutes that a row of the history covers."""
@@ -66,8 +67,8 @@ class Sums:
         histogram.add(self.runs, runs)
 
     def columns(self) -> dict[str, object]:
-        """The values as they are stored."""
-        counts = {name: getattr(self, name) for name in COUNTS}
+        """The values as they are stored; no more than there is room for, when a row by other hands was due ages ago."""
+        counts = {name: max(-LARGEST, min(getattr(self, name), LARGEST)) for name in COUNTS}
         return {**counts, "waits": histogram.encode(self.waits), "runs": histogram.encode(self.runs)}
 
 

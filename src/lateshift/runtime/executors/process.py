@@ -23,8 +23,9 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.context import Report
+from lateshift.host.spawn import OF_OURS, python_path
 from lateshift.job import Claimed, JobError
-from lateshift.outcome import Outcome, failed, lost, returned
+from lateshift.outcome import WORKER_DIED, Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
 from lateshift.runtime.exceptions import describe
 from lateshift.runtime.execution import Execution, Interruption, Run
@@ -165,7 +166,7 @@ class ProcessExecutor:
             outcome = self._execution.interrupted(run)
         else:
             had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
-            error = JobError("lateshift.errors.WorkerDied", f"the child process {_how_it_ended(child.process)}{had}")
+            error = JobError(WORKER_DIED, f"the child process {_how_it_ended(child.process)}{had}")
             outcome = lost(run.job, run.started_at, self._execution.now(), error)
             outcome = msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
         decide = child.has_policy and run.interruption in ("timeout", "memory") and outcome.kind in ("retry", "failed")
@@ -179,7 +180,8 @@ class ProcessExecutor:
     def _environment(self) -> dict[str, str]:
         path: list[object] = [*sys.path]  # anybody may put anything into it, and Python looks at texts only
         told = {"path": [entry for entry in path if isinstance(entry, str)]}
-        return {**os.environ, **to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(told)}
+        ours = {**to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(told)}
+        return {**os.environ, **python_path(), **ours}
 
 
 class _Child:
@@ -204,7 +206,7 @@ class _Child:
 
     def start(self, environment: dict[str, str], errand: Errand, ends_at: float) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lateshift.runtime.child"],
+            [sys.executable, *OF_OURS, "lateshift.runtime.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
