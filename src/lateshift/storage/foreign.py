@@ -8,6 +8,7 @@ already. What has to be awaited on some connections is written once, as coroutin
 from __future__ import annotations
 
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -201,9 +202,7 @@ class _Psycopg(_DbApi):
 
     def cursor(self) -> Any:
         """A new cursor, which takes names and gives tuples whatever the connection's own do."""
-        import psycopg
-
-        return getattr(psycopg, self.kind)(self.connection, row_factory=lambda _: tuple)
+        return getattr(sys.modules["psycopg"], self.kind)(self.connection, row_factory=lambda _: tuple)
 
 
 class _AsyncPsycopg(_Psycopg):
