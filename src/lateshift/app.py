@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
 from lateshift.clock import Clock
+from lateshift.context import refuse_to_wait_for_itself
 from lateshift.durations import check_seconds, check_wait
 from lateshift.enqueuing import Call, Preparation, calls_of
 from lateshift.errors import JobNotFound, JobStateError, SpawnError, WaitTimeout
@@ -306,6 +307,7 @@ class Lateshift:
     def _enqueue(self, calls: Sequence[Call], connection: object | None) -> list[str]:
         jobs = self._prepare(calls)
         if jobs and connection is None:
+            refuse_to_wait_for_itself(self.database.place)
             writes.enqueue(self.database, jobs)
         elif jobs:
             foreign.insert(self.database, connection, jobs)

@@ -92,23 +92,23 @@ def decode_hook(kind: Any, value: Any) -> Any:
                 return kind.model_validate_json(text)  # type: ignore[attr-defined]
             except sys.modules["pydantic"].ValidationError as error:
                 raise ValueError(_reason(error)) from error
-    raise ValueError(f"{getattr(kind, '__qualname__', kind)} cannot be made from JSON")
+    raise ValueError(f"`{getattr(kind, '__qualname__', kind)}` cannot be made from JSON")
 
 
-def check_model(kind: Any, model: Any) -> Any:
-    """A pydantic model for a parameter with the hint `kind`. Raises ValueError if it would not arrive as what it is."""
-    arrived = decode_hook(kind, model)
-    if type(arrived) is not type(model) or _content(arrived) != _content(model):
-        raise ValueError(
-            f"its {type(model).__qualname__} would not come back from JSON as it is: what a model excludes is not "
-            f"stored, and of a subclass only what the hints know ({kind.__qualname__} and its fields)"
-        )
-    return model
+def are_alike(model: Any, arrived: Any) -> bool:
+    """Whether two models, or values in them, are the same; not what models keep private, which is made anew."""
+    if is_model(type(model)):
+        return type(model) is type(arrived) and are_alike(_content(model), _content(arrived))
+    if isinstance(model, dict) and isinstance(arrived, dict):
+        return model.keys() == arrived.keys() and all(are_alike(model[key], arrived[key]) for key in model)
+    if isinstance(model, list | tuple) and type(model) is type(arrived):
+        return len(model) == len(arrived) and all(map(are_alike, model, arrived))
+    return bool(model == arrived)
 
 
-def _content(model: Any) -> tuple[dict[str, Any], Any]:
-    """The fields of a model, and what it has beside them; not what it keeps private, which is made anew from these."""
-    return {name: getattr(model, name) for name in type(model).model_fields}, model.__pydantic_extra__
+def _content(model: Any) -> dict[str, Any]:
+    """The fields of a model, and what it has beside them."""
+    return {name: getattr(model, name) for name in type(model).model_fields} | (model.__pydantic_extra__ or {})
 
 
 def is_model(kind: type) -> bool:

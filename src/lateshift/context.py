@@ -28,6 +28,9 @@ class Effects(Protocol):
     def connection(self) -> Any:
         """The connection that it is on, opened at the first use."""
 
+    def keeps_out(self, place: str) -> bool:
+        """Whether it keeps all others from writing to the database at this place."""
+
 
 class JobContext:
     """The running job as its own code sees it.
@@ -113,3 +116,13 @@ def current_job() -> JobContext:
             "that the job starts, run the code through contextvars.copy_context().run."
         )
     return context
+
+
+def refuse_to_wait_for_itself(place: str) -> None:
+    """Raise InvalidOption where a job is about to enqueue into a database that its own transaction has locked."""
+    job = current.get()
+    if job is not None and job.effects is not None and job.effects.keeps_out(place):
+        raise InvalidOption(
+            f"{job.name} has written to {place}, and until it ends SQLite lets nobody else write there: enqueue with "
+            "connection=current_job().connection."
+        )

@@ -7,9 +7,12 @@ it makes no new group; the file goes by its last two parts, so that a release in
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from lateshift.job import JobError
@@ -20,7 +23,9 @@ MESSAGE_LENGTH: Final = 300
 _FRAME: Final = re.compile(r'^[ |+]*File "([^"\n]+)", line \d+(?:, in (.+))?$', re.MULTILINE)
 _LAST_PART: Final = re.compile(r".*^[ |+]*Traceback \(most recent call last\)", re.MULTILINE | re.DOTALL)
 _LIBRARY: Final = re.compile(
-    r"site-packages|dist-packages|[/\\][Ll]ib[/\\]python[\d.]+[/\\]|^<|[/\\]lateshift[/\\]runtime"
+    r"site-packages|dist-packages|^<|[/\\]lateshift[/\\]runtime|[/\\][Ll]ib[/\\](?:python|pypy)[\d.]+t?[/\\]"
+    r"|(?:[Pp]ython|conda)[^/\\]*[/\\]Lib[/\\]"  # Windows: C:\Program Files\Python312\Lib
+    rf"|^{re.escape(str(Path(os.__file__).parent))}[/\\]"  # wherever else it is
 )
 
 _VARIABLE: Final = (
@@ -33,6 +38,7 @@ _VARIABLE: Final = (
     (re.compile(r"\d+(?:[.,:]\d+)*"), "<n>"),
     (re.compile(r"\s+"), " "),
 )
+_UNCLOSED: Final = re.compile(r"(?<!\w)'.*|[\"`].*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def _place(trace: str) -> str:
     """`app/jobs.py: handle` of the last frame of the program's own, of the error that came last."""
     last = _LAST_PART.match(trace)
     frames = _FRAME.findall(trace, last.end() if last else 0)
-    own = [frame for frame in frames if not _LIBRARY.search(frame[0])] or frames
+    own = [frame for frame in frames if not _is_library(frame[0])] or frames
     if not own:
         return ""
     file, function = own[-1]
@@ -65,9 +71,16 @@ def _place(trace: str) -> str:
     return f"{short}: {function}" if function else short
 
 
+def _is_library(file: str) -> bool:
+    """Whether a file is not the program's own; programs in one file and zipped Pythons tell `json/decoder.py`."""
+    return bool(_LIBRARY.search(file)) or re.split(r"[/\\.]", file)[0] in sys.stdlib_module_names
+
+
 def _shape(message: str) -> str:
     """A message without what differs from one failure to the next."""
     text = message[: 2 * MESSAGE_LENGTH]
     for pattern, word in _VARIABLE:
         text = pattern.sub(word, text)
+    if len(message) > 2 * MESSAGE_LENGTH:  # which may have cut off the end of a quote
+        text = _UNCLOSED.sub("<text>", text)
     return text[:MESSAGE_LENGTH].strip()

@@ -100,10 +100,8 @@ def value_hook(kind: Any, value: Any) -> Any:
         return _checked_member(kind, value)
     if isinstance(kind, type) and issubclass(kind, MemberOf):
         return _checked_enum(kind.kind, value)
-    if codec.is_model(type(value)):
-        return codec.check_model(kind, value)
     if isinstance(kind, type) and isinstance(value, kind):
-        return value
+        return value  # of a subclass, what arrives is compared
     return codec.decode_hook(kind, value)
 
 
@@ -202,10 +200,10 @@ def _first_fit(members: tuple[Any, ...], value: Any, hook: Callable[[Any, Any], 
 
 def _checked_member(kind: type[Either], value: Any) -> Any:
     """The value, if it comes back from JSON with the type that it has: a union may not tell two members apart."""
-    exact = tuple(member for member in kind.members if type(value) is member)
-    result = _first_fit(exact or kind.members, value, value_hook)
+    exact_first = sorted(kind.members, key=lambda member: type(value) not in (member, typing.get_origin(member)))
+    result = _first_fit(tuple(exact_first), value, value_hook)
     back = wire_hook(kind, codec.decode(codec.to_json(value).decode()))
-    if type(back) is not type(result):
+    if type(back) is not type(result) and (type(back), type(result)) != (list, tuple):
         raise ValueError(
             f"a {type(value).__name__} like this would arrive as {type(back).__name__}, "
             "as JSON cannot tell the types of the hint apart"

@@ -1,79 +1,178 @@
-"""What no hint brings back from JSON as it was: where hints leave the type of a value open, and what changes there."""
+"""What fits its hint and would not come back from JSON as it was: where the hint leaves the type open, or knows less.
+
+msgspec takes an object of a hint's own class as it is and does not look inside. So what was given is compared with what
+its hint makes of its JSON, where a hint has a part that may lose something.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, time, timedelta
+from functools import lru_cache
+from itertools import cycle
+from typing import Any, Final, NamedTuple
 
-from msgspec.inspect import AnyType, CustomType, Field, Type, type_info
+from msgspec.inspect import (
+    AnyType,
+    CustomType,
+    DataclassType,
+    DateTimeType,
+    Field,
+    NamedTupleType,
+    StructType,
+    TimeType,
+    Type,
+    TypedDictType,
+    type_info,
+)
 
+from lateshift import codec
 from lateshift.hints import Either
 
 
-def is_open(hint: Any) -> bool:
-    """Whether a hint, in the form that msgspec takes, leaves the type of anything in a value open, however deep."""
+class Watch(NamedTuple):
+    """What a hint, in the form that msgspec takes, asks to look for: anything at all, and what has no type in it."""
+
+    needed: bool
+    is_open: bool
+
+
+def watch(hint: Any) -> Watch:
+    """What to look for in the values of a hint, however deep."""
     try:
-        return _holds_any(type_info(hint), set())
+        parts = list(_parts(type_info(hint), set()))
     except Exception:  # msgspec before 0.22 cannot describe a Literal of several types; then the values are compared
-        return True
+        return Watch(needed=True, is_open=True)
+    is_open = any(isinstance(part, AnyType) for part in parts)
+    return Watch(is_open or any(isinstance(part, _LOSSY) or _is_model(part) for part in parts), is_open)
 
 
-def changed_by_json(given: object, arrived: object) -> str | None:
-    """What in a value has come back from JSON as something else because no hint said what it was, or None. Tuples may.
+def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | None:
+    """What a value has that would be lost or become something else, or None. A tuple may become a list.
 
-    `arrived` is the value as its hint brings it back: what that does not convert is a value that JSON itself knows.
+    `arrived` is the value as its hint brings it back. Of a value by a hint that `is_open`, and of all within an object,
+    nobody else has checked that it is of the type that it comes back as.
     """
-    waiting = [(given, arrived)]
+    waiting = [(given, arrived, is_open)]
     while waiting:
-        given, arrived = waiting.pop()
+        given, arrived, unchecked = waiting.pop()
         if isinstance(given, _SINGLE):
             continue  # text may have become a date, but by a hint
-        if isinstance(arrived, dict) and isinstance(given, dict):
-            keys = dict(zip(given, arrived, strict=True)) if len(given) == len(arrived) else {}
-            for key, inner in given.items():
-                other = keys.get(key, key)
-                if not isinstance(key, str) and (other not in arrived or isinstance(other, str)):
-                    return f"a dict with the key {key!r}, which is no text"
-                if other in arrived:  # a TypedDict drops what it does not know
-                    waiting.append((inner, arrived[other]))
-        elif isinstance(arrived, list | tuple) and isinstance(given, list | tuple):
-            waiting.extend(zip(given, arrived, strict=False))
-        elif isinstance(arrived, set | frozenset) and isinstance(given, Iterable):
-            waiting.extend(_lost(given, arrived))
-        elif isinstance(arrived, _PLAIN):
-            return f"a value of type {type(given).__qualname__}"
-        else:
-            waiting.extend(_fields(given, arrived))
+        found = _compare(given, arrived, unchecked=unchecked)
+        if isinstance(found, str):
+            return found
+        inside = unchecked or not isinstance(given, _CONTAINERS)
+        for part, other in found:
+            if not isinstance(part, _SINGLE):
+                waiting.append((part, other, inside))
     return None
 
 
 _SINGLE: Final = (str, int, float, type(None))
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 _PLAIN: Final = (*_SINGLE, dict, list, tuple)
+_LOSSY: Final = (StructType, DataclassType, NamedTupleType, TypedDictType, DateTimeType, TimeType)
 
 
-def _holds_any(part: object, seen: set[int]) -> bool:
-    if isinstance(part, AnyType):
-        return True
+def _parts(part: object, seen: set[int]) -> Iterator[object]:
+    """All that a hint consists of, as msgspec describes it."""
     if isinstance(part, tuple):
-        return any(_holds_any(inner, seen) for inner in part)
-    if isinstance(part, CustomType):
-        return issubclass(part.cls, Either) and any(is_open(member) for member in part.cls.members)
-    if not isinstance(part, Type | Field) or id(part) in seen:
-        return False
-    seen.add(id(part))  # classes may contain themselves
-    return any(_holds_any(getattr(part, name), seen) for name in part.__struct_fields__)
+        for inner in part:
+            yield from _parts(inner, seen)
+    elif isinstance(part, Type | Field) and id(part) not in seen:
+        seen.add(id(part))  # classes may contain themselves
+        yield part
+        members = part.cls.members if isinstance(part, CustomType) and issubclass(part.cls, Either) else ()
+        inner = [getattr(part, name) for name in part.__struct_fields__] + [type_info(hint) for hint in members]
+        yield from _parts(tuple(inner), seen)
 
 
-def _lost(given: Iterable[Any], arrived: set[Any] | frozenset[Any]) -> Iterable[tuple[Any, Any]]:
-    """Members of a set that were given, each with one that arrived as a plain value and was not given."""
-    new = [item for item in arrived if item not in given and isinstance(item, _SINGLE)]
-    return zip((item for item in given if item not in arrived), new, strict=False)
+def _is_model(part: object) -> bool:
+    return isinstance(part, CustomType) and codec.is_model(part.cls)
 
 
-def _fields(given: Any, arrived: Any) -> list[tuple[Any, Any]]:
-    """The parts of a dataclass, Struct or attrs class, as they were given and as they arrived."""
-    kind = type(arrived)
-    names = getattr(kind, "__struct_fields__", None) or getattr(kind, "__dataclass_fields__", None)
-    names = names or [item.name for item in getattr(kind, "__attrs_attrs__", ())]
-    parts = given if isinstance(given, dict) else {name: getattr(given, name) for name in names if hasattr(given, name)}
-    return [(parts[name], getattr(arrived, name)) for name in names if name in parts and hasattr(arrived, name)]
+def _compare(given: object, arrived: object, *, unchecked: bool) -> str | Iterable[tuple[Any, Any]]:
+    """What is lost of a value itself; if nothing is, its parts, as they were given and as they arrived."""
+    if isinstance(given, dict) and isinstance(arrived, dict):
+        return _compare_dicts(given, arrived)
+    kind: Any = type(given)  # mypy does not know that types can be hashed, as lru_cache wants it
+    became: Any = type(arrived)
+    if kind is not became and _is_class(kind) and _is_class(became):
+        return f"a {kind.__qualname__} that {_LESS}: its type hint makes a {became.__qualname__} of it"
+    if isinstance(given, list | tuple) and isinstance(arrived, list | tuple):
+        return zip(given, arrived, strict=False)
+    if isinstance(given, datetime | time) and (given.utcoffset() or timedelta()) % timedelta(minutes=1):
+        return "a time whose offset from UTC has seconds, which would be lost: convert it with .astimezone(UTC)"
+    if unchecked and isinstance(arrived, _PLAIN):
+        return f"a value of type {kind.__qualname__}, {_NO_HINT}"
+    if isinstance(arrived, _CONTAINERS) and isinstance(given, Iterable):
+        return _members(given, arrived)
+    names = _names(became)
+    if isinstance(given, dict) and names is not None:
+        return _compare_fields(given, arrived, names)
+    if codec.is_model(kind) and not codec.are_alike(given, arrived):
+        return f"a {kind.__qualname__} that {_LESS}: what it excludes is not stored, nor what a subclass in it adds"
+    return [(getattr(given, name), getattr(arrived, name)) for name in (names or {}).values() if hasattr(given, name)]
+
+
+_LESS: Final = "would not come back from JSON as it is"
+_NO_HINT: Final = (
+    "and no type hint that brings it back from JSON as it was: give the parameter a hint that can be seen when the "
+    "program runs, or pass plain values"
+)
+
+
+def _compare_dicts(given: dict[Any, Any], arrived: dict[Any, Any]) -> str | Iterable[tuple[Any, Any]]:
+    if given.keys() == arrived.keys():
+        return [(inner, arrived[key]) for key, inner in given.items()]
+    keys = dict(  # of which a hint may have made dates or numbers, in the same order
+        zip(given, arrived if len(given) == len(arrived) else given, strict=True)
+    )
+    for key, other in keys.items():
+        if not isinstance(key, str) and (other not in arrived or isinstance(other, str)):
+            return f"a dict with the key {key!r}, which is no text, {_NO_HINT}"
+        if other not in arrived:
+            return _no_place(key)
+    return [(inner, arrived[keys[key]]) for key, inner in given.items()]
+
+
+def _compare_fields(
+    given: Mapping[str, Any], arrived: object, names: Mapping[str, str]
+) -> str | Iterable[tuple[Any, Any]]:
+    """As `_compare`, for a dict of which a hint has made an object of a class with these fields."""
+    tag = getattr(getattr(type(arrived), "__struct_config__", None), "tag_field", None)
+    unknown = next((key for key in given if key not in names and key != tag), None)
+    if unknown is not None:
+        return _no_place(unknown)
+    return [(given[key], getattr(arrived, name)) for key, name in names.items() if key in given]
+
+
+def _no_place(key: object) -> str:
+    return f"the key {key!r}, for which its type hint has no place"
+
+
+def _members(given: Iterable[Any], arrived: Iterable[Any]) -> Sequence[tuple[Any, Any]]:
+    """The members of a set that have the same JSON; then those without a match, each with some other that has none."""
+    texts = [(codec.to_json(item), item) for item in given]
+    theirs = {codec.to_json(item): item for item in arrived}
+    same = [(item, theirs[text]) for text, item in texts if text in theirs]
+    lost = [item for text, item in texts if text not in theirs]
+    new = [theirs[text] for text in theirs.keys() - dict(texts).keys()]
+    return [*same, *zip(lost, cycle(new or theirs.values()), strict=False)]
+
+
+@lru_cache
+def _names(kind: type) -> Mapping[str, str] | None:
+    """The fields of a dataclass, Struct or attrs class by their names in JSON; None for any other type."""
+    if (fields := getattr(kind, "__struct_fields__", None)) is not None:
+        return dict(zip(kind.__struct_encode_fields__, fields, strict=True))  # type: ignore[attr-defined]
+    names = getattr(kind, "__dataclass_fields__", None)
+    if names is None and (attributes := getattr(kind, "__attrs_attrs__", None)) is not None:
+        names = [item.name for item in attributes]
+    return None if names is None else {name: name for name in names}
+
+
+@lru_cache
+def _is_class(kind: type) -> bool:
+    """Whether an object of this type has fields of its own, which another type may not have."""
+    return _names(kind) is not None or codec.is_model(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))

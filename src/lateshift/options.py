@@ -227,8 +227,11 @@ def _of_class(owner: type) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     attributes = vars(owner)
     for name, (option, check) in _ATTRIBUTES.items():
-        value = attributes.get(name)
-        if value is None:
+        if name not in attributes:
+            continue
+        value = attributes[name]
+        if value is None:  # undoes what a base has declared
+            chosen.setdefault(option, getattr(_DEFAULTS, option))
             continue
         label = f"{owner.__module__}.{owner.__qualname__}.{name}"
         if getattr(value, "__qualname__", "") == f"{owner.__qualname__}.{name}" and not isinstance(value, staticmethod):

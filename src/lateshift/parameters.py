@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lateshift.errors import InvalidJob
 from lateshift.hints import Nothing, resolve_hints, signature_of, supported
+from lateshift.openness import Watch, watch
 
 if TYPE_CHECKING:
     import inspect
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 class Parameter(NamedTuple):
     """One parameter: its hint as msgspec takes it, and as it is written. `problem` says why it takes no value.
 
-    `default` is what it is without a value; of one that is required it means nothing.
+    `watch` says what of a value that fits may change in JSON. `default` is what it is without a value; of one that is
+    required it means nothing.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Parameter(NamedTuple):
     required: bool
     problem: str | None
     default: object
+    watch: Watch
 
 
 def read_parameters(
@@ -55,7 +58,8 @@ def complaint(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = "; ".join(lines[:3]) or type(error).__qualname__
     text = text.rstrip(".")
-    return text[0].lower() + text[1:] if text[1:2].islower() else text
+    first_word = text.split(" ", 1)[0]
+    return text[0].lower() + text[1:] if first_word[1:].islower() else text  # a name, such as OrderedDict, stays
 
 
 def _items(function: Callable[..., Any], label: str, *, drop_self: bool) -> list[inspect.Parameter]:
@@ -83,7 +87,8 @@ def _parameter(item: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
     if item.kind is item.VAR_KEYWORD and problem is not None:  # Unpack[...], of which we know no better
         hint, problem = Any, None
     required = item.default is item.empty
-    return Parameter(item.name, hint, written, required, problem and f"{problem} ({written})", item.default)
+    problem = problem and f"{problem} ({written})"
+    return Parameter(item.name, hint, written, required, problem, item.default, watch(hint))
 
 
 def _supported(hint: Any) -> tuple[Any, str | None]:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Final, Literal
 
 from lateshift.errors import InvalidSearch
@@ -38,6 +39,8 @@ _COMPARISON: Final = re.compile(r"(>=|<=|>|<|=)?(.*)", re.DOTALL)
 _AGO: Final = re.compile(r"(\d{1,6})(s|m|h|d|w)")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?)?")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_QUOTE_OR_COMMA: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|$)|,', re.DOTALL)
+_PLAIN: Final = re.compile(r'[^\s",\\]+')
 _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -129,7 +132,7 @@ def place_at(text: str, caret: int) -> Place:
             field = _FIELD.match(text, begin)
             if field is not None and caret >= field.end():
                 name = (field[1] + field[2]).lower()
-                begin = max(field.end(), text.rfind(",", field.end(), caret) + 1)
+                begin = max([field.end(), *(at + 1 for at in _commas(text, field.end(), caret))])
                 return Place(name, text[begin:caret].strip('"'), begin, end)
             return Place(None, text[begin:caret].strip('"'), begin, end)
     return Place(None, "", caret, caret)
@@ -193,8 +196,8 @@ def _values(field: str, raw: str, start: int, end: int) -> tuple[Comparison, tup
     if field in NUMBERS:
         found = _COMPARISON.fullmatch(raw)
         comparison, raw = (found[1] or "=", found[2]) if found else ("=", raw)  # type: ignore[assignment]
-    several = field not in ("parameters", "error", *MOMENTS) and not raw.startswith('"')
-    values = [_unquoted(part) for part in (raw.split(",") if several else [raw])]
+    commas = [] if field in ("parameters", "error", *MOMENTS) else _commas(raw, 0, len(raw))
+    values = [_unquoted(raw[before + 1 : comma]) for before, comma in pairwise([-1, *commas, len(raw)])]
     for value in values:
         _check_value(field, value, start, end)
     if field == "status":
@@ -232,6 +235,11 @@ def seconds_ago(value: str) -> int | None:
     return int(found[1]) * _SECONDS[found[2]] if found else None
 
 
+def _commas(text: str, start: int, end: int) -> list[int]:
+    """Where commas stand that are in no quotes."""
+    return [found.start() for found in _QUOTE_OR_COMMA.finditer(text, start, end) if found[0] == ","]
+
+
 def _unquoted(raw: str) -> str:
     """A value without its quotes; a backslash in them keeps the character behind it."""
     if len(raw) >= 2 and raw[0] == raw[-1] == '"':
@@ -248,15 +256,9 @@ def _written(term: Term) -> str:
     if term.field == "text":
         return minus + _quoted(term.values[0])
     field = ".".join((term.field, *term.path))
-    plain = all(re.fullmatch(r"[^\s\",\\]+", value) for value in term.values)
-    value = ",".join(term.values) if plain and len(term.values) > 1 else _maybe_quoted(term)
+    values = (value if _PLAIN.fullmatch(value) and not term.path else _quoted(value) for value in term.values)
     comparison = "" if term.comparison == "=" else term.comparison
-    return f"{minus}{field}:{comparison}{value}"
-
-
-def _maybe_quoted(term: Term) -> str:
-    value = ",".join(term.values)
-    return value if re.fullmatch(r"[^\s\",\\]+", value) and term.field != "parameters" else _quoted(value)
+    return f"{minus}{field}:{comparison}{','.join(values)}"
 
 
 def _example(field: str) -> str:

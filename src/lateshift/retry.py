@@ -192,9 +192,13 @@ def _steps(given: object) -> tuple[float, ...]:
 
 
 def _function(given: object) -> RetryFunction:
-    if callable(given) and not isinstance(given, type):
-        return given
-    raise InvalidOption(f"The retry function is {shown(given)}: give a function of (attempt, exception).")
+    import inspect  # 13 ms that a program without such a function need not pay
+
+    if not callable(given) or isinstance(given, type):
+        raise InvalidOption(f"The retry function is {shown(given)}: give a function of (attempt, exception).")
+    if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(type(given).__call__):
+        raise InvalidOption(f"The retry function is {shown(given)}, which is async: give one that nobody has to await.")
+    return given
 
 
 def _types(given: Any, name: str) -> Exceptions:

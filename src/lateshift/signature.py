@@ -15,7 +15,7 @@ import msgspec
 from lateshift import codec
 from lateshift.errors import InvalidParameters
 from lateshift.hints import value_hook, wire_hook
-from lateshift.openness import changed_by_json, is_open
+from lateshift.openness import changed_by_json
 from lateshift.parameters import Parameter, complaint, read_parameters
 from lateshift.redaction import HIDDEN, is_hidden, mask, told
 
@@ -31,8 +31,7 @@ class Signature:
         self._struct = _struct(self.parameters, open_ended=self.is_open)
         self._decode = msgspec.json.Decoder(self._struct, dec_hook=wire_hook).decode
         self._all_required = all(parameter.required for parameter in self.parameters)
-        self._open = {item.name for item in self.parameters if is_open(item.hint)}
-        self._others_open = self._others is not None and is_open(self._others.hint)
+        self._may_change = self.is_open or any(parameter.watch.needed for parameter in self.parameters)
 
     @staticmethod
     @lru_cache(maxsize=1024)
@@ -55,9 +54,7 @@ class Signature:
         except Exception as error:  # a user's type may raise anything; _refusal finds out what and where
             refusal: InvalidParameters | None = self._refusal(parameters, error, hide)
         else:
-            refusal = None
-            if self._open or self._others is not None:
-                refusal = self._refusal_of_open(parameters, decoded, text, hide)
+            refusal = self._refusal_of_change(parameters, decoded, text, hide) if self._may_change else None
             if refusal is None and len(text) > limit:
                 refusal = self._refusal_of_size(parameters, len(text), limit)
         if refusal is not None:
@@ -133,33 +130,29 @@ class Signature:
         for name, value in parameters.items():
             parameter = self._by_name.get(name) or self._others
             problem = None if parameter is None else parameter.problem or problem_of(parameter, value)
-            if problem is not None and is_hidden(name, hide):
-                return InvalidParameters(f"{self._about(name)} is {HIDDEN}, which does not fit its type.", name)
             if problem is not None:
-                return InvalidParameters(
-                    f"{self._about(name)} is {told(value, hide)}: {mask(problem, value, hide)}.", name
-                )
+                return self._refusal_of_value(name, value, problem, hide)
         return None
 
-    def _refusal_of_open(
+    def _refusal_of_value(self, name: str, value: object, problem: str, hide: Sequence[str]) -> InvalidParameters:
+        if is_hidden(name, hide):
+            return InvalidParameters(f"{self._about(name)} is {HIDDEN}, which does not fit its type.", name)
+        return InvalidParameters(f"{self._about(name)} is {told(value, hide)}: {mask(problem, value, hide)}.", name)
+
+    def _refusal_of_change(
         self, parameters: Mapping[str, Any], decoded: msgspec.Struct, text: bytes, hide: Sequence[str]
     ) -> InvalidParameters | None:
-        """Refuse what would silently become something else because no hint says what it was: a datetime, text."""
+        """Refuse what fits, but would silently become something else: a datetime without a hint, text; a subclass."""
         if self._others is not None:
             refusal = self._refusal_of_names(parameters) or self._refusal_of_values(parameters, _problem, hide)
             if refusal is not None:
                 return refusal
         arrived = self._values(decoded, text)
         for name, given in parameters.items():
-            is_named = name in self._by_name
-            if (name in self._open if is_named else self._others_open) and (
-                changed := changed_by_json(given, arrived[name])
-            ) is not None:
-                return InvalidParameters(
-                    f"{self._about(name)} has {changed}, and no type hint that brings it back from JSON as it was. "
-                    "Give the parameter a hint that can be seen when the program runs, or pass plain values.",
-                    name,
-                )
+            parameter = self._by_name.get(name) or self._others
+            change = None if parameter is None else _change(parameter, given, arrived[name])
+            if change is not None:
+                return self._refusal_of_value(name, given, change, hide)
         return None
 
     def _refusal_of_size(self, parameters: Mapping[str, Any], size: int, limit: int) -> InvalidParameters:
@@ -200,8 +193,25 @@ def _problem(parameter: Parameter, value: object) -> str | None:
     try:
         msgspec.convert(value, parameter.hint, dec_hook=value_hook)
     except Exception as error:  # a user's type may raise anything
-        return f"{complaint(error)}; the signature has {parameter.written}"
+        return _change_on_the_way(parameter, value) or f"{complaint(error)}; the signature has {parameter.written}"
     return _wire_problem(parameter, value)
+
+
+def _change_on_the_way(parameter: Parameter, value: object) -> str | None:
+    """What a value that does not fit would become; says more of a subclass than what msgspec calls it: an object."""
+    try:
+        arrived = msgspec.json.decode(codec.to_json(value), type=parameter.hint, dec_hook=wire_hook)
+    except Exception:  # it cannot even be stored
+        return None
+    return _change(parameter, value, arrived)
+
+
+def _change(parameter: Parameter, given: object, arrived: object) -> str | None:
+    """What of a value that is to be stored would arrive as something else, or None."""
+    if not parameter.watch.needed:
+        return None
+    change = changed_by_json(given, arrived, is_open=parameter.watch.is_open)
+    return None if change is None else f"it has {change}; the signature has {parameter.written}"
 
 
 def _wire_problem(parameter: Parameter, value: object) -> str | None:

@@ -142,6 +142,22 @@ def pass_on(number: int) -> None:
         raise ValueError("on purpose")
 
 
+@background(transactional=True, max_retries=0)
+def enqueue_elsewhere(number: int) -> None:
+    current_job().connection  # noqa: B018 - its transaction begins
+    run_background_job(pay, parameters={"number": number})
+    write(number)
+    run_background_job(pay, parameters={"number": number + 1})
+
+
+@background(transactional="django")
+def enqueue_after_commit_by_django(number: int) -> None:
+    from django.db import transaction
+
+    write(number)
+    transaction.on_commit(lambda: HOOKS.append(run_background_job(pay, parameters={"number": number + 1})))
+
+
 @background(transactional=True)
 def only_read() -> int:
     with closing(current_job().connection.cursor()) as cursor:

@@ -61,6 +61,15 @@ def test_what_the_actions_write(steps, clock):
     assert steps.claim_ids()[0] == later
 
 
+def test_a_new_priority_meets_each_job_once(steps):
+    """Also those that it moves to a place further on in the order of waiting jobs."""
+    steps.enqueue(priority=7, delay=500)
+    steps.enqueue_many(600)
+    done = BulkAction(steps.db, "priority", parse("status:waiting"), priority=7).run()
+    assert (done.seen, done.changed) == (600, 600)
+    assert steps.db.query("select distinct priority from lateshift_jobs") == [(7,)]
+
+
 def test_many_jobs_take_several_steps(steps):
     """Each step is of 500 at most; what was done stays done when nobody goes on."""
     steps.enqueue_many(1_200, queue="mail")

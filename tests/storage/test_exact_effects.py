@@ -78,6 +78,23 @@ def test_django_writes_in_the_job_s_transaction(app, job):
     assert written(app) == [1]
 
 
+def test_a_job_that_would_wait_for_itself_is_refused(app, place):
+    """Once it has written to an SQLite file it keeps everybody from writing there, its own enqueuing as well."""
+    job = run(app, jobs.enqueue_elsewhere, number=1)
+    if place.kind != "sqlite":
+        assert (job.status, written(app)) == ("completed", [1, 1, 2])
+        return
+    assert (job.status, job.error.type, written(app)) == ("failed", "lateshift.errors.InvalidOption", [1])
+    assert "enqueue with connection=current_job().connection" in job.error.message
+
+
+@pytest.mark.usefixtures("django")
+def test_what_is_enqueued_after_the_commit_waits_for_nobody(app):
+    """Django calls it when the transaction is over, and the job is not."""
+    assert run(app, jobs.enqueue_after_commit_by_django, number=1).status == "completed"
+    assert (len(jobs.HOOKS), written(app)) == (1, [1, 2])
+
+
 @pytest.mark.usefixtures("django")
 def test_what_django_means_to_roll_back_is_not_completed(app):
     """Leaving `atomic` would then roll back without an error."""

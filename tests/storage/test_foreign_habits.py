@@ -79,14 +79,13 @@ def test_the_rows_of_sqlite3_may_be_anything(sqlite_app):
     assert numbers(sqlite_app) == [7, 8, 9]
 
 
-def test_the_rows_of_psycopg_may_be_anything(postgres_app):
-    """A row factory of the program's is for its own rows."""
-    from psycopg.rows import class_row, dict_row
-
-    for kind in (programs.Psycopg, programs.AsyncPsycopg):
-        for factory in (class_row(Lateshift), dict_row):
+def test_the_cursors_of_psycopg_may_be_any(postgres_app):
+    """Factories of the program's for rows and cursors are for its own; a RawCursor knows no names of parameters."""
+    psycopg = pytest.importorskip("psycopg")
+    for kind, raw in ((programs.Psycopg, psycopg.RawCursor), (programs.AsyncPsycopg, psycopg.AsyncRawCursor)):
+        for factory in (psycopg.rows.class_row(Lateshift), psycopg.rows.dict_row):
             with connected(kind, postgres_app) as program:
-                program.connection.row_factory = factory
+                program.connection.row_factory, program.connection.cursor_factory = factory, raw
                 program.enqueue(postgres_app, 7)
                 program.enqueue_many(postgres_app, [8, 9])
                 program.commit()
@@ -312,6 +311,33 @@ def test_another_database_of_the_mariadb_server(mariadb_app, mariadb_server):
         migrate(other)
         assert "the database lateshift_" in refusal(mariadb_app, program.connection)
     mariadb_server.drop_database(url_of(other))
+
+
+@pytest.mark.parametrize("kind", [programs.PyMysql, programs.AlchemyConnection])
+def test_a_mysql_connection_that_goes_on_to_another_database(mariadb_app, mariadb_server, kind):
+    """Its jobs stay in ours, whose tables the other has as well."""
+    other = Lateshift(database_url=mariadb_server.new_database(), allowed=ALLOWED, spawn="never")
+    migrate(other)
+    with contextlib.closing(other), connected(kind, mariadb_app, "mysql+pymysql") as program:
+        program.enqueue(mariadb_app, 1)
+        program.do(f"use {url_of(other).rpartition('/')[2]}")
+        program.enqueue(mariadb_app, 2)
+        program.enqueue_many(mariadb_app, [3, 4])
+        program.commit()
+        assert (numbers(mariadb_app), numbers(other)) == ([1, 2, 3, 4], [])
+    mariadb_server.drop_database(url_of(other))
+
+
+def test_a_file_that_is_attached_by_another_name_each_time(sqlite_app, tmp_path):
+    """Each connection of one engine may know it by another name."""
+    sqlalchemy = pytest.importorskip("sqlalchemy")
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/mine.db", poolclass=sqlalchemy.pool.NullPool)
+    for number, alias in enumerate(("first", "second"), 1):
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"attach '{sqlite_app.database.path}' as {alias}")
+            sqlite_app.run_background_job(programs.note, parameters={"number": number}, connection=connection)
+            connection.commit()
+    assert numbers(sqlite_app) == [1, 2]
 
 
 def refusal_of(app, program) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json.decoder
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,27 @@ def key(message: str = "timed out", trace: str = TRACE, kind: str = "httpx.Conne
 def test_the_place_is_the_last_frame_of_the_programs_own():
     """Library frames below it do not count; the file goes by its last two parts."""
     assert fingerprint(JobError("x", "y", TRACE)).place == "shop/payment.py: charge"
+
+
+LIBRARIES = [
+    "/usr/lib/python3.11/json/decoder.py",
+    "/usr/lib/python3.13t/json/decoder.py",
+    "/opt/pypy/lib/pypy3.10/json/decoder.py",
+    r"C:\Users\ada\AppData\Local\Programs\Python\Python312\Lib\json\decoder.py",
+    r"C:\Program Files\WindowsApps\PythonSoftwareFoundation.Python.3.12_x64\Lib\json\decoder.py",
+    r"C:\Users\ada\miniconda3\Lib\json\decoder.py",
+    r"json\decoder.py",
+    json.decoder.__file__,
+]
+
+
+@pytest.mark.parametrize("file", LIBRARIES)
+def test_the_standard_library_is_not_the_programs_own(file):
+    """Of whatever Python: what it raises belongs to the function that called it."""
+    trace = (
+        f'{TRACE.partition("  File")[0]}  File "/app/jobs.py", line 3, in load\n  File "{file}", line 355, in decode\n'
+    )
+    assert fingerprint(JobError("json.decoder.JSONDecodeError", "Expecting value", trace)).place == "app/jobs.py: load"
 
 
 def test_of_a_chain_the_last_error_counts():
@@ -57,6 +80,8 @@ def test_without_a_traceback_there_is_no_place():
         ("commit deadbeef01", "commit 00c0ffee99"),
         ("took 1.5 s", "took 20 s"),
         ("two  spaces", "two\nspaces"),
+        (f"cannot read '{'a ' * 400}'", f"cannot read '{'b' * 900}'"),
+        (f'cannot read "{"a" * 400}" as `{"b " * 300}`', f'cannot read "{"b" * 40}" as `{"c" * 700}`'),
     ],
 )
 def test_what_varies_does_not_count(first, second):
@@ -66,7 +91,12 @@ def test_what_varies_does_not_count(first, second):
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("not found", "not allowed"), ("can't connect", "can't disconnect"), ("timeout of read", "timeout of write")],
+    [
+        ("not found", "not allowed"),
+        ("can't connect", "can't disconnect"),
+        ("timeout of read", "timeout of write"),
+        ("can't a" * 100, "can't b" * 100),
+    ],
 )
 def test_words_count(first, second):
     """Messages that say different things are different failures."""

@@ -1,5 +1,7 @@
 """Parameters that are models of pydantic: they arrive with all that they hold, or are refused."""
 
+import threading
+from dataclasses import dataclass
 from typing import Any
 
 import pydantic
@@ -26,6 +28,21 @@ class Order(pydantic.BaseModel):
     note: str = pydantic.Field("", exclude=True)
 
 
+@dataclass
+class Shipment:
+    order: Order
+
+
+class Keeper(pydantic.BaseModel):
+    name: str
+    _lock: object = pydantic.PrivateAttr(default_factory=threading.Lock)
+
+
+class Zoo(pydantic.BaseModel):
+    keepers: list[Keeper]
+    by_name: dict[str, Keeper]
+
+
 REX = Dog(name="rex", barks=3)
 
 
@@ -40,6 +57,10 @@ REX = Dog(name="rex", barks=3)
         (Order | int, Order(pet=REX)),
         (Order, Order(pet=Animal(name="a"), note="b")),
         (dict[str, Order | None], {"a": Order(pet=Cat(name="tom"))}),
+        (Shipment, Shipment(Order(pet=REX))),
+        (Shipment, Shipment(Order(pet=Animal(name="a"), note="b"))),
+        (Shipment, Shipment(type("Express", (Order,), {})(pet=Animal(name="a")))),
+        (list[Shipment | None], [Shipment(Order(pet=REX))]),
     ],
 )
 def test_a_model_that_would_arrive_as_less_is_refused(hint, value):
@@ -55,6 +76,7 @@ def test_a_model_that_would_arrive_as_less_is_refused(hint, value):
         (Dog, REX),
         (Dog | Cat, REX),
         (Order, Order(pet=Animal(name="a"))),
+        (Shipment, Shipment(Order(pet=Animal(name="a")))),
         (list[Animal | None], [Animal(name="a"), None]),
     ],
 )
@@ -66,6 +88,31 @@ def test_a_model_of_the_type_in_the_hint_arrives(hint, value):
 def test_a_model_may_be_given_as_a_dict():
     """Its hint makes one of it."""
     assert there_and_back(Order, {"pet": {"name": "a"}, "note": "b"}) == Order(pet=Animal(name="a"), note="b")
+
+
+def test_what_a_model_within_keeps_private_is_made_anew():
+    """As of the model itself; it is neither stored nor compared."""
+    keeper = Keeper(name="a")
+    arrived = there_and_back(Zoo, Zoo(keepers=[keeper], by_name={"a": keeper}))
+    assert [found.name for found in (*arrived.keepers, *arrived.by_name.values())] == ["a", "a"]
+
+
+def test_a_model_is_dumped_and_read_no_more_than_needed():
+    """Once to see that it comes back at all, once as its hint reads it."""
+    reads = []
+
+    class Counted(pydantic.BaseModel):
+        name: str
+
+        @pydantic.model_validator(mode="after")
+        def count(self):
+            reads.append(self)
+            return self
+
+    given = Counted(name="a")
+    reads.clear()
+    taking(Counted).check({"value": given}, 1000)
+    assert len(reads) == 2
 
 
 def test_a_result_may_leave_out_what_it_excludes():

@@ -4,7 +4,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, NewType, TypedDict
 from uuid import UUID
@@ -15,6 +15,7 @@ import pydantic
 import pytest
 from signatures import LIMIT, refusal, taking, there_and_back
 
+from lateshift.errors import InvalidParameters
 from lateshift.signature import Signature
 
 DAY = date(2026, 1, 2)
@@ -46,6 +47,44 @@ class Typed(TypedDict, total=False):
     extra: dict
 
 
+@dataclass(frozen=True)
+class Frozen:
+    x: int
+    y: int = 0
+
+
+class Discounted(Order):
+    pass
+
+
+@dataclass(frozen=True)
+class Special(Frozen):
+    discount: int = 5
+
+
+@attrs.define
+class Letter(Parcel):
+    stamp: str = ""
+
+
+class Camel(msgspec.Struct, rename="camel", tag=True):
+    first_line: Frozen
+
+
+class Pair(NamedTuple):
+    line: Frozen
+
+
+@dataclass
+class Holder:
+    text: str = ""
+    lines: list[Frozen] = field(default_factory=list)
+    unique: frozenset[Frozen] = frozenset()
+    camel: Camel | None = None
+    pair: Pair | None = None
+    when: datetime | None = None
+
+
 CHANGED = [
     (tuple, (DAY, Decimal(1))),
     (tuple[Any, ...], (1, DAY)),
@@ -60,7 +99,7 @@ CHANGED = [
     (list[Parcel], [Parcel(1), Parcel(Decimal(1))]),
     (Struct, Struct({1: 2})),
     (Named, Named("a", DAY)),
-    (Typed, {"extra": {"day": DAY}, "more": 1}),
+    (Typed, {"extra": {"day": DAY}}),
     (Order | dict, {"extra": DAY}),
     (Annotated[dict[UUID, Any], "note"], {UUID(int=1): DAY}),
     (dict[Any, Any], {"1": 1, 1: 2}),
@@ -78,8 +117,53 @@ def test_what_would_change_is_refused(hint, value):
 
 
 @pytest.mark.parametrize(
+    ("hint", "value", "expected"),
+    [
+        (
+            Frozen,
+            Special(1),
+            "a Special that would not come back from JSON as it is: its type hint makes a Frozen of it",
+        ),
+        (list[Order], [Order(DAY), Discounted(DAY)], "a Discounted that would not come back"),
+        (list[Frozen], {Frozen(1), Special(1)}, "a Special that would not come back"),
+        (Frozen | int, Special(1), "a Special that would not come back"),
+        (Holder, Holder(lines=[Special(1)]), "a Special that would not come back"),
+        (Holder, Holder(unique=frozenset({Frozen(1), Special(1)})), "a Special that would not come back"),
+        (Holder, Holder(camel=Camel(Special(1))), "a Special that would not come back"),
+        (Holder, Holder(pair=Pair(Special(1))), "a Special that would not come back"),
+        (Holder, Holder(pair=type("Two", (Pair,), {})(Frozen(1))), "a Two that would not come back"),
+        (Holder, {"lines": [Special(1)]}, "a Special that would not come back"),
+        (Holder, Holder(text=UUID(int=1)), "a value of type UUID"),
+        (
+            Holder,
+            Holder(when=datetime(2026, 1, 2, tzinfo=timezone(timedelta(seconds=9)))),
+            "offset from UTC has seconds",
+        ),
+        (Holder, {"txet": "a"}, "the key 'txet', for which its type hint has no place"),
+        (Camel, {"firstLine": {"x": 1}, "first_line": 1}, "the key 'first_line'"),
+        (dict[str, Typed], {"a": {"extra": {}, "more": 1}}, "the key 'more'"),
+        (Parcel, Letter(1), "a Letter that would not come back"),
+    ],
+)
+def test_what_fits_but_would_arrive_as_less_is_refused(hint, value, expected):
+    """However deep: objects of subclasses, keys that are not known, what no hint of a field would bring back."""
+    message, name = refusal(taking(hint), {"value": value})
+    assert name == "value"
+    assert expected in message
+
+
+def test_a_refusal_of_less_does_not_tell_what_is_hidden():
+    """A key may be a secret, and so may all under a name that is hidden."""
+    with pytest.raises(InvalidParameters) as caught:
+        taking(Typed).check({"value": {"geheim": 1}}, LIMIT, ["value"])
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("hint", "value"),
     [
+        (Holder, Holder("a", [Frozen(1)], frozenset({Frozen(1), Frozen(2)}), Camel(Frozen(1)), Pair(Frozen(1)))),
+        (Camel, Camel(Frozen(1))),
         (dict[int, dict], {7: {"n": 1}}),
         (date | dict[str, Any], DAY),
         (date | dict[str, Any], {"day": "today"}),
@@ -109,7 +193,13 @@ def test_what_stays_the_same_is_taken(hint, value):
         (dict[date, Any], {"2026-01-02": (1,)}, {DAY: [1]}),
         (Order, Order(DAY, {"a": (1, 2)}), Order(DAY, {"a": [1, 2]})),
         (list[int], {1}, [1]),
+        (list[Frozen], {Frozen(1)}, [Frozen(1)]),
+        (list[int] | tuple[int, ...], (1,), [1]),
+        (set[Frozen], [{"x": 1}, Frozen(1)], {Frozen(1)}),
         (set[date | Any], ["2026-01-02"], {"2026-01-02"}),
+        (Camel, {"type": "Camel", "firstLine": {"x": 1}}, Camel(Frozen(1))),
+        (Holder, {"pair": [{"x": 1}]}, Holder(pair=Pair(Frozen(1)))),
+        (Holder, Holder(lines=(Frozen(1),)), Holder(lines=[Frozen(1)])),
     ],
 )
 def test_what_a_hint_converts_on_purpose_is_taken(hint, value, arrived):

@@ -211,14 +211,19 @@ def test_options_of_a_class():
 
 
 def test_options_are_inherited_and_overridden():
-    """A subclass keeps what it does not declare anew; None means not declared."""
+    """A subclass keeps what it does not declare anew; None takes back what a base has declared."""
 
     class Child(Declared):
         queue = "other"
         timeout = None
+        retry = None
 
-    options = read_options(Child)
-    assert (options.queue, options.priority, options.timeout) == ("other", 7, 60.0)
+    class Anew(Child):
+        retry_delay = 9
+        retry = None
+
+    assert read_options(Child) == JobOptions("other", 7, 1, None, None, "process")
+    assert read_options(Anew) == JobOptions("other", 7, 1, RetryPolicy.fixed(9), None, "process")
 
 
 def test_the_decorator_wins_over_attributes():

@@ -22,6 +22,7 @@ def shapes(text: str) -> list[tuple]:
         ("status:failed", ("status", ("failed",), "=", False, ())),
         ("status:failed,cancelled", ("status", ("failed", "cancelled"), "=", False, ())),
         ("status:finished", ("status", FINISHED, "=", False, ())),
+        ('queue:"my queue","big, mail",small', ("queue", ("my queue", "big, mail", "small"), "=", False, ())),
         ("-queue:mail", ("queue", ("mail",), "=", True, ())),
         ("priority:>5", ("priority", ("5",), ">", False, ())),
         ("attempts:<=2", ("attempts", ("2",), "<=", False, ())),
@@ -112,7 +113,9 @@ def terms(draw) -> Term:
     kind = draw(st.sampled_from(["word", "number", "status", "parameter", "text", "id", "moment"]))
     negated = draw(st.booleans())
     if kind == "word":
-        return Term(draw(plain), (draw(words),), negated=negated)
+        field = draw(plain)
+        several = st.lists(words, min_size=1, max_size=1 if field == "error" else 3, unique=True)
+        return Term(field, tuple(draw(several)), negated=negated)
     if kind == "number":
         comparison = draw(st.sampled_from(["=", ">", ">=", "<", "<="]))
         return Term(draw(st.sampled_from(["priority", "attempts"])), (draw(numbers),), comparison, negated)
@@ -162,6 +165,8 @@ def test_a_caret_is_always_somewhere(text, caret):
         ("status:fa", "status", "fa"),
         ("sta", None, "sta"),
         ("queue:mail,of", "queue", "of"),
+        ('queue:"big, mail","of', "queue", "of"),
+        ('queue:"big, ma', "queue", "big, ma"),
         ("-queue:ma", "queue", "ma"),
         ("", None, ""),
         ("a ", None, ""),

@@ -3,6 +3,7 @@
 import logging
 import math
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import pytest
@@ -58,6 +59,23 @@ def test_function():
     assert policy.delay(3, ERROR) == 6
     assert policy.delay(3, KeyError()) is None
     assert RetryPolicy.function(lambda *_: timedelta(minutes=1)).delay(1, ERROR) == 60
+
+
+async def later(attempt, error):
+    return 1
+
+
+class Later:
+    async def __call__(self, attempt, error):
+        return 1
+
+
+@pytest.mark.parametrize("function", [later, partial(later), Later()])
+def test_a_function_that_has_to_be_awaited_is_refused(function):
+    """Nobody would await it when an attempt has failed."""
+    for make in (RetryPolicy.function, to_policy):
+        with pytest.raises(InvalidOption, match="async"):
+            make(function)
 
 
 @pytest.mark.parametrize("result", [float("nan"), "soon", object(), [1]])

@@ -2,9 +2,10 @@
 
 import collections.abc
 import math
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum, auto
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,9 @@ from lateshift.errors import InvalidParameters
 
 if TYPE_CHECKING:
     pass
+
+
+SECONDS = timezone(timedelta(hours=1, seconds=9))
 
 
 class Colour(Enum):
@@ -311,6 +315,8 @@ def test_ambiguous_unions_are_refused():
         (float, Decimal("1.5"), "expected `float`"),
         (date, datetime(2026, 1, 2, tzinfo=UTC), "expected `date`, got `datetime`"),
         (datetime, "yesterday", "invalid RFC3339"),
+        (datetime, datetime(2026, 1, 2, tzinfo=SECONDS), "offset from UTC has seconds"),
+        (list[time], [time(8, tzinfo=SECONDS)], "offset from UTC has seconds"),
         (UUID, "nope", "invalid UUID"),
         (Colour, "green", "invalid enum value 'green'"),
         (Number, 3, "invalid enum value 3"),
@@ -333,13 +339,15 @@ def test_ambiguous_unions_are_refused():
         (Struct, Struct(name=5), "expected `str`, got `int` - at `$.name`"),
         (Model, {"when": "never"}, "when; input should be a valid datetime"),
         (Path, 3, "expected a path, got int"),
+        (OrderedDict, OrderedDict(a=1), "`OrderedDict` cannot be made from JSON"),
+        (list[int] | set[int], {1}, "a set like this would arrive as list"),
         (float, math.nan, "the number nan, which JSON does not know"),
         (float | None, math.inf, "the number inf, which JSON does not know"),
         (list[float], [1.0, math.nan], "the number nan"),
         (str, "\ud800", "surrogate"),
         (object, object(), "type object, which JSON cannot hold"),
         (Exception, ValueError("x"), "which JSON cannot hold"),
-        (Exception, "x", "Exception cannot be made from JSON"),
+        (Exception, "x", "`Exception` cannot be made from JSON"),
         (collections.abc.Callable, print, "cannot"),
         (dict[str, int], {1: 2}, "expected `str`, got `int`"),
     ],

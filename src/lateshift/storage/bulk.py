@@ -14,7 +14,7 @@ from typing import Final, Literal
 from lateshift.errors import InvalidOption
 from lateshift.job import FINISHED, WAITING, NewJob
 from lateshift.options import check_priority
-from lateshift.query import Query
+from lateshift.query import Query, Term
 from lateshift.storage import search, trash
 from lateshift.storage.counting import Count
 from lateshift.storage.database import Database, transactional
@@ -91,6 +91,9 @@ class BulkAction:
     def _plan(self, target: Sequence[str] | Query) -> tuple[Iterator[list[str]], Count]:
         if isinstance(target, Query):
             narrowed = target.narrowed(STATUSES[self._action])
+            if self._action == "priority":  # or those that it moves in their order would be met again
+                other = Term("priority", (str(self._priority),), negated=True)
+                narrowed = replace(narrowed, terms=(*narrowed.terms, other))
             return search.matching_ids(self._db, narrowed, self._now), search.count_matching(self._db, narrowed)
         ids = list(dict.fromkeys(target))
         return iter([ids[at : at + BATCH] for at in range(0, len(ids), BATCH)]), Count(len(ids))

@@ -85,6 +85,11 @@ class Effects:
         """Whether there is anything to commit or to roll back."""
         return self._way is not None
 
+    def keeps_out(self, place: str) -> bool:
+        """Whether the job has written to the SQLite file at this place, so that nobody else can before it ends."""
+        way = None if self._ended or self._source.db.place != place else self._way
+        return way is not None and way.dialect.name == "sqlite" and way.file.in_transaction and way.changes > 0
+
     def enter(self) -> None:
         """Begin at once where the job's code writes without asking for the connection, as with Django's models."""
         if self._kind == "django":
@@ -173,6 +178,7 @@ class _Way(ABC):
 
     given: Any
     dialect: Dialect
+    _changes_before = 0
 
     @abstractmethod
     def begin(self) -> None:
@@ -193,8 +199,13 @@ class _Way(ABC):
 
     @property
     @abstractmethod
+    def file(self) -> Any:
+        """The connection of sqlite3, where that is the driver."""
+
+    @property
     def changes(self) -> int:
         """How many rows of an SQLite file the job has written."""
+        return int(self.file.total_changes) - self._changes_before
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Run a statement; how many rows it matched."""
@@ -215,9 +226,9 @@ class _Driver(_Way):
         self.given = self.raw = source.connect()
 
     @property
-    def changes(self) -> int:
-        """How many rows of an SQLite file the job has written."""
-        return int(self.raw.total_changes)
+    def file(self) -> Any:
+        """The connection of sqlite3, where that is the driver."""
+        return self.raw
 
     def begin(self) -> None:
         """Begin the transaction."""
@@ -269,7 +280,6 @@ class _Django(_Way):
         self._block = transaction.atomic(using=self._alias)
         self._step: Literal["entering", "inside", "leaving", "left"] = "left"
         self._silence_back = source.silence_back
-        self._changes_before = 0
 
     @property
     def raw(self) -> Any:
@@ -277,16 +287,16 @@ class _Django(_Way):
         return self.given
 
     @property
-    def changes(self) -> int:
-        """How many rows of an SQLite file the job has written."""
-        return int(self.given.connection.total_changes) - self._changes_before
+    def file(self) -> Any:
+        """The connection of sqlite3, where that is the driver."""
+        return self.given.connection
 
     def begin(self) -> None:
         """Enter the atomic block."""
         self._step = "entering"
         self._block.__enter__()
         self._step = "inside"
-        self._changes_before = getattr(self.given.connection, "total_changes", 0)
+        self._changes_before = getattr(self.file, "total_changes", 0)
 
     def commit(self) -> None:
         """Leave the atomic block; then Django calls what the job gave to `on_commit`."""

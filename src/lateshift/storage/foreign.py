@@ -8,6 +8,7 @@ already. What has to be awaited on some connections is written once, as coroutin
 from __future__ import annotations
 
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -83,7 +84,7 @@ async def _tables(db: Database, caller: _Caller) -> str:
     On PostgreSQL a statement that fails would abort the whole transaction.
     """
     known = _known.setdefault(db, WeakKeyDictionary())
-    home = caller.home
+    home = None if caller.database == "sqlite" else caller.home  # there a file may be attached by another name later
     if home is not None and home in known:
         return known[home]
     told = await caller.ask(db.render(db.dialect.whereabouts))
@@ -177,7 +178,6 @@ class _Sqlite(_DbApi):
 
     database = "sqlite"
     parameter = ":{name}"
-    home = None
 
     def cursor(self) -> Any:
         """A new cursor, which gives tuples whatever the connection's own give."""
@@ -198,16 +198,18 @@ class _Psycopg(_DbApi):
     """A connection of psycopg 3."""
 
     database = "postgres"
+    kind: ClassVar[str] = "Cursor"
 
     def cursor(self) -> Any:
-        """A new cursor, which gives tuples whatever the connection's own give."""
-        return self.connection.cursor(row_factory=lambda _: tuple)
+        """A new cursor, which takes names and gives tuples whatever the connection's own do."""
+        return getattr(sys.modules["psycopg"], self.kind)(self.connection, row_factory=lambda _: tuple)
 
 
 class _AsyncPsycopg(_Psycopg):
     """An AsyncConnection of psycopg 3."""
 
     awaited = True
+    kind = "AsyncCursor"
 
     async def ask(self, sql: str) -> list[Row]:
         async with self.cursor() as cursor:

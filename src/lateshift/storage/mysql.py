@@ -198,6 +198,12 @@ class MysqlDatabase(ServerDatabase):
         sql = "select 1 from information_schema.tables where table_schema = database() and table_name = :name"
         return bool(self.query(sql, {"name": f"{self.dialect.tables}meta"}))
 
+    def tables_at(self, whereabouts: list[Row]) -> str | None:
+        """As on any database, with our database's name as well: the connection may be led to another one later."""
+        tables = super().tables_at(whereabouts)
+        name = self._arguments(0)["database"].replace("`", "``")
+        return None if tables is None else f"`{name}`.{tables}"
+
     def alone(self, work: Callable[[], T]) -> T:
         """Do `work` under a lock that the others' migrations ask for; each statement commits by itself."""
 
