@@ -61,6 +61,8 @@ send_receipt.enqueue(1, cc="b@example.com")  # error: Unexpected keyword argumen
 send_receipt.options(delay="soon")  # error: incompatible type "str"
 send_receipt.options(delay=60).enqueue("1")  # error: incompatible type "str"; expected "int"
 
+send_receipt.delay(1)  # error: has no attribute "delay"
+
 assert_type(pay.enqueue(order_id=1), str)
 pay.enqueue(order_id="1")  # error: incompatible type "str"; expected "int"
 background(transactional="peewee")  # error: No overload variant
