@@ -306,8 +306,8 @@ def _has_self(job: object) -> bool:
     if isinstance(job, type):
         return not isinstance(inspect.getattr_static(job, "handle"), staticmethod | classmethod)
     # A function does not know that it stands in a class, where `@background` saw it before there was one.
-    *outer, name = cast("Any", job).__qualname__.split(".")
-    owner: Any = sys.modules.get(cast("Any", job).__module__)
+    *outer, name = getattr(job, "__qualname__", "").split(".")
+    owner: Any = sys.modules.get(job.__module__)
     for part in outer:
         owner = getattr(owner, part, None)
     return isinstance(owner, type) and not isinstance(inspect.getattr_static(owner, name, None), staticmethod)

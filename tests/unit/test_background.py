@@ -1,5 +1,7 @@
 """`@background` and `BackgroundJob`: which parameters positions mean, and which classes cannot have `enqueue`."""
 
+import functools
+
 import pytest
 
 from lateshift.background import BackgroundJob, background
@@ -126,6 +128,11 @@ def test_what_celery_calls_otherwise_is_told(name):
     with pytest.raises(AttributeError, match="copy has no 'frobnicate'\\."):
         copy.frobnicate  # noqa: B018 - looking is what is tested
     assert not hasattr(copy, "delay")
+
+
+def test_what_has_no_name_is_refused_when_it_is_enqueued():
+    """Until then a partial is a function like any other."""
+    assert background(functools.partial(post.function)).call(3).parameters == {"priority": 3}
 
 
 class Base:
