@@ -4,7 +4,8 @@ from pathlib import Path
 
 from lateshift import Retry, RetryPolicy, Snooze, configure, current_job, run_background_job, wait_for_job
 
-configure(allowed=["retries"])
+# One list for all the examples: those that run in one folder share a runner, which has the list of whoever started it.
+configure(allowed=["orders", "retries", "web"])
 
 
 class FetchReport:
@@ -30,7 +31,7 @@ class FetchReport:
 
 
 if __name__ == "__main__":
-    job = wait_for_job(run_background_job(FetchReport, parameters={"marker": "snoozed"}), timeout=30)
+    job = wait_for_job(run_background_job(FetchReport, parameters={"marker": "snoozed"}), timeout=30, check=True)
     for attempt in job.history:
         print(attempt.number, attempt.outcome, attempt.error and attempt.error.message)
     print(job.result)

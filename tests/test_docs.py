@@ -92,7 +92,14 @@ def run_page(page, folder):
     if script:
         name = re.sub(r"\W", "_", page.stem)
         (folder / f"{name}.py").write_text(script, encoding="utf-8")
-        run([f"{name}.py"], folder, f"{page}", LATESHIFT_SPAWN="never", LATESHIFT_ALLOWED=f"{name},app")
+        run([f"{name}.py"], folder, f"{page}", LATESHIFT_SPAWN="never", **allowed(name, folder))
+
+
+def allowed(name, folder):
+    """The list for the fragments of a page, which hold jobs themselves unless `lateshift init` has made a project."""
+    made = folder / ".env"
+    is_project = made.exists() and "LATESHIFT_ALLOWED=app.jobs\n" in made.read_text(encoding="utf-8")
+    return {} if is_project else {"LATESHIFT_ALLOWED": f"{name},app"}
 
 
 def how_to_run(file_name):

@@ -35,9 +35,9 @@ from lateshift.default import (
     wait_for_job,
 )
 from lateshift.enqueuing import Call
-from lateshift.errors import JobNotFound, LateshiftError, WaitTimeout
+from lateshift.errors import JobFailed, JobNotFound, LateshiftError, WaitTimeout
 from lateshift.job import Attempt, Job, JobError
-from lateshift.outcome import Cancel, Retry, Snooze
+from lateshift.outcome import Cancel, JobTimeout, Retry, Snooze
 from lateshift.retry import RetryPolicy
 from lateshift.settings import Settings
 
@@ -50,7 +50,9 @@ __all__ = [
     "Cancel",
     "Job",
     "JobError",
+    "JobFailed",
     "JobNotFound",
+    "JobTimeout",
     "Lateshift",
     "LateshiftError",
     "Retry",

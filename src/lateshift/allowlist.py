@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from typing import Final
 
 from lateshift.errors import CallableNotAllowed
 
+NOBODYS: Final = sys.stdlib_module_names | {"__main__"}
+"""Modules that nobody's list is meant to have: as a whole each of them lets anything run, or is never the same."""
+
 
 class AllowList:
-    """The packages, modules and classes whose callables may run. Raises ValueError for an entry that is none."""
+    """The packages, modules and classes whose callables may run. Raises ValueError for an entry that is none.
 
-    def __init__(self, entries: Iterable[str]) -> None:
+    With `of_worker` its refusals are those of a process that has had this list since it began.
+    """
+
+    def __init__(self, entries: Iterable[str], *, of_worker: bool = False) -> None:
         self.entries = tuple(entries)
+        self._of_worker = of_worker
         for entry in self.entries:
             check_entry(entry)
         self._prefixes = tuple(f"{entry}." for entry in self.entries)
@@ -31,7 +40,14 @@ class AllowList:
             raise CallableNotAllowed(f"{path!r} may not run: {objection}")
 
     def advice(self, module: str) -> str:
-        """How to permit a module that is not on the list."""
+        """How to permit a module that is not on the list; nothing for one that nobody should."""
+        if self._of_worker:
+            return (
+                "If the setting is another by now, `lateshift workers stop --here`: the next enqueue, or "
+                "`lateshift work`, starts a worker with that of today"
+            )
+        if module.partition(".")[0] in NOBODYS:
+            return ""
         return f"To allow it, set LATESHIFT_ALLOWED={','.join((*self.entries, module))}"
 
     def _objection(self, path: str) -> str | None:
@@ -42,13 +58,37 @@ class AllowList:
             return "it is what LATESHIFT_ALLOWED has, and not a callable inside of it. Write the whole name."
         inside = [prefix for prefix in self._prefixes if path.startswith(prefix)]
         if not inside:
-            listed = f"LATESHIFT_ALLOWED has {','.join(self.entries) or 'no entry'}. "
-            return f"{listed}{self.advice(_module_part(segments))}"
+            return self._unlisted(segments)
         beyond = path.removeprefix(max(inside, key=len)).split(".")
         private = next((segment for segment in beyond if segment.startswith("_")), None)
         if private is None:
             return None
         return f"{private!r} is private. Give the callable a public name and use that one."
+
+    def _unlisted(self, segments: list[str]) -> str:
+        listed = ",".join(self.entries) or "no entry"
+        module = _module_part(segments)
+        if self._of_worker:
+            return f"LATESHIFT_ALLOWED had {listed} when this worker began. {self.advice(module)}."
+        if segments[0] in NOBODYS:
+            whose = "the program that was started" if segments[0] == "__main__" else "Python's own"
+            advice = f"{segments[0]} is {whose}: name a function of yours, in a module of the list."
+        elif meant := self._meant(module, segments):
+            advice = f"Did you mean {meant}?" + ("" if len(segments) == 1 else f" Else add {module} to the setting.")
+        else:
+            advice = self.advice(module)
+        return f"LATESHIFT_ALLOWED has {listed}. {advice}"
+
+    def _meant(self, module: str, segments: list[str]) -> str:
+        """The names inside the list that a name outside of it may have been meant to be."""
+        import difflib  # only an error needs it
+
+        if len(segments) == 1:
+            return " or ".join(f"{entry}.{segments[0]}" for entry in self.entries[:3])
+        rest = ".".join(segments)[len(module) :]
+        parts = [entry for entry in self.entries if entry.endswith(f".{module}") or entry.startswith(f"{module}.")]
+        near = difflib.get_close_matches(module, self.entries, 1, 0.8) or parts
+        return f"{near[0]}{rest}" if near else ""
 
 
 def check_entry(entry: object) -> None:

@@ -15,7 +15,7 @@ from lateshift.clock import Clock
 from lateshift.context import refuse_to_wait_for_itself
 from lateshift.durations import check_seconds, check_wait
 from lateshift.enqueuing import Call, Preparation, calls_of
-from lateshift.errors import JobNotFound, JobStateError, SpawnError, WaitTimeout
+from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
@@ -146,14 +146,15 @@ class Lateshift:
             before=before,
         )
 
-    def wait_for_job(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
+    def wait_for_job(self, job_id: str, timeout: float | timedelta | None = None, *, check: bool = False) -> Job:
         """Wait until the job is finished, at most `timeout` seconds, and return it. Raises JobNotFound, WaitTimeout.
 
-        While it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
+        With `check` a job that has failed or was cancelled raises JobFailed, as in `subprocess.run(check=True)`. While
+        it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
         """
         for pause in self._pauses(job_id, timeout):
             time.sleep(pause)
-        return self.get_job(job_id)
+        return _checked(self.get_job(job_id), check=check)
 
     def cancel_job(self, job_id: str) -> None:
         """Cancel a waiting job, or ask a running one to stop. Raises JobNotFound, JobStateError when it has finished.
@@ -252,14 +253,14 @@ class Lateshift:
         """As `get_job`, for async code."""
         return await _in_thread(self.get_job, job_id)
 
-    async def await_for_job(self, job_id: str, timeout: float | timedelta | None = None) -> Job:
+    async def await_for_job(self, job_id: str, timeout: float | timedelta | None = None, *, check: bool = False) -> Job:
         """As `wait_for_job`, for async code; it takes no thread while it waits, and can be cancelled."""
         import asyncio
 
         pauses = self._pauses(job_id, timeout)
         while (pause := await _in_thread(next, pauses, None)) is not None:  # noqa: ASYNC110 - no event tells of it here
             await asyncio.sleep(pause)
-        return await self.aget_job(job_id)
+        return _checked(await self.aget_job(job_id), check=check)
 
     async def alist_jobs(self, **filters: Unpack[JobFilters]) -> list[Job]:
         """As `list_jobs`, for async code."""
@@ -374,6 +375,12 @@ class Cache:
             "result": job.result,
             "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
         }
+
+
+def _checked(job: Job, *, check: bool) -> Job:
+    if check and job.status != "completed":
+        raise JobFailed(job)
+    return job
 
 
 def _enqueued(job: NewJob) -> Event:

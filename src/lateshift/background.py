@@ -8,9 +8,23 @@ from __future__ import annotations
 
 import functools
 import itertools
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
@@ -116,6 +130,19 @@ class BackgroundFunction(Generic[P, R]):
     def options(self, **chosen: Unpack[EnqueueOptions]) -> Enqueueing[P]:
         """The same job with other options: `send.options(delay=60).enqueue(to="a@example.com")`."""
         return Enqueueing(self, **chosen)
+
+    if not TYPE_CHECKING:  # to which it would say that there is every attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            own = getattr(self.__dict__.get("function"), "__qualname__", "a background function")
+            raise AttributeError(f"{own} has no {name!r}{_INSTEAD.get(name, '.')}", name=name, obj=self)
+
+
+_INSTEAD: Final = {
+    "delay": ": use .enqueue(...), and .options(delay=60).enqueue(...) to run it later.",
+    "apply_async": ": use .enqueue(...), and .options(delay=60, priority=5).enqueue(...) for options.",
+}
+"""What to write for what Celery calls so."""
 
 
 class BackgroundJob:
@@ -249,19 +276,38 @@ def _decorate(job: Any, options: JobOptions) -> Any:
 
 def _by_name(job: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Jobs are stored with parameters by name, so arguments given by position get the names of the signature."""
-    if not args:
+    options = kwargs.keys() & EnqueueOptions.__annotations__.keys()
+    if not args and not options:
         return kwargs
-    import inspect
 
     handle = cast("Any", job).handle if isinstance(job, type) else cast("Any", job).function
-    raw = inspect.getattr_static(job, "handle") if isinstance(job, type) else None
-    has_self = isinstance(job, type) and not isinstance(raw, staticmethod | classmethod)
-    items = list(signature_of(handle).parameters.values())[1 if has_self else 0 :]
+    items = list(signature_of(handle).parameters.values())[1 if _has_self(job) else 0 :]
+    name = getattr(job, "__qualname__", repr(job))
+    takes_any = any(item.kind is item.VAR_KEYWORD for item in items)
+    for option in sorted(() if takes_any else options - {item.name for item in items}):
+        raise InvalidParameters(
+            f"{name} has no parameter {option!r}. If it is meant as an option of the call, write "
+            f".options({option}=...).enqueue(...).",
+            option,
+        )
     names = [item.name for item in itertools.takewhile(lambda item: item.kind is item.POSITIONAL_OR_KEYWORD, items)]
     if len(args) > len(names):
-        name = getattr(job, "__qualname__", repr(job))
         raise InvalidParameters(f"{name} takes {len(names)} parameters by position, {len(args)} were given.")
     named = dict(zip(names, args, strict=False))
     if twice := sorted(named.keys() & kwargs.keys()):
         raise InvalidParameters(f"The parameter {twice[0]!r} was given by position and by name.", twice[0])
     return named | kwargs
+
+
+def _has_self(job: object) -> bool:
+    """Whether the first parameter of a job's code is the instance, or the class, that it is called on."""
+    import inspect
+
+    if isinstance(job, type):
+        return not isinstance(inspect.getattr_static(job, "handle"), staticmethod | classmethod)
+    # A function does not know that it stands in a class, where `@background` saw it before there was one.
+    *outer, name = getattr(job, "__qualname__", "").split(".")
+    owner: Any = sys.modules.get(job.__module__)
+    for part in outer:
+        owner = getattr(owner, part, None)
+    return isinstance(owner, type) and not isinstance(inspect.getattr_static(owner, name, None), staticmethod)

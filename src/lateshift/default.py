@@ -130,14 +130,17 @@ async def aget_job(job_id: str) -> Job:
     return await get_app().aget_job(job_id)
 
 
-def wait_for_job(job_id: str, timeout: float | timedelta | None = None) -> Job:
-    """Wait until the job is finished, at most `timeout` seconds. Raises JobNotFound, WaitTimeout."""
-    return get_app().wait_for_job(job_id, timeout)
+def wait_for_job(job_id: str, timeout: float | timedelta | None = None, *, check: bool = False) -> Job:
+    """Wait until the job is finished, at most `timeout` seconds. Raises JobNotFound, WaitTimeout.
+
+    With `check` a job that has failed or was cancelled raises JobFailed; else look at `.status`.
+    """
+    return get_app().wait_for_job(job_id, timeout, check=check)
 
 
-async def await_for_job(job_id: str, timeout: float | timedelta | None = None) -> Job:
+async def await_for_job(job_id: str, timeout: float | timedelta | None = None, *, check: bool = False) -> Job:
     """As `wait_for_job`, for async code."""
-    return await get_app().await_for_job(job_id, timeout)
+    return await get_app().await_for_job(job_id, timeout, check=check)
 
 
 def list_jobs(

@@ -11,6 +11,7 @@
     ├── JobNotFound               no job has this id
     ├── JobStateError             the job's present status does not allow the action
     ├── WaitTimeout               the job did not finish in the time you gave it
+    ├── JobFailed                 the job that you waited for with check=True has failed or was cancelled
     ├── SpawnError                the job is stored, but no runner could be started for it
     ├── NotInsideJob              current_job() was called where no job runs
     ├── TransactionEnded          a transactional job's transaction was over before the job was
@@ -29,6 +30,11 @@ The message says what happened, names the value and ends with what to do next; t
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lateshift.job import Job
 
 
 class LateshiftError(Exception):
@@ -102,6 +108,16 @@ class WaitTimeout(LateshiftError):
         super().__init__(message)
         self.job_id = job_id
         self.status = status
+
+
+class JobFailed(LateshiftError):
+    """The job that you waited for with `check=True` ended otherwise than completed; `job` is the job."""
+
+    def __init__(self, job: Job) -> None:
+        end = "was cancelled" if job.status == "cancelled" else job.status
+        why = "" if job.error is None else f": {job.error.type}: {job.error.message}".rstrip(":. ")
+        super().__init__(f"Job {job.id} ({job.name}) {end}{why}. `lateshift show {job.id}` has every attempt.")
+        self.job = job
 
 
 class SpawnError(LateshiftError):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.codec import TOO_DEEP, encode_hook
-from lateshift.texts import shown
+from lateshift.texts import of_type, shown
 
 HIDDEN: Final = "••••••"
 
@@ -59,10 +59,10 @@ class _OfType:
     """Stands for an object of which a message shows the type only."""
 
     def __init__(self, value: object) -> None:
-        self._name = type(value).__qualname__
+        self._told = of_type(value)
 
     def __repr__(self) -> str:
-        return f"a {self._name}"
+        return self._told
 
 
 def _has_no_parts(value: object) -> bool:

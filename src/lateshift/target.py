@@ -20,10 +20,12 @@ import msgspec
 
 from lateshift.allowlist import AllowList
 from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
-from lateshift.hints import signature_of
 from lateshift.job import ExecutorKind
+from lateshift.kinds import check_instantiable, check_kind, executor_of
+from lateshift.missing import framework_hint, nothing_in_class, nothing_in_module, program_as_module
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
+from lateshift.texts import shown
 
 DEFAULT_METHOD: Final = "handle"
 
@@ -79,8 +81,24 @@ def resolve(path: str, allow: AllowList) -> Target:
 
     Raises CallableNotAllowed, CallableNotFound, and InvalidJob or InvalidOption for a callable that cannot be a job.
     """
-    allow.check(path)
+    if not allow.permits(path):
+        _check_how_started(path, allow)
+        allow.check(path)
     return _Resolution(path, allow).target()
+
+
+def _check_how_started(path: str, allow: AllowList) -> None:
+    """Refuse what is in the program that was started by its file, though that is in a package: it has another name."""
+    found = program_as_module()
+    if found is None or not path.startswith(f"{main_name()}."):
+        return
+    module, folder = found
+    name = f"{module}.{path.partition('.')[2]}"
+    advice = "" if allow.permits(name) else f" {allow.advice(module)}."
+    raise CallableNotAllowed(
+        f"{path!r} may not run: the program was started as a file, though it is in a package, where its name is "
+        f"{name}. Start it with `python -m {module}`, in {folder}.{advice}"
+    )
 
 
 def importing() -> str | None:
@@ -131,11 +149,11 @@ class _Resolution:
             found = self._member(owner, DEFAULT_METHOD)
         options = read_options(_inside(found), owner)
         function, binding = self._function(found, owner)
-        _check_kind(function, self._path)
+        check_kind(function, self._path)
         if binding == "instance":
-            _check_instantiable(owner)
+            check_instantiable(cast("type", owner))
         signature = Signature.of(function, drop_self=binding != "function")
-        executor = _executor(function, options, self._path)
+        executor = executor_of(function, options, self._path)
         return Target(self._path, function, owner, executor, signature, options, _failed_hook(owner), binding)
 
     def _walk(self, segments: list[str]) -> tuple[Any, type | None]:
@@ -186,13 +204,14 @@ class _Resolution:
         except (Exception, SystemExit) as error:
             raise CallableNotFound(
                 f"{self._path!r} was not found: importing {name} failed with {type(error).__name__}: {error}"
+                f"{framework_hint(error)}"
             ) from error
         finally:
             _importing.reset(token)
 
     def _attribute(self, module: ModuleType, name: str) -> Any:
         if name not in vars(module):
-            raise CallableNotFound(f"{self._path!r} does not exist: {_nothing_like(module, name)}")
+            raise CallableNotFound(f"{self._path!r} does not exist: {nothing_in_module(module, name)}")
         return self._permitted(vars(module)[name], name)
 
     def _member(self, owner: type, name: str) -> Any:
@@ -201,7 +220,8 @@ class _Resolution:
                 if not self._allow.covers(_origin(base)):
                     self._refuse(f"{name} is inherited from {_origin(base)}", base)
                 return self._permitted(attributes[name], name)
-        raise CallableNotFound(f"{self._path!r} does not exist: {_nothing_like(owner, name)}")
+        tables = [_DICT(base) for base in reversed(_MRO(owner))]
+        raise CallableNotFound(f"{self._path!r} does not exist: {nothing_in_class(_QUALNAME(owner), tables, name)}")
 
     def _permitted(self, found: Any, name: str) -> Any:
         """What was found, if it is something that may be called or looked into, and comes from inside the list."""
@@ -230,10 +250,10 @@ class _Resolution:
         return inner, "class" if isinstance(found, classmethod) else "instance"
 
     def _refuse(self, what: str, thing: Any) -> NoReturn:
-        advice = self._allow.advice(_module_name(thing, "?"))
+        advice, own = self._allow.advice(_module_name(thing, "?")), "write a function of your own that calls it"
         raise CallableNotAllowed(
             f"{self._path!r} may not run: {what}, which LATESHIFT_ALLOWED ({','.join(self._allow.entries)}) does not "
-            f"cover. {advice}, or write a function of your own that calls it."
+            f"cover. {f'{advice}, or {own}' if advice else own.capitalize()}."
         )
 
 
@@ -317,56 +337,7 @@ def _why_not(job: object) -> str:
 
 
 def _name(thing: object) -> str:
-    return str(getattr(thing, "__qualname__", None) or repr(thing)[:80])
-
-
-def _nothing_like(holder: Any, name: str) -> str:
-    import difflib  # only an error needs it
-
-    tables = [_DICT(base) for base in _MRO(holder)] if _is_class(holder) else [vars(holder)]
-    public = {item for table in tables for item in table if not item.startswith("_")}
-    near = difflib.get_close_matches(name, sorted(public), 1)
-    where = _QUALNAME(holder) if _is_class(holder) else vars(holder).get("__name__", "the module")
-    return f"{where} has no {name!r}{f'; did you mean {near[0]!r}?' if near else '.'}"
-
-
-def _check_kind(function: FunctionType, path: str) -> None:
-    import inspect  # 13 ms, though today dataclasses imports it as well
-
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise InvalidJob(f"{path!r} is a generator: calling it would run nothing. Return a list instead of yielding.")
-
-
-def _check_instantiable(owner: type | None) -> None:
-    import inspect
-
-    if inspect.isabstract(owner):
-        raise InvalidJob(
-            f"{_name(owner)} is abstract, and each attempt makes an instance of it: pass a concrete class."
-        )
-    try:
-        parameters = signature_of(cast("type", owner)).parameters.values()
-    except (TypeError, ValueError):
-        return  # C code that does not tell
-    for item in parameters:
-        if item.default is item.empty and item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD):
-            raise InvalidJob(
-                f"{_name(owner)} needs {item.name!r} to be made, but each attempt makes an instance without arguments: "
-                f"give it a default, or make {item.name!r} a parameter of the method."
-            )
-
-
-def _executor(function: FunctionType, options: JobOptions, path: str) -> ExecutorKind:
-    import inspect
-
-    if options.transactional and inspect.iscoroutinefunction(function):
-        raise InvalidJob(
-            f"{path!r} is `async def`, and a transactional job has a connection of a driver that waits: write it with "
-            "`def`, or leave `transactional` out."
-        )
-    if options.isolation == "process":
-        return "process"
-    return "loop" if inspect.iscoroutinefunction(function) else "thread"
+    return str(getattr(thing, "__qualname__", None) or shown(thing))
 
 
 def _failed_hook(owner: type | None) -> Callable[[BaseException], Any] | None:

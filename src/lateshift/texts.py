@@ -23,10 +23,16 @@ def megabytes(size: int) -> str:
     return f"{size / 1024**2:,.0f}M"
 
 
+def of_type(value: object) -> str:
+    """What stands for a value of which only the type is told: an Order, a str."""
+    name = type(value).__qualname__
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
+
+
 def shown(value: object) -> str:
     """A value for a message, shortened."""
     try:
         text = repr(value)
     except Exception:  # a broken __repr__ in the user's type, or a number of more digits than Python writes
-        text = f"a {type(value).__qualname__}"
+        text = of_type(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 import lateshift
-from lateshift import BackgroundJob, Call, background, default, errors
+from lateshift import BackgroundJob, Call, JobFailed, background, default, errors, testing
 from lateshift.enqueuing import new_id
 from lateshift.storage.migrations import migrate
 
@@ -31,6 +31,11 @@ class Mail:
 
 @background
 async def ping(host: str, times: int = 1) -> None: ...
+
+
+@background(max_retries=0)
+def refund(order_id: int) -> None:
+    raise LookupError(f"there is no order {order_id}.")
 
 
 @pytest.fixture
@@ -197,6 +202,32 @@ def test_waiting_ends_in_time(app):
     with pytest.raises(lateshift.WaitTimeout, match=r"pending after 0\.05 s") as caught:
         lateshift.wait_for_job(job_id, timeout=0.05)
     assert (caught.value.job_id, caught.value.status) == (job_id, "pending")
+
+
+def test_a_wait_that_checks_raises_what_the_job_failed_with(app):
+    """So far a program that printed the result of a failed job printed None, and ended well."""
+    with testing.inline(app):
+        job_id = refund.enqueue(1)
+    with pytest.raises(JobFailed) as caught:
+        lateshift.wait_for_job(job_id, timeout=10, check=True)
+    assert str(caught.value) == (
+        f"Job {job_id} ({__name__}.refund) failed: LookupError: there is no order 1. "
+        f"`lateshift show {job_id}` has every attempt."
+    )
+    assert caught.value.job == lateshift.get_job(job_id) == lateshift.wait_for_job(job_id)
+    with pytest.raises(JobFailed, match=f"`lateshift show {job_id}`"):
+        asyncio.run(lateshift.await_for_job(job_id, check=True))
+
+
+def test_a_wait_that_checks_takes_a_cancelled_job_for_no_success(app):
+    """It has no result either; one that completed is returned as ever."""
+    job_id = Order.enqueue(1)
+    lateshift.cancel_job(job_id)
+    with pytest.raises(JobFailed, match=r"handle\) was cancelled. `lateshift show"):
+        lateshift.wait_for_job(job_id, check=True)
+    with testing.inline(app):
+        completed = Order.enqueue(2)
+    assert lateshift.wait_for_job(completed, check=True).result == 2
 
 
 def test_a_timeout_may_be_a_timedelta(app):

@@ -84,7 +84,7 @@ def test_a_refused_call_does_not_tell_them(app, parameters):
             "value error, •••••• is too simple",
         ),
         ("with_account", lambda _: {"user": "ada", "password": "hunter2"}, "invalid enum value '••••••'"),
-        ("with_account", lambda of: of.Account(5, "hunter2"), "is a Account: expected `str`, got `int` - at `$.user`"),
+        ("with_account", lambda of: of.Account(5, "hunter2"), "is an Account: expected `str`, got `int` - at `$.user`"),
         ("with_pair", lambda of: of.Pair(5, "hunter2"), "is a Pair: expected `str`, got `int`"),
         ("with_pair", lambda of: [of.Pair(5, "hunter2")], "is [a Pair]: "),
     ],

@@ -2,7 +2,16 @@
 
 from typing import assert_type
 
-from lateshift import BackgroundJob, Job, alist_jobs, background, get_job, run_background_job
+from lateshift import (
+    BackgroundJob,
+    Job,
+    alist_jobs,
+    await_for_job,
+    background,
+    get_job,
+    run_background_job,
+    wait_for_job,
+)
 
 
 @background
@@ -52,6 +61,8 @@ send_receipt.enqueue(1, cc="b@example.com")  # error: Unexpected keyword argumen
 send_receipt.options(delay="soon")  # error: incompatible type "str"
 send_receipt.options(delay=60).enqueue("1")  # error: incompatible type "str"; expected "int"
 
+send_receipt.delay(1)  # error: has no attribute "delay"
+
 assert_type(pay.enqueue(order_id=1), str)
 pay.enqueue(order_id="1")  # error: incompatible type "str"; expected "int"
 background(transactional="peewee")  # error: No overload variant
@@ -77,9 +88,12 @@ async def in_async_code() -> None:
     await process_order.aenqueue(name=1)  # error: Unexpected keyword argument "name"
     assert_type(await alist_jobs(status="failed", limit=5), list[Job])
     await alist_jobs(limit="all")  # error: incompatible type "str"; expected "int"
+    assert_type(await await_for_job("0", check=True), Job)
     await alist_jobs(state="failed")  # error: Unexpected keyword argument "state"
 
 
 assert_type(run_background_job("app.jobs.ProcessOrder", "handle", {"order_id": 1}, priority=5, delay=60), str)
 run_background_job("app.jobs.ProcessOrder", priority="high")  # error: incompatible type "str"
 assert_type(get_job("0").attempts, int)
+assert_type(wait_for_job("0", 10, check=True), Job)
+wait_for_job("0", 10, True)  # error: Too many positional arguments

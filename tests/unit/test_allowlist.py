@@ -45,12 +45,44 @@ def test_what_is_beside_an_entry_is_refused(path):
         ("shop.tasks.ProcessOrder.handle", "shop.tasks"),
         ("shop.tasks.send", "shop.tasks"),
         ("shop.send", "shop"),
-        ("shop", "shop"),
+        ("shop.orders.send", "shop.orders"),
     ],
 )
 def test_the_message_says_how_to_allow_it(path, module):
     """The refusal ends with the setting to write, module guessed from the name."""
     assert f"To allow it, set LATESHIFT_ALLOWED=app.jobs,orders,{module}" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("app.job.MakeReport", "app.jobs.MakeReport? Else add app.job to the setting."),
+        ("app.MakeReport.handle", "app.jobs.MakeReport.handle? Else add app to the setting."),
+        ("jobs.MakeReport", "app.jobs.MakeReport? Else add jobs to the setting."),
+        ("MakeReport", "app.jobs.MakeReport or orders.MakeReport?"),
+    ],
+)
+def test_a_name_near_one_of_the_list_is_taken_for_a_slip(path, meant):
+    """The refusal of a typing error proposed to open the list for it."""
+    text = refusal(path)
+    assert text.endswith(f"LATESHIFT_ALLOWED has app.jobs,orders. Did you mean {meant}")
+
+
+@pytest.mark.parametrize("path", ["os.system", "subprocess.run", "builtins.eval", "__main__.MakeReport"])
+def test_nobody_is_told_to_open_the_list_for_everything(path):
+    """A module of Python itself and `__main__` are never proposed: with os on the list anything runs."""
+    text = refusal(path)
+    assert "set LATESHIFT_ALLOWED" not in text
+    assert "name a function of yours, in a module of the list." in text
+    assert ALLOW.advice(path.partition(".")[0]) == ""
+
+
+def test_a_worker_tells_that_its_list_may_be_an_older_one():
+    """What it refuses may be on the list of today, so it proposes no list but to start anew."""
+    text = refusal("retries.FetchReport.handle", AllowList(("orders",), of_worker=True))
+    assert "LATESHIFT_ALLOWED had orders when this worker began" in text
+    assert "`lateshift workers stop --here`" in text
+    assert "set LATESHIFT_ALLOWED" not in text
 
 
 @pytest.mark.parametrize(

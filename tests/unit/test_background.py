@@ -1,5 +1,7 @@
 """`@background` and `BackgroundJob`: which parameters positions mean, and which classes cannot have `enqueue`."""
 
+import functools
+
 import pytest
 
 from lateshift.background import BackgroundJob, background
@@ -35,7 +37,26 @@ def copy(source: str = "in", target: str = "out") -> None:
     pass
 
 
-@pytest.mark.parametrize("job", [Static, OfClass, Decorated, Plain, copy])
+class Methods:
+    @background
+    def instance(self, source: str = "in", target: str = "out") -> None:
+        pass
+
+    @classmethod
+    @background
+    def of_class(cls, source: str = "in", target: str = "out") -> None:
+        pass
+
+    @staticmethod
+    @background
+    def static(source: str = "in", target: str = "out") -> None:
+        pass
+
+
+METHODS = [Methods.instance, Methods.of_class, Methods.static]
+
+
+@pytest.mark.parametrize("job", [Static, OfClass, Decorated, Plain, copy, *METHODS])
 def test_a_position_means_the_parameter_that_it_means_in_a_call(job):
     """Only a method that gets an instance has a `self` before its parameters."""
     assert job.call("/data/a").parameters == {"source": "/data/a"}
@@ -71,6 +92,47 @@ def test_what_has_no_position_is_refused(job, args, most):
     """`*` and `**` are no parameters by name, nor is one that is given by name only to be given by position."""
     with pytest.raises(InvalidParameters, match=f"takes {most} parameters by position, {len(args)} were given"):
         job.call(*args)
+
+
+@pytest.mark.parametrize("job", [Plain, copy, Methods.instance])
+def test_an_option_among_the_parameters_is_told_where_it_belongs(job):
+    """It is asked for as Celery's `countdown` would be."""
+    with pytest.raises(
+        InvalidParameters, match=r"no parameter 'delay'.*write \.options\(delay=\.\.\.\)\.enqueue"
+    ) as caught:
+        job.call(source="/data/a", delay=60)
+    assert caught.value.parameter == "delay"
+
+
+@background
+def deliver(delay: int, **others: int) -> None:
+    pass
+
+
+@background
+def post(priority: int) -> None:
+    pass
+
+
+def test_a_parameter_may_be_called_as_an_option_is():
+    """Then it is the parameter, also one that `**` takes."""
+    assert deliver.call(1, timeout=3).parameters == {"delay": 1, "timeout": 3}
+    assert post.call(priority=3).parameters == {"priority": 3}
+
+
+@pytest.mark.parametrize("name", ["delay", "apply_async"])
+def test_what_celery_calls_otherwise_is_told(name):
+    """The habit of another library meets a word for it; what is no habit is an ordinary AttributeError."""
+    with pytest.raises(AttributeError, match=rf"copy has no '{name}': use \.enqueue"):
+        getattr(copy, name)
+    with pytest.raises(AttributeError, match="copy has no 'frobnicate'\\."):
+        copy.frobnicate  # noqa: B018 - looking is what is tested
+    assert not hasattr(copy, "delay")
+
+
+def test_what_has_no_name_is_refused_when_it_is_enqueued():
+    """Until then a partial is a function like any other."""
+    assert background(functools.partial(post.function)).call(3).parameters == {"priority": 3}
 
 
 class Base:

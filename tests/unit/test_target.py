@@ -224,8 +224,54 @@ def test_unknown_names_propose_the_nearest(project):
 def test_a_class_without_handle(project):
     """A class without `handle` is refused by that name, also when `handle` is a class."""
     project.write("app.jobs", "class Order:\n    def run(self): pass\nclass Odd:\n    class handle: pass\n")
-    refused("app.jobs.Order", "Order has no 'handle'", CallableNotFound)
+    words = "Order has no 'handle'. It has 'run': name the method, as in run_background_job(Order, \"run\")."
+    refused("app.jobs.Order", words, CallableNotFound)
     refused("app.jobs.Odd", "is a class", CallableNotFound)
+
+
+def test_the_methods_proposed_are_the_jobs_own(project):
+    """Neither what `@background` and BackgroundJob have put there, nor the hook for failures, is proposed."""
+    project.write(
+        "app.jobs",
+        """
+        from lateshift.background import BackgroundJob, background
+        class Base:
+            @staticmethod
+            def ship(): pass
+            @background(queue="mail")
+            def tell(self): pass
+        @background
+        class Order(Base, BackgroundJob):
+            size = 3
+            class Inner: pass
+            def failed(self, error): pass
+            def _check(self): pass
+        class Empty(BackgroundJob): pass
+        """,
+    )
+    refused("app.jobs.Order", "It has 'ship', 'tell': name the method", CallableNotFound)
+    refused("app.jobs.Empty", "Empty has no 'handle'.", CallableNotFound)
+
+
+def test_what_is_defined_under_a_guard_is_not_there_for_workers(project):
+    """The program that enqueues has it, so only the worker can tell why it has not."""
+    project.write("app.jobs", "def send(): pass\nif __name__ == '__main__':\n    async def sent(): pass\n")
+    refused("app.jobs.sent", "app.jobs has no 'sent' at its top level, and workers see nothing else.", CallableNotFound)
+    refused("app.jobs.sand", "app.jobs has no 'sand'; did you mean 'send'?", CallableNotFound)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("class AppRegistryNotReady(Exception): pass\nraise AppRegistryNotReady()", "django.setup()"),
+        ("class ImproperlyConfigured(Exception): pass\nraise ImproperlyConfigured()", "django.setup()"),
+        ("raise RuntimeError('Working outside of application context.')", "with app.app_context():"),
+    ],
+)
+def test_a_framework_that_was_not_set_up(project, source, hint):
+    """The refusal says how the module of the jobs gets it ready, where no web server has."""
+    project.write("app.jobs", source)
+    assert "docs/frameworks.md" in str(refused("app.jobs.send", hint, CallableNotFound))
 
 
 @pytest.mark.parametrize(

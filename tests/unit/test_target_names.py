@@ -52,6 +52,7 @@ def test_path_of_classes_and_functions():
         (functools.lru_cache(job), None, "functools._lru_cache_wrapper"),
         (3, None, "pass a class"),
         (None, None, "pass a class"),
+        (list(range(99)), None, "... cannot be a job"),
         (types, None, "pass a class"),
         (job, "ship", "is no class, so it has no method 'ship'"),
     ],
@@ -123,6 +124,33 @@ def test_a_module_run_with_m(project):
         "executed",
         "shop.orders.Order.handle handled True",
     ]
+
+
+@pytest.mark.parametrize("folder", [".", "app"])
+def test_a_program_in_a_package_that_was_started_as_a_file(project, folder):
+    """Its jobs are called otherwise then, so the refusal says how to start it instead of what to allow."""
+    project.write("app.jobs", "")
+    project.write("app.main", SCRIPT.replace("{name}", "app.main"))
+    where = project.folder / folder
+    done = subprocess.run(
+        [sys.executable, str((project.folder / "app/main.py").relative_to(where))],
+        cwd=where,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "'main.Order.handle' may not run: the program was started as a file" in done.stderr
+    assert f"Start it with `python -m app.main`, in {project.folder}.\n" in done.stderr
+    assert run(project.folder, "-m", "app.main").endswith("app.main.Order.handle handled True")
+
+
+def test_a_program_in_a_package_that_is_not_on_the_list_either(project):
+    """Then the refusal says both."""
+    project.write("app.main", SCRIPT.replace("{name}", "app.jobs"))
+    done = subprocess.run(
+        [sys.executable, "app/main.py"], cwd=project.folder, capture_output=True, text=True, check=False
+    )
+    assert "To allow it, set LATESHIFT_ALLOWED=app.jobs,app.main." in done.stderr
 
 
 def test_a_script_beside_a_package_of_its_name(project):

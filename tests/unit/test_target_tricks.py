@@ -37,9 +37,17 @@ def test_imported_callables(project):
         "app.jobs", "from shutil import rmtree\nfrom subprocess import Popen\nfrom code import InteractiveConsole\n"
     )
     error = refused("app.jobs.rmtree", "comes from shutil.rmtree")
-    assert "LATESHIFT_ALLOWED=app.jobs,shutil, or write a function of your own" in str(error)
+    assert str(error).endswith("(app.jobs) does not cover. Write a function of your own that calls it.")
     refused("app.jobs.Popen", "comes from subprocess.Popen")
     refused("app.jobs.InteractiveConsole.push", "comes from code.InteractiveConsole")
+
+
+def test_a_callable_of_another_package_may_be_allowed(project):
+    """Of what is not Python's own the refusal tells how."""
+    project.write("outside", "def send(): pass")
+    project.write("app.jobs", "from outside import send")
+    expected = "To allow it, set LATESHIFT_ALLOWED=app.jobs,outside, or write a function of your own that calls it."
+    refused("app.jobs.send", expected)
 
 
 def test_a_neighbouring_module_is_outside(project):

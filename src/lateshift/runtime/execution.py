@@ -105,7 +105,7 @@ class Execution:
         self._settings = settings
         self.now = now
         self._report = report
-        self._allow = AllowList(settings.allowed)
+        self._allow = AllowList(settings.allowed, of_worker=True)
         self._targets: dict[str, Target] = {}
         self._source: Source | None = None
         self.began, self.outdated = now(), False

@@ -1,0 +1,88 @@
+"""What to tell about a callable path that leads nowhere: the nearest name, or why a worker does not see it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+DJANGO: Final = ("AppRegistryNotReady", "ImproperlyConfigured")
+
+
+def nothing_in_module(module: ModuleType, name: str) -> str:
+    """What to tell about a name that a module has not."""
+    where = vars(module).get("__name__", "the module")
+    if _stands_inside(module, name):
+        return (
+            f"{where} has no {name!r} at its top level, and workers see nothing else. Move it out of what it stands "
+            'in, such as `if __name__ == "__main__":`.'
+        )
+    return f"{where} has no {name!r}{_nearest(name, vars(module))}"
+
+
+def nothing_in_class(label: str, tables: Iterable[Mapping[str, Any]], name: str) -> str:
+    """What to tell about a name that a class has not, by the tables of it and its bases."""
+    names = {item: value for table in tables for item, value in table.items()}
+    methods = [item for item, value in names.items() if _is_method(item, value)]
+    if name == "handle" and methods:
+        others = ", ".join(map(repr, methods[:3]))
+        return (
+            f"{label} has no 'handle'. It has {others}: name the method, as in "
+            f'run_background_job({label}, "{methods[0]}").'
+        )
+    return f"{label} has no {name!r}{_nearest(name, names)}"
+
+
+def framework_hint(error: BaseException) -> str:
+    """What to add when a module could not be imported because its web framework was not set up."""
+    if type(error).__name__ in DJANGO:
+        return (
+            " Where no web server has done so, the module of the jobs sets Django up itself: "
+            "`if not apps.models_ready: django.setup()` before it imports models. docs/frameworks.md has the lines."
+        )
+    if "application context" in str(error):
+        return " Ask for the application inside the job, under `with app.app_context():`; docs/frameworks.md has more."
+    return ""
+
+
+def program_as_module() -> tuple[str, Path] | None:
+    """The program that was started by its file, as the module of a package that it is, and the folder of that package.
+
+    None if it was started with -m, or is in no package.
+    """
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if not file or getattr(main, "__spec__", None) is not None:
+        return None
+    path = Path(file).absolute()
+    names, folder = [path.stem], path.parent
+    while (folder / "__init__.py").exists():
+        names, folder = [folder.name, *names], folder.parent
+    return (".".join(names), folder) if len(names) > 1 else None
+
+
+def _stands_inside(module: ModuleType, name: str) -> bool:
+    """Whether a module's text defines a function or class of this name, but not at the top level."""
+    try:
+        source = Path(vars(module)["__file__"]).read_text(encoding="utf-8", errors="replace")
+    except (KeyError, TypeError, OSError):  # built in, in a zip, gone
+        return False
+    return re.search(rf"^[ \t]+(?:async )?(?:def|class) {re.escape(name)}\b", source, re.MULTILINE) is not None
+
+
+def _is_method(name: str, value: object) -> bool:
+    """Whether something in a class may be the method that is meant: not what `@background` has put there, or a hook."""
+    kinds = (staticmethod, classmethod)
+    ours = str(getattr(value, "__module__", "")).startswith("lateshift.")
+    is_callable = isinstance(value, kinds) or (callable(value) and not isinstance(value, type))
+    return is_callable and not ours and not name.startswith("_") and name != "failed"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    import difflib  # only an error needs it
+
+    near = difflib.get_close_matches(name, sorted(item for item in names if not item.startswith("_")), 1)
+    return f"; did you mean {near[0]!r}?" if near else "."

@@ -1,0 +1,180 @@
+"""docs/frameworks.md: its files make real applications, whose views enqueue what a runner by itself does."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_docs import blocks
+
+pytestmark = pytest.mark.slow
+
+TEXT = (Path(__file__).resolve().parent.parent / "docs" / "frameworks.md").read_text(encoding="utf-8")
+
+
+class Place:
+    """A folder with the files that a section of the page shows, in which Python can be run."""
+
+    def __init__(self, folder, section):
+        self.folder = folder
+        text = re.search(rf"^## {section}$.*?(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)[0]
+        self.blocks = blocks(text)
+        for block in self.blocks:
+            if block.file_name:
+                self.write(block.file_name, block.code)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def python(self, *arguments):
+        """What a program printed, started in the folder."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "LATESHIFT_IDLE_EXIT": "1", "PYTHONPATH": str(self.folder)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.splitlines()
+
+
+DASHBOARD = """
+from wsgiref.util import setup_testing_defaults
+
+environ = {"PATH_INFO": "/ops/jobs/", "HTTP_HOST": "localhost", "REMOTE_ADDR": "127.0.0.1"}
+setup_testing_defaults(environ)
+b"".join(application(environ, lambda status, headers: print(status)))
+"""
+
+DJANGO_APP = """
+from django.apps import AppConfig
+
+
+class ShopConfig(AppConfig):
+    name = "shop"
+
+    def ready(self):
+        from shop import jobs
+"""
+
+DJANGO_MODEL = """
+from django.db import models
+
+
+class Order(models.Model):
+    email = models.EmailField()
+"""
+
+DJANGO_URLS = """
+from django.urls import path
+
+from shop import views
+
+urlpatterns = [path("orders", views.order), path("orders/<job_id>", views.status)]
+"""
+
+IN_DJANGO = """
+from config.wsgi import application
+from django.db import transaction
+from django.test import Client
+from lateshift import list_jobs, wait_for_job
+from shop.jobs import confirm
+from shop.models import Order
+
+client = Client()
+job_id = client.post("/orders", {"email": "ada@example.com"}).json()["job"]
+print(wait_for_job(job_id, 30, check=True).result)
+print(client.get(f"/orders/{job_id}").json()["status"])
+"""
+
+
+@pytest.fixture
+def django(tmp_path):
+    """A new project of Django with the page's files, and what any such project has besides."""
+    pytest.importorskip("django")
+    subprocess.run([sys.executable, "-m", "django", "startproject", "config", "."], cwd=tmp_path, check=True)
+    place = Place(tmp_path, "Django")
+    settings = tmp_path / "config/settings.py"
+    settings.write_text(settings.read_text() + "\nINSTALLED_APPS += ['shop']\nALLOWED_HOSTS = ['*']\n")
+    for name, text in (("apps", DJANGO_APP), ("models", DJANGO_MODEL), ("__init__", "")):
+        place.write(f"shop/{name}.py", text)
+    place.write("config/urls.py", DJANGO_URLS)
+    place.python("manage.py", "makemigrations", "shop")
+    place.python("manage.py", "migrate")
+    place.python("-m", "lateshift", "migrate")
+    return place
+
+
+def test_django(django):
+    """A view's transaction has the job; the worker sets Django up, also if `ready()` imports the jobs."""
+    (after_commit,) = [block.code for block in django.blocks if block.language == "python" and not block.file_name]
+    last = "print(wait_for_job(list_jobs(limit=1)[0].id, 30, check=True).result)\n"
+    django.write("try_it.py", f"{IN_DJANGO}\n{after_commit}\n{last}\n{DASHBOARD}")
+    confirmed = "confirmed to ada@example.com"
+    assert django.python("try_it.py") == [confirmed, "completed", confirmed, "200 OK"]
+
+
+def test_django_that_nobody_sets_up(django):
+    """What the page says of a module without the lines at its top; the refusal leads back to the page."""
+    jobs = django.folder / "shop/jobs.py"
+    jobs.write_text(re.sub(r"(?s)if not apps.*?\n\n", "", jobs.read_text()))
+    (line,) = django.python("-c", NOT_SET_UP)
+    assert re.search(r"failed with (AppRegistryNotReady|ImproperlyConfigured): .*django\.setup\(\)", line)
+
+
+NOT_SET_UP = """
+from lateshift import LateshiftError, run_background_job
+try:
+    run_background_job("shop.jobs.confirm")
+except LateshiftError as error:
+    print(error)
+"""
+
+IN_FLASK = """
+from lateshift import wait_for_job
+from store.wsgi import app as application
+
+client = application.test_client()
+answer = client.post("/orders", data={"id": 7})
+job_id = answer.get_json()["job"]
+print(answer.status_code, wait_for_job(job_id, 30, check=True).result)
+print(client.get(f"/orders/{job_id}").get_json()["status"])
+"""
+
+
+def test_flask(tmp_path):
+    """The job has the application's configuration, in the process of the runner."""
+    pytest.importorskip("flask")
+    place = Place(tmp_path, "Flask")
+    place.write("try_it.py", IN_FLASK + DASHBOARD)
+    assert place.python("try_it.py") == ["202 receipt 7 sent by store@example.com", "completed", "200 OK"]
+
+
+IN_FASTAPI = """
+from app.main import app
+from fastapi.testclient import TestClient
+from lateshift import wait_for_job
+
+client = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
+answer = client.post("/orders/7")
+job_id = answer.json()["job"]
+print(answer.status_code, wait_for_job(job_id, 30, check=True).result)
+print(client.get(f"/orders/{job_id}/status").json()["status"], client.get("/orders/none/status").status_code)
+print(client.get("/ops/jobs/").status_code)
+"""
+
+
+def test_fastapi(tmp_path):
+    """Handlers await the twins; FastAPI is not among what is installed for the tests, so most run without this one."""
+    pytest.importorskip("fastapi")
+    place = Place(tmp_path, "FastAPI")
+    place.write("app/__init__.py", "")
+    place.write("try_it.py", IN_FASTAPI)
+    assert place.python("try_it.py") == ["202 receipt 7 sent", "completed 404", "200"]
