@@ -4,12 +4,17 @@ import io
 import os
 import re
 import signal
+import socket
 import threading
+from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
 
 import pytest
+import uvicorn
 from django.conf import settings as django_settings
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from lateshift.contrib.web import Bridge, asgi_mount, wsgi_mount
@@ -138,6 +143,25 @@ def test_under_a_root_path(site):
         assert (answer.status_code, 'href="/app/jobs/queues"' in answer.text) == (200, True)
     for path in ("/", "/app", "/app/", "/jobsearch", "/app/jobsearch", "/application/jobs", "/app/app/jobs"):
         assert client.get(path).status_code == 299
+
+
+def test_a_server_stops_while_a_page_is_open(site, monkeypatch):
+    """uvicorn waits until no answer is under way, so a stream that goes on held it up until it was killed."""
+    monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 0.5)
+    app = Starlette(routes=[Mount("/jobs", site.made)])
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        with urlopen(f"http://127.0.0.1:{listening.getsockname()[1]}/jobs/events", timeout=10) as stream:
+            assert stream.readline() == b"retry: 2000\n"
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
+    finally:
+        server.force_exit = True
+        thread.join()
 
 
 def test_a_wsgi_server_serves_it_to_a_browser(site, flask_app, chromium):
