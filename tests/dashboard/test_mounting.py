@@ -192,6 +192,15 @@ def test_the_host_knows_its_users(make_site):
     assert ask(application, "/jobs/", **{"shop.role": "viewer"})[0] == "200 OK"
 
 
+def test_the_host_may_ask_its_database(make_site, django):
+    """A plain `authorize=` may wait: Django's ORM, whose calls are guarded in this way, refuses to on an event loop."""
+    from django.utils.asyncio import async_unsafe
+
+    made = make_site(authorize=async_unsafe(lambda request: "viewer")).made
+    assert ask(wsgi_mount(lambda *_: [], "/jobs", made), "/jobs/")[0] == "200 OK"
+    assert TestClient(asgi_mount(Starlette(), "/jobs", made), **LOCAL).get("/jobs/").status_code == 200
+
+
 def test_an_error_reaches_the_wsgi_server():
     """What an application raises before it answers is raised to the server, which logs it."""
 
