@@ -195,6 +195,26 @@ def test_one_watcher_serves_all_tabs(own, open_page):
     assert watcher.looks - before <= 3
 
 
+def test_a_stream_that_ends_in_good_order_is_nothing_to_see(own, open_page, monkeypatch):
+    """The next one comes before the page would call itself disconnected, and the page goes on being live."""
+    monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 1.0)
+    site, link = own
+    page, streams = open_page(link, "/jobs"), []
+    page.on("request", lambda asked: streams.append(asked) if asked.url.endswith("/events") else None)
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page.evaluate("""() => {
+        const live = document.querySelector("#live");
+        window.states = [];
+        new MutationObserver(() => states.push(live.dataset.state)).observe(live, { attributes: true });
+    }""")
+    while len(streams) < 3:
+        page.wait_for_event("request", lambda asked: asked.url.endswith("/events"))
+    site.day.job("completed", 0, ("shop.fresh.Arrived.handle", "fresh", 1, lambda _: {}, 1, 1))
+    expect(page.get_by_text("Arrived.handle")).to_be_visible()
+    assert set(page.evaluate("states")) <= {"on"}
+    assert page.locator("#lost").is_hidden()
+
+
 def test_a_retry_stays_on_the_page_and_says_so(own, open_page):
     """Retry acts in place: the status changes, a note appears, the address stays."""
     site, link = own

@@ -4,12 +4,17 @@ import io
 import os
 import re
 import signal
+import socket
 import threading
+from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
 
 import pytest
+import uvicorn
 from django.conf import settings as django_settings
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from lateshift.contrib.web import Bridge, asgi_mount, wsgi_mount
@@ -140,6 +145,25 @@ def test_under_a_root_path(site):
         assert client.get(path).status_code == 299
 
 
+def test_a_server_stops_while_a_page_is_open(site, monkeypatch):
+    """uvicorn waits until no answer is under way, so a stream that goes on held it up until it was killed."""
+    monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 0.5)
+    app = Starlette(routes=[Mount("/jobs", site.made)])
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        with urlopen(f"http://127.0.0.1:{listening.getsockname()[1]}/jobs/events", timeout=10) as stream:
+            assert stream.readline() == b"retry: 2000\n"
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
+    finally:
+        server.force_exit = True
+        thread.join()
+
+
 def test_a_wsgi_server_serves_it_to_a_browser(site, flask_app, chromium):
     """Under a real WSGI server the pages ask every few seconds instead of holding its threads."""
     from playwright.sync_api import expect
@@ -166,6 +190,15 @@ def test_the_host_knows_its_users(make_site):
     application = wsgi_mount(lambda *_: [], "/jobs", site.made)
     assert ask(application, "/jobs/")[0] == "403 Forbidden"
     assert ask(application, "/jobs/", **{"shop.role": "viewer"})[0] == "200 OK"
+
+
+def test_the_host_may_ask_its_database(make_site, django):
+    """A plain `authorize=` may wait: Django's ORM, whose calls are guarded in this way, refuses to on an event loop."""
+    from django.utils.asyncio import async_unsafe
+
+    made = make_site(authorize=async_unsafe(lambda request: "viewer")).made
+    assert ask(wsgi_mount(lambda *_: [], "/jobs", made), "/jobs/")[0] == "200 OK"
+    assert TestClient(asgi_mount(Starlette(), "/jobs", made), **LOCAL).get("/jobs/").status_code == 200
 
 
 def test_an_error_reaches_the_wsgi_server():

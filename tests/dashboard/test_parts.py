@@ -270,3 +270,20 @@ def test_a_look_that_fails_is_told_as_a_change():
         return got
 
     assert len(asyncio.run(scene())) == 3
+
+
+def test_a_stream_ends_at_the_beat_and_the_next_misses_nothing(monkeypatch):
+    """A browser comes back soon after such an end, and is told of what changed while it was away."""
+    monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 0.05)
+    state = ["before"]
+
+    async def scene():
+        watcher = Watcher(lambda: state[0], interval=0.01)
+        first = [event async for event in watcher.stream()]
+        state[0] = "after"
+        second = [event async for event in watcher.stream()]
+        return first, second
+
+    first, second = asyncio.run(asyncio.wait_for(scene(), 5))
+    assert first == [b"retry: 2000\n\n", b"event: change\ndata: 0\n\n", b"retry: 500\n\n"]
+    assert b"event: change\ndata: 1\n\n" in second

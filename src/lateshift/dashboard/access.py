@@ -11,7 +11,7 @@ import hmac
 import inspect
 import ipaddress
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +23,8 @@ from lateshift.settings import Settings
 
 Answer = User | str | None
 Authorize = Callable[[Request], Answer | Awaitable[Answer]]
-"""Says for a request which role it has (or which `User` it is), and None for nobody. It may be a coroutine."""
+"""Says for a request which role it has (or which `User` it is), and None for nobody. It may be a coroutine function;
+a plain one is called in a thread, so it may ask a database."""
 
 TOKEN: Final = User("token", "admin")
 """Whoever has the token; by `is`, since a user may be called so."""
@@ -67,8 +68,7 @@ class Access:
     async def identify(self, request: Request) -> User | None:
         """The user behind a request, or None."""
         if self._authorize is not None:
-            answer = self._authorize(request)
-            return as_user(await answer if inspect.isawaitable(answer) else answer)
+            return as_user(await _asked(self._authorize, request))
         if self.is_open:
             return User("this machine", "admin") if is_local(request) else None
         known = self._by_proxy(request) or self._by_session(request)
@@ -118,6 +118,16 @@ class Access:
         except ValueError:
             return False
         return any(peer in network for network in self._proxies)
+
+
+async def _asked(authorize: Authorize, request: Request) -> Answer:
+    answer: Any
+    if inspect.iscoroutinefunction(authorize):
+        answer = authorize(request)
+    else:  # it may block, and Django's ORM refuses to be asked on an event loop
+        answer = await run_in_threadpool(authorize, request)
+    found: Answer = await answer if inspect.isawaitable(answer) else answer
+    return found
 
 
 def _name_and_password(scheme: str, given: str) -> tuple[str, str]:

@@ -1,6 +1,9 @@
 """Tells open pages that something changed: one look at the database a second, however many pages are open.
 
 Nobody looks while nobody listens. What changed is not told: each page fetches what it shows, with its user's rights.
+
+A stream lasts for some seconds only. A browser opens the next at once, and the page fetches itself anew then; a server
+that waits for its connections before it stops, as uvicorn does, would wait for ever for one that goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +17,13 @@ INTERVAL: Final = 1.0
 """Seconds between two looks."""
 
 BEAT: Final = 10.0
-"""Seconds after which pages are told anyway: ages and heartbeats change without anything being written."""
+"""Seconds after which all streams end, so that pages come back: ages and heartbeats change without being written."""
+
+AWAY: Final = 2000
+"""Milliseconds after which a browser tries again when a stream has broken off."""
+
+SOON: Final = 500
+"""The same for a stream that has ended in good order: less than a page waits before it calls itself disconnected."""
 
 
 class Watcher:
@@ -28,20 +37,24 @@ class Watcher:
         self._task: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._version = 0
+        self._beats = 0
+        self._seen: object = None
         self.looks = 0
         self.closed = False
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """Server-sent events: `change` at once and whenever something changed."""
-        bell = asyncio.Event()
+        """Server-sent events: `change` at once and whenever something changed, until the next beat."""
+        bell, beats = asyncio.Event(), self._beats
         self._bells.add(bell)
         self._begin()
         try:
-            yield b"retry: 2000\n\n"
-            while not self.closed:
+            yield f"retry: {AWAY}\n\n".encode()
+            while not self.closed and beats == self._beats:
                 yield f"event: change\ndata: {self._version}\n\n".encode()
                 bell.clear()
                 await bell.wait()
+            if not self.closed:
+                yield f"retry: {SOON}\n\n".encode()
         finally:
             self._bells.discard(bell)
             if not self._bells and self._task is not None:
@@ -65,21 +78,26 @@ class Watcher:
 
     def _ring(self) -> None:
         self._version += 1
+        self._wake()
+
+    def _wake(self) -> None:
         for bell in self._bells:
             bell.set()
 
     async def _watch(self) -> None:
-        seen: object = None
-        told = time.monotonic()
+        begun = time.monotonic()
         while True:
             try:
                 found = await asyncio.to_thread(self._look)
             except Exception as error:  # the page that is fetched says what is wrong
                 found = repr(error)
             self.looks += 1
-            if (seen is not None and found != seen) or time.monotonic() - told > BEAT:
-                told = time.monotonic()
+            if self._seen is not None and found != self._seen:  # also by what changed while there was no stream
                 self._changed()
                 self._ring()
-            seen = found
+            self._seen = found
+            if time.monotonic() - begun > BEAT:
+                begun = time.monotonic()
+                self._beats += 1
+                self._wake()
             await asyncio.sleep(self._interval)

@@ -29,8 +29,8 @@
   };
 
   // --- Live: signals say that something changed; then the page fetches its content anew.
-  const bulb = one("#live"), lost = one("#lost");
-  let source = null, timer = 0, asked = false, busy = false, quiet = 0, trouble = "";
+  const bulb = one("#live"), lost = one("#lost"), SILENT = "The dashboard does not answer. It is tried again by itself.";
+  let source = null, timer = 0, asked = false, busy = false, quiet = 0, silence = 0, trouble = "";
   const show = (state, words) => {
     if (bulb.dataset.state === state) return;
     bulb.dataset.state = state;
@@ -63,9 +63,11 @@
     if (html.hasAttribute("data-polling") || !window.EventSource) { timer ||= setInterval(refresh, 3000); settled(); return; }
     if (source) return;
     source = new EventSource(`${root}/events`);
-    source.addEventListener("open", () => { // what happened while there was no stream is fetched now
+    source.addEventListener("open", () => { // what happened while there was no stream is fetched now; streams end every ten seconds
       const late = Date.now() + skew - Number(page().dataset.now) > 1500;
-      settled();
+      clearTimeout(silence);
+      silence = 0;
+      if (!trouble || trouble === SILENT) settled(); // what a page said, the next one takes back
       if (late) refresh();
     });
     source.addEventListener("change", (event) => {
@@ -73,7 +75,7 @@
       source.told = event.data;
     });
     source.addEventListener("error", () => {
-      setTimeout(() => { if (source && source.readyState !== 1) complain("The dashboard does not answer. It is tried again by itself."); }, 1500);
+      silence ||= setTimeout(() => { silence = 0; if (source && source.readyState !== 1) complain(SILENT); }, 1500);
       if (source.readyState === 2) { source = null; refresh(); setTimeout(() => document.hidden || connect(), 3000); } // a session that ended is told to the page only
     });
   };
@@ -132,7 +134,7 @@
   });
   document.addEventListener("htmx:after:swap", () => { readClock(); tick(); fade(); goingOn(); document.dispatchEvent(new Event("lateshift:fresh")); });
   document.addEventListener("htmx:finally:request", finished);
-  document.addEventListener("htmx:error", () => { finished(); complain("The dashboard does not answer. It is tried again by itself."); });
+  document.addEventListener("htmx:error", () => { finished(); complain(SILENT); });
   htmx.registerExtension("keep", { // what the reader has opened stays open, and the search box what it is by its script
     htmx_before_morph_attr: (element, { attrName }) => !(attrName === "open" && element.localName === "details")
       && !(element.id === "q" && /^(role|aria-)/.test(attrName)),
