@@ -14,7 +14,6 @@ from lateshift import Lateshift
 from lateshift.cli import cli
 from lateshift.default import set_app
 from lateshift.host.presence import try_lock
-from lateshift.runtime.process import RUNNER_LOCK
 
 JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text(encoding="utf-8")
 
@@ -82,13 +81,13 @@ class Project:
             time.sleep(0.02)
 
     def _no_runner(self, folder):
-        turn = folder / "runner.turn"
-        if turn.exists() and turn.read_text():
+        if any(turn.read_text() for turn in folder.glob("runner-*.turn")):
             return False
-        lock = try_lock(folder / RUNNER_LOCK)
-        if lock is not None:
-            os.close(lock)
-        return lock is not None
+        locks = [try_lock(path) for path in folder.glob("runner-*.only")]
+        for lock in locks:
+            if lock is not None:
+                os.close(lock)
+        return None not in locks
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from project import finished, until
 
 from lateshift import Call
-from lateshift.host.presence import is_alive, presence_folder
+from lateshift.host.presence import is_alive, runner_file
 from lateshift.host.spawn import start_runner
 from lateshift.host.turn import take_turn
 from lateshift.storage import reads
@@ -79,12 +79,12 @@ def test_an_enqueue_at_any_moment_of_the_runners_leaving_is_run(project):
 def test_a_runner_gives_up_the_turn_before_it_can_be_found(project):
     """Who kills it as soon as it is seen leaves nothing behind that keeps the next enqueue from starting another."""
     app = project.app(spawn="never", idle_exit=0.5)
-    folder = presence_folder(app.settings)
+    turn = runner_file(app.settings, "turn")
     app.run_background_job("app.jobs.add", parameters={"a": 1})
-    assert take_turn(folder)
+    assert take_turn(turn)
     with app.database.transaction():  # it cannot write its row meanwhile
         start_runner(app.settings)
-        until(lambda: not (folder / "runner.turn").read_bytes(), what="the turn to be given up")
+        until(lambda: not turn.read_bytes(), what="the turn to be given up")
     until(lambda: runners(app))
 
 

@@ -269,3 +269,17 @@ def test_a_spawn_that_fails_leaves_the_job_stored(project, monkeypatch):
     os.chdir(project.folder)
     project.worker()
     assert finished(app, caught.value.job_id).status == "completed"
+
+
+def test_each_database_has_a_runner_of_its_own(project):
+    """A program that was given another database did not get a runner for it, for as long as the old one had work."""
+    before, after = (
+        project.app(spawn="auto", idle_exit=0.5, database_url=f"sqlite:///{name}.db") for name in ("before", "after")
+    )
+    waits = before.run_background_job("app.jobs.add", parameters={"a": 1}, delay=3600)
+    until(lambda: runners(before))
+    job_id = after.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert finished(after, job_id).status == "completed"
+    assert runners(before)
+    before.cancel_job(waits)
+    until(lambda: not runners(before) and not runners(after), what="both to leave")

@@ -9,7 +9,7 @@ looks at what waits once more after nobody can find it any longer:
   to stop: what was stored before that waits, like all that a stop leaves.
 - The turn to start a runner (`turn`) lasts until the new runner's worker is about to write its row, which is before its
   first look; or until the new process has found another one in its place, and looks at that again.
-- The one that holds the lock of the runner, `runner.only`, looks when it has let go of it, and begins anew if a job
+- The one that holds the lock of the runner (`runner-….only`) looks when it has let go of it, and begins anew if a job
   waits. When it is told to stop it lets go at once, so that another one can begin while its last jobs end.
 
 A job inserted through a caller's open transaction (`connection=`) cannot be seen in such a look. But SQLite has one
@@ -98,9 +98,9 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
     alive = [worker for worker in reads.workers(db) if is_alive(worker, now)]
     if all(any(serves(worker, queue) for worker in alive) for queue in queues):
         return False
-    folder = presence.presence_folder(settings)
+    turn = presence.runner_file(settings, "turn")
     try:
-        if not take_turn(folder):
+        if not take_turn(turn):
             return False
     except OSError as error:
         trouble = presence.no_place_for_locks(settings, error)
@@ -108,6 +108,6 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
     try:
         start_runner(settings)
     except SpawnError:
-        end_turn(folder)
+        end_turn(turn)
         raise
     return True

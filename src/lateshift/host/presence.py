@@ -18,9 +18,10 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+from zlib import crc32
 
-from lateshift.settings import Settings
+from lateshift.settings import Settings, mask_url
 
 SLOT: Final = 64
 """Bytes for one job id: more than a UUID's 36, and a whole cache line, so that a write does not cross one."""
@@ -38,6 +39,12 @@ _FILE: Final = re.compile(r"(.+)\.(?:lock|open|run)(?:\.\d+)?")
 def presence_folder(settings: Settings) -> Path:
     """Where the locks lie by which the processes of this host see each other."""
     return settings.storage_dir / "run"
+
+
+def runner_file(settings: Settings, ending: Literal["only", "turn"]) -> Path:
+    """The lock of the runner (`only`), or whose turn it is to start one (`turn`), of one database."""
+    place = f"{mask_url(settings.database_url)} {settings.schema} {settings.table_prefix}"
+    return presence_folder(settings) / f"runner-{crc32(place.encode()):08x}.{ending}"
 
 
 def no_place_for_locks(settings: Settings, error: OSError) -> str:

@@ -18,12 +18,10 @@ from lateshift.host.presence import try_lock
 PAUSE: Final = 2.0
 """Seconds that a runner has to appear: Python's start on a slow machine. After that others may start one as well."""
 
-_FILE: Final = "runner.turn"
 
-
-def take_turn(folder: Path) -> bool:
+def take_turn(file: Path) -> bool:
     """Whether this process may start a runner; if not, another one is about to. Raises OSError, as on a full disk."""
-    lock = try_lock(folder / _FILE)
+    lock = try_lock(file)
     if lock is None:
         return False
     try:
@@ -40,7 +38,7 @@ def take_turn(folder: Path) -> bool:
         os.close(lock)
 
 
-def end_turn(folder: Path) -> None:
+def end_turn(file: Path) -> None:
     """Let the next one who finds no worker start a runner at once."""
     with suppress(OSError):  # nobody has ever taken a turn here; or, on Windows, somebody looks at it just now
-        os.truncate(folder / _FILE, 0)
+        os.truncate(file, 0)

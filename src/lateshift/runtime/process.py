@@ -25,7 +25,7 @@ from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
-from lateshift.host.presence import Presence, no_place_for_locks, presence_folder, signed_off, try_lock
+from lateshift.host.presence import Presence, no_place_for_locks, presence_folder, runner_file, signed_off, try_lock
 from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
 from lateshift.runtime.crew import Crew, slots_of
@@ -43,7 +43,6 @@ from lateshift.storage import open_database, workers
 from lateshift.storage.database import Database
 from lateshift.storage.workers import NewWorker
 
-RUNNER_LOCK: Final = "runner.only"
 PATIENCE: Final = 3.0
 """Seconds that a worker's control thread waits for a server at once: it has signals and timeouts to look after."""
 
@@ -66,7 +65,7 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
     parent.listen(worker.tell)
     if config.kind == "runner":
-        end_turn(folder)  # before anybody can find it, and kill it in between
+        end_turn(runner_file(app.settings, "turn"))  # before anybody can find it, and kill it in between
     worker.register(_describe(config, app.settings, worker.crew))
     reason = worker.run()
     if worker.vanished:  # then its files tell those who take its jobs back which of them had begun
@@ -220,7 +219,7 @@ def _runner() -> int:
     """
     app = Lateshift()
     code = 0
-    while (lock := _become_the_only(presence_folder(app.settings))) is not None:
+    while (lock := _become_the_only(app.settings)) is not None:
         with ExitStack() as only:
             only.callback(os.close, lock)
             idle_exit = app.settings.idle_exit
@@ -233,11 +232,13 @@ def _runner() -> int:
     return code
 
 
-def _become_the_only(folder: Path) -> int | None:
-    lock = try_lock(folder / RUNNER_LOCK)
+def _become_the_only(settings: Settings) -> int | None:
+    only = runner_file(settings, "only")
+    lock = try_lock(only)
     if lock is None:
-        end_turn(folder)  # and look again: whoever relied on our turn is now seen by the one who has the lock
-        lock = try_lock(folder / RUNNER_LOCK)
+        end_turn(runner_file(settings, "turn"))
+        # And look again: whoever relied on our turn is now seen by the one who has the lock.
+        lock = try_lock(only)
     return lock
 
 
