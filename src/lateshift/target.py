@@ -89,11 +89,11 @@ def resolve(path: str, allow: AllowList) -> Target:
 
 def _check_how_started(path: str, allow: AllowList) -> None:
     """Refuse what is in the program that was started by its file, though that is in a package: it has another name."""
-    found = program_as_module()
-    if found is None or not path.startswith(f"{main_name()}."):
+    found, (stem, *inner) = program_as_module(), path.split(".")
+    if found is None or stem != main_name() or not inner or inner[0] not in vars(sys.modules["__main__"]):
         return
     module, folder = found
-    name = f"{module}.{path.partition('.')[2]}"
+    name = ".".join((module, *inner))
     advice = "" if allow.permits(name) else f" {allow.advice(module)}."
     raise CallableNotAllowed(
         f"{path!r} may not run: the program was started as a file, though it is in a package, where its name is "

@@ -153,6 +153,15 @@ def test_a_program_in_a_package_that_is_not_on_the_list_either(project):
     assert "To allow it, set LATESHIFT_ALLOWED=app.jobs,app.main." in done.stderr
 
 
+def test_a_name_that_only_begins_as_the_program_does(project):
+    """What is not in the program is refused as ever, though the program could be started otherwise."""
+    code = "from lateshift.allowlist import AllowList; from lateshift.target import resolve\n"
+    project.write("shop.app", f"{code}resolve('app.tasks.send', AllowList(('jobs',)))\n")
+    command = [sys.executable, "shop/app.py"]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False)
+    assert "To allow it, set LATESHIFT_ALLOWED=jobs,app.tasks\n" in done.stderr
+
+
 def test_a_script_beside_a_package_of_its_name(project):
     """A program `app.py` elsewhere does not stand in for the package `app`."""
     project.write("app.jobs", "def send(): return 'sent'")
