@@ -283,3 +283,15 @@ def test_each_database_has_a_runner_of_its_own(project):
     assert runners(before)
     before.cancel_job(waits)
     until(lambda: not runners(before) and not runners(after), what="both to leave")
+
+
+def test_jobs_run_in_the_projects_root(project):
+    """Wherever the program was that started the runner."""
+    (project.folder / "app/places.py").write_text("import os\ndef here() -> str:\n    return os.getcwd()\n")
+    code = "import lateshift; print(lateshift.run_background_job('app.places.here'))"
+    environment = project.environment(
+        LATESHIFT_ROOT=str(project.folder), LATESHIFT_IDLE_EXIT="0.2", PYTHONPATH=str(project.folder)
+    )
+    (elsewhere := project.folder / "below").mkdir()
+    job_id = subprocess.check_output([sys.executable, "-c", code], cwd=elsewhere, env=environment, text=True).strip()
+    assert Path(finished(project.app(), job_id).result).samefile(project.folder)

@@ -206,6 +206,8 @@ def _worker(told: dict[str, Any]) -> int:
     app = Lateshift()
     set_app(app)
     capture_logging(app.settings)
+    with suppress(OSError):  # it may not be there, where all paths are absolute
+        os.chdir(app.settings.root)  # the same for each job, whoever has started us, and from where
     reason = run_worker(config, app)
     flush()
     codes: dict[Reason, int] = {"stopped": 0, "done": 0, "idle": 0, "cut off": CUT_OFF}
