@@ -61,6 +61,18 @@ def broken() -> None:
     raise ValueError("no stock")
 
 
+async def chain(left: int) -> int:
+    if left:
+        await lateshift.arun_background_job(chain, parameters={"left": left - 1})
+    return left
+
+
+def line(left: int) -> None:
+    done.append(left)
+    if left:
+        lateshift.run_background_job(line, parameters={"left": left - 1})
+
+
 def tree(depth: int) -> str:
     done.append(f"begin {depth}")
     if depth:

@@ -1,0 +1,215 @@
+"""Attempts that run in the calling thread, as `lateshift.testing` has it, by the same steps as in a worker."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, copy_context
+from typing import Final, Self, TypeVar
+
+from lateshift.app import Lateshift
+from lateshift.context import JobContext
+from lateshift.events import Event, JobChanged, JobEnqueued, JobFinished, JobStarted, LeaseLost
+from lateshift.host.fleet import host_name
+from lateshift.host.job_logs import JobLogHandler
+from lateshift.job import Claimed, to_microseconds
+from lateshift.outcome import Outcome
+from lateshift.runtime.execution import Execution
+from lateshift.runtime.settling import settle_one
+from lateshift.storage import reads, workers, writes
+
+T = TypeVar("T")
+
+NO_QUEUE: Final = " (tests)"
+"""What the worker of a test says it serves: no queue can have that name, so it keeps no real runner from starting."""
+
+DEEPEST: Final = 20
+"""How deep jobs in line may enqueue one another for each to run at once."""
+
+_numbers = itertools.count(1)
+
+
+class _JobLogs:
+    """Takes what jobs log while any run: they may overlap, so the first adds the handler and the last removes it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running, self._level = 0, logging.NOTSET
+        self._handler: JobLogHandler | None = None
+
+    def begin(self, app: Lateshift) -> None:
+        """An attempt begins."""
+        root = logging.getLogger()
+        with self._lock:
+            self._running += 1
+            if self._running == 1 and not any(isinstance(handler, JobLogHandler) for handler in root.handlers):
+                self._handler, self._level = JobLogHandler(app.settings), root.level
+                root.addHandler(self._handler)
+                root.setLevel(min(self._level, self._handler.level))
+
+    def end(self) -> None:
+        """An attempt has ended."""
+        root = logging.getLogger()
+        with self._lock:
+            self._running -= 1
+            if self._running == 0 and self._handler is not None:
+                root.removeHandler(self._handler)
+                root.setLevel(self._level)
+                self._handler.close()
+                self._handler = None
+
+
+_job_logs = _JobLogs()
+
+
+class Attempts:
+    """The worker of a test: has a row in the database while it lasts, so that no other takes its jobs for abandoned."""
+
+    def __init__(self, app: Lateshift) -> None:
+        self._app, self._db = app, app.database
+        self._worker = f"{host_name()}-{os.getpid()}-test-{next(_numbers)}"
+        self._execution = Execution(app.settings, self._db.reckon, self._report)
+        self._progress: list[tuple[Claimed, float | None, str | None]] = []
+
+    def __enter__(self) -> Self:
+        version = sys.modules["lateshift"].__version__
+        folder = str(self._app.settings.storage_dir)
+        row = workers.NewWorker(self._worker, "worker", host_name(), os.getpid(), folder, (NO_QUEUE,), version)
+        workers.register_worker(self._db, row, self._db.now())
+        _job_logs.begin(self._app)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _job_logs.end()
+        workers.remove_worker(self._db, self._worker)
+
+    def claim(self, queue: str | None) -> Claimed | None:
+        """The next job that is due."""
+        return self._db.transact(lambda: self._claim_next(queue))
+
+    def _claim_next(self, queue: str | None) -> Claimed | None:
+        now = self._db.now()
+        lanes = [
+            lane
+            for lane in reads.lanes(self._db)
+            if lane.run_at <= now and not lane.paused and queue in (None, lane.queue)
+        ]
+        first = min(lanes, key=lambda lane: (-lane.priority, lane.run_at), default=None)
+        claimed = [] if first is None else writes.claim(self._db, self._worker, now, [first], {first.executor: 1})
+        return claimed[0] if claimed else None
+
+    def claim_one(self, job_id: str) -> Claimed | None:
+        """One job, if it is there, due, and its queue is not paused."""
+        now = self._db.now()
+        job = reads.get(self._db, job_id)
+        if job is None or to_microseconds(job.run_at) > now or reads.queue_paused(self._db, job.queue):
+            return None
+        return writes.claim_one(self._db, self._worker, now, job_id)
+
+    def run(self, job: Claimed) -> None:
+        """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""
+        outcome = _outside_of_loops(lambda: self._execute(job))
+        writes.save_progress(self._db, self._progress)
+        self._progress.clear()
+        done, refused = settle_one(self._db, writes.Settlement(job, outcome))
+        outcome = done.outcome
+        told: Event = (
+            LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)
+            if refused
+            else JobFinished(
+                outcome.finished_at, job.id, job.name, job.queue, job.attempt, self._worker, outcome, job.run_at
+            )
+        )
+        self._app.events.emit([told])
+        if outcome.error is not None and outcome.error.type == "KeyboardInterrupt":
+            raise KeyboardInterrupt
+
+    def _execute(self, job: Claimed) -> Outcome:
+        run = self._execution.begin(job)
+        started = JobStarted(run.started_at, job.id, job.name, job.queue, job.attempt, self._worker)
+        stop = self._app.events.subscribe(lambda batch: _note_cancel(run.context, batch))
+        try:
+            self._app.events.emit([started])
+            return self._execution.execute(run, lambda _: None)
+        finally:
+            stop()
+
+    def _report(self, job: Claimed, fraction: float | None, message: str | None) -> None:
+        self._progress.append((job, fraction, message))  # the job's own transaction may have locked the database
+
+
+class Inline:
+    """A subscriber that runs what was just enqueued, in the order in which a worker would claim it.
+
+    What is enqueued too deep within jobs is left to the outermost call: Python's stack would end at some 75 of them.
+    """
+
+    def __init__(self, app: Lateshift) -> None:
+        self._app = app
+
+    def __call__(self, batch: Sequence[Event]) -> None:
+        """Run what a batch of events tells of."""
+        enqueued = [event for event in batch if isinstance(event, JobEnqueued)]
+        ids = [event.job_id for event in sorted(enqueued, key=lambda event: (-event.priority, event.run_at))]
+        ids += [event.job_id for event in batch if isinstance(event, JobChanged) and event.action == "retried"]
+        depth, left = _nesting.get((0, deque()))
+        if depth == DEEPEST:
+            left.extend((self, job_id) for job_id in ids)
+            return
+        token = _nesting.set((depth + 1, left))
+        try:
+            for job_id in ids:
+                self.run(job_id)
+            while depth == 0 and left:
+                inline, job_id = left.popleft()
+                inline.run(job_id)
+        finally:
+            _nesting.reset(token)
+
+    def run(self, job_id: str) -> None:
+        """Run a job, if it is there and due."""
+        if reads.status(self._app.database, job_id) is None:
+            return  # in an open transaction of its `connection`, and a write of ours would wait for its end
+        with Attempts(self._app) as attempts:
+            job = attempts.claim_one(job_id)
+            if job is not None:
+                attempts.run(job)
+
+
+_nesting: ContextVar[tuple[int, deque[tuple[Inline, str]]]] = ContextVar("lateshift_inline")
+"""How many calls of `Inline` are under way within one another, and the jobs that are left to the outermost."""
+
+
+def _note_cancel(context: JobContext, batch: Sequence[Event]) -> None:
+    """Tell a job that runs in line of its cancel, as a worker's duties do."""
+    for event in batch:
+        if isinstance(event, JobChanged) and event.action == "cancel_requested" and event.job_id == context.id:
+            context.cancel_requested = True
+
+
+def _outside_of_loops(work: Callable[[], T]) -> T:
+    """Run `work` here; in a thread of its own if this one runs an event loop, where a coroutine job could have none."""
+    if not _in_loop():
+        return work()
+    answers: list[T] = []
+    context = copy_context()
+    thread = threading.Thread(target=lambda: answers.append(context.run(work)), name="lateshift-test")
+    thread.start()
+    thread.join()
+    return answers[0]
+
+
+def _in_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")  # where nobody has imported it, no loop runs, and it costs 58 ms
+    if asyncio is None:
+        return False
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
