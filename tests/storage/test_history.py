@@ -198,6 +198,16 @@ def test_callables(counting):
     assert history.queue_names(counting.db, now) == ["default", "mail"]
 
 
+@pytest.mark.parametrize("ago", [6 * DAY, 8 * DAY, 20 * DAY, 100 * DAY])
+def test_callables_until_a_moment(counting, ago):
+    """What came after the period is no part of it, however long ago that began."""
+    until = counting.steps.now - 20 * MINUTE
+    counting.add(counts(3), at=until - 1)
+    counting.add(counts(100), at=until)
+    counting.fold()
+    assert [row.total.completed for row in history.callables(counting.db, until - ago, until)] == [3]
+
+
 @given(st.integers(0, 10_000), st.integers(1, 10_000), st.integers(0, 10_000))
 def test_a_period_is_covered_by_few_rows(begin, length, since):
     """Every minute of it once and no other, but those to come; by some forty rows, however long it is."""

@@ -225,6 +225,14 @@ def test_a_cursor_that_does_not_fit_is_none(crowd, cursor):
     assert set(found(crowd.steps, "status:failed", cursor=cursor)) == {crowd.ids["failed"]}
 
 
+@pytest.mark.parametrize("cursor", ["a\x00", "a\U0001f40c", "bä"])
+@pytest.mark.parametrize("text", ["id:0190", "fingerprint:0190"])
+def test_a_cursor_that_no_server_would_look_for_is_none(steps, text, cursor):
+    """As an id in an address that somebody has made by hand; of two keys the other is a number."""
+    for written in (cursor, f"{cursor}~1", f"a1~{cursor[1:]}"):
+        assert found(steps, text, cursor=written) == []
+
+
 def test_a_search_that_looks_at_much_says_so(steps, monkeypatch):
     """It stops after so many rows, and goes on from there at the next page."""
     monkeypatch.setattr(search, "WINDOW", 30)

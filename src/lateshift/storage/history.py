@@ -284,10 +284,11 @@ def _fresh(db: Database, first: int, last: int, which: _Which) -> list[tuple[int
 def _cover(first: int, last: int, now: int) -> list[tuple[int, int, int]]:
     """(span, first, last) of as few rows as cover the period: days within it, hours at its ends, and so on.
 
-    What ends now is covered by rows that go on, as nothing stands in what is still to come. A period that begins
-    before the minutes that are kept begins at the next coarser step.
+    What ends now is covered by rows that go on, as nothing stands in what is still to come. A period that begins or
+    ends before the minutes that are kept does so at the next coarser step.
     """
     levels = [span for span in SPANS if span >= _least(first, now)]
+    shortest = _least(last - SPANS[-1], now)  # the end is covered by what is kept of the day before it
     first -= first % levels[0]
     pieces: list[tuple[int, int, int]] = []
 
@@ -300,8 +301,8 @@ def _cover(first: int, last: int, now: int) -> list[tuple[int, int, int]]:
     while level + 1 < len(levels) and (edge := first + -first % levels[level + 1]) <= last:
         first = cover(levels[level], edge)
         level += 1
-    for span in reversed(levels[: level + 1]):
-        first = cover(span, last if last > now or span == levels[0] else last - last % span)
+    for span in (span for span in reversed(SPANS) if shortest <= span <= levels[level]):
+        first = cover(span, last if last > now or span == shortest else last - last % span)
     return pieces
 
 

@@ -7,7 +7,7 @@ part of what it could find, says so, and can be continued from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from lateshift.job import FINISHED, STATUSES, WAITING, Job
@@ -17,6 +17,7 @@ from lateshift.storage.counting import Count
 from lateshift.storage.database import Database
 from lateshift.storage.filters import Filters, make_filters
 from lateshift.storage.streams import Budget, Hit, Key, Reader, Stream
+from lateshift.texts import is_id
 
 Sort = Literal["newest", "finished", "due", "longest"]
 """The newest first; what finished last; what is (or was) due first; what has run for longest."""
@@ -211,11 +212,8 @@ def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, in
     bare = not filters.conditions and not filters.checks
     piece = reads.COUNT_LIMIT + 1 if bare else COUNT_WINDOW
     stream = stream.for_database(db)
-    stream = (
-        stream
-        if "queue" in stream.keys
-        else Stream(stream.keys[:1], stream.descending, stream.access, stream.through_attempts, stream.parameters)
-    )
+    if "queue" not in stream.keys:
+        stream = replace(stream, keys=stream.keys[:1])
     checked = ("parameters",) if filters.checks else ()
     rows, parameters = stream.piece({"status", *filters.columns, *checked})
     values = {**parameters, **filters.parameters, "piece": piece}
@@ -272,11 +270,17 @@ def _read_cursor(cursor: str | None, ways: Sequence[Stream]) -> tuple[bool, Key 
     names, parts = ways[0].keys, cursor[1:].split("~")
     if len(parts) != len(names):
         return False, None
-    readers: list[Callable[[str], Any]] = [str if name.endswith("id") else _number for name in names]
+    readers: list[Callable[[str], Any]] = [_id if name.endswith("id") else _number for name in names]
     try:
         return cursor[0] == "b", tuple(read(part) for read, part in zip(readers, parts, strict=True))
     except ValueError:
         return False, None
+
+
+def _id(text: str) -> str:
+    if not is_id(text):  # servers refuse to look for it
+        raise ValueError(text)
+    return text
 
 
 def _number(text: str) -> int:
