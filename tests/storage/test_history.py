@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from storage_steps import SECOND, Steps
 
@@ -209,6 +209,7 @@ def test_callables_until_a_moment(counting, ago):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 10_000), st.integers(0, 10_000))
+@example(1, 5, 9_999)
 def test_a_period_is_covered_by_few_rows(begin, length, since):
     """Every minute of it once and no other, but those to come; by some forty rows, however long it is."""
     first, last = 30_000_000 + begin, 30_000_000 + begin + length

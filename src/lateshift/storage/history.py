@@ -288,7 +288,7 @@ def _cover(first: int, last: int, now: int) -> list[tuple[int, int, int]]:
     ends before the minutes that are kept does so at the next coarser step.
     """
     levels = [span for span in SPANS if span >= _least(first, now)]
-    shortest = _least(last - SPANS[-1], now)  # the end is covered by what is kept of the day before it
+    shortest = _least(max(first, last - SPANS[-1]), now)  # the end is covered by what is kept of the day before it
     first -= first % levels[0]
     pieces: list[tuple[int, int, int]] = []
 
