@@ -97,17 +97,22 @@ class Events:
     """A list of subscribers and the way to reach them."""
 
     def __init__(self) -> None:
-        self._subscribers: list[Subscriber] = []
+        self._subscribers: dict[object, Subscriber] = {}
         self._complained: set[int] = set()
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber` with every batch of events from now on; returns the function that ends that."""
-        self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber)
+        mark = object()
+        self._subscribers[mark] = subscriber
+
+        def end() -> None:
+            self._subscribers.pop(mark, None)
+
+        return end
 
     def emit(self, events: Sequence[Event]) -> None:
         """Hand a batch of events to every subscriber."""
-        for subscriber in tuple(self._subscribers) if events else ():
+        for subscriber in tuple(self._subscribers.values()) if events else ():
             try:
                 subscriber(events)
             except Exception:

@@ -59,7 +59,10 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What there is to judge; times in microseconds, `finished` and `failed` of the last hour."""
+    """What there is to judge; times in microseconds, `finished` and `failed` of the last hour.
+
+    `absent` are workers without a row whose jobs run.
+    """
 
     now: int
     queues: Sequence[QueueRow]
@@ -69,6 +72,7 @@ class Facts:
     finished: int
     failed: int
     spawns: bool
+    absent: Sequence[str] = ()
 
     @property
     def waiting(self) -> int:
@@ -105,6 +109,7 @@ def observe(read: Callable[..., Any], now: int, counted: Sequence[Mapping[str, A
         finished=failed + sum(int(row["completed"]) for row in counted),
         failed=failed,
         spawns=spawns,
+        absent=read(reads.absent_owners),
     )
 
 
@@ -151,10 +156,10 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
         yield Reason("warning", f"The oldest waiting job has been due for {long_duration(late)}.", "/queues")
     if facts.alive:
         yield from _unserved(facts)
-    orphans = sum(facts.held.get(worker.id, 0) for worker in facts.dead)
-    if orphans:
-        hold = "hold" if len(facts.dead) > 1 else "holds"
-        yield Reason("warning", f"{count(len(facts.dead), 'dead worker')} still {hold} {_jobs(orphans)}.", "/workers")
+    lost = [held for owner in (*(worker.id for worker in facts.dead), *facts.absent) if (held := facts.held.get(owner))]
+    if lost:
+        hold = "hold" if len(lost) > 1 else "holds"
+        yield Reason("warning", f"{count(len(lost), 'dead worker')} still {hold} {_jobs(sum(lost))}.", "/workers")
     if facts.failed and facts.failed > FAILING * facts.finished:
         share = facts.failed / max(facts.finished, facts.failed)
         words = f"{facts.failed:,} of {_jobs(facts.finished)} that finished in the last hour failed, {share:.0%}."

@@ -110,8 +110,8 @@ def main_name() -> str | None:
     """The name under which other processes can import the program that was started, or None if there is none."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return str(spec.name)
+    if spec is not None:  # a zipapp, and a folder with a __main__.py, go by a name that each program has
+        return None if spec.name == "__main__" else str(spec.name)
     file = getattr(main, "__file__", None)
     if not file:
         return None

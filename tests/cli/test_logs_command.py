@@ -1,5 +1,6 @@
 """`lateshift logs`: of a job, and of the day."""
 
+import os
 import signal
 import sys
 
@@ -72,6 +73,33 @@ def test_following_the_file(quiet):
     assert process.stdout.readline() == "second\n"
     process.send_signal(signal.SIGINT)
     assert (process.communicate(timeout=30)[1].strip(), process.returncode) == ("", 130)
+
+
+def test_the_file_that_jobs_write_is_todays(quiet):
+    """Jobs that set another time zone, as Django does, may write that of tomorrow, or still that of yesterday."""
+    today = write(quiet, "here\n")
+    later = today.with_name("background-jobs-2099-01-01.log")
+    later.write_text("there\n")
+    os.utime(today, ns=(0, later.stat().st_mtime_ns - 1_000_000))
+    assert quiet.invoke("logs").stdout == "there\n"
+    os.utime(later, (0, 0))
+    assert quiet.invoke("logs").stdout == "here\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there Ctrl-C cannot be sent to one process")
+def test_following_two_files_of_a_day(quiet):
+    """Where two time zones write, lines of both come, each once."""
+    today = write(quiet, "before\n")
+    later = today.with_name("background-jobs-2099-01-01.log")
+    process = quiet.start("logs", "-f")
+    assert process.stdout.readline() == "before\n"
+    for number in range(3):
+        for path in (later, today):
+            with path.open("a") as file:
+                file.write(f"{path.name} {number}\n")
+            assert process.stdout.readline() == f"{path.name} {number}\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == ""
 
 
 def test_new_lines_of_a_log_that_forgets():

@@ -212,6 +212,8 @@ def queue(waiting=0, age=0.0, *, paused=False):
         ({"queues": [queue(2, 900, paused=True)]}, "warning", "paused while 2 jobs wait"),
         ({"queues": [queue(0, paused=True)]}, "good", ""),
         ({"dead": [worker("d")], "held": {"d": 2}}, "warning", "1 dead worker still holds 2 jobs"),
+        ({"dead": [worker("d"), worker("e")], "held": {"d": 2}}, "warning", "1 dead worker still holds 2 jobs"),
+        ({"dead": [worker("d")], "held": {"d": 2, "gone": 1}, "absent": ["gone"]}, "warning", "2 dead workers still"),
         ({"dead": [worker("d")]}, "good", ""),
         ({"finished": 100, "failed": 4}, "good", ""),
         ({"finished": 100, "failed": 20}, "warning", "20 of 100 jobs"),

@@ -244,6 +244,14 @@ def test_a_second_demo_at_the_same_time_is_refused(theatre):
     assert theatre.statuses() == {}
 
 
+def test_a_storage_folder_that_is_none_is_refused(theatre, tmp_path, monkeypatch):
+    """It says which folder, and which setting names it."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LATESHIFT_STORAGE_DIR", str(tmp_path / "file"))
+    with pytest.raises(DemoRefused, match=r"file cannot be written .* LATESHIFT_STORAGE_DIR"):
+        run_demo(theatre.files)
+
+
 def test_a_folder_without_sources_is_refused(theatre, tmp_path):
     """There is nothing to do in it, and it says so."""
     (tmp_path / "empty").mkdir()

@@ -343,7 +343,7 @@ def test_workers_alive_and_dead(project, app):
     dead, alive = find(diagnose(**project.settings), "workers")
     held.release()
     assert dead.level == "warning"
-    assert "host-2 (process 4711 on elsewhere) died; its last heartbeat was 40 s ago" in dead.message
+    assert "host-2 (process 4711 on elsewhere) died; its last heartbeat was 40 s ago." in dead.message
     assert alive.message == "2 alive: host-1 (worker, 0 running), host-3 (worker, 0 running)"
 
 

@@ -292,7 +292,12 @@ def test_old_files_are_deleted(tmp_path):
     for day in range(1, 25):
         for kind in ("background-jobs-", "background-jobs-errors-"):
             (tmp_path / f"{kind}2026-11-{day:02}.log").touch()
-    others = ("runner.log", "background-jobs-of-mine.log", "background-jobs-2026-11-01.log.gz")
+    others = (
+        "runner.log",
+        "background-jobs-of-mine.log",
+        "background-jobs-2026-11-01.log.gz",
+        "background-jobs-backup-2026-11-01.log",
+    )
     for other in others:
         (tmp_path / other).touch()
     assert delete_old(tmp_path, 14, today) == 20

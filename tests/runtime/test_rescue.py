@@ -121,21 +121,24 @@ def test_a_lock_that_was_dropped_tells_at_once(scene):
 
 
 def test_files_of_the_dead_whom_nobody_knows_are_removed(scene, tmp_path):
-    """Killed before it had signed on, or rescued by another host; who lives, is known or has just come keeps them."""
-    living, folder = Presence(tmp_path, "living"), tmp_path
+    """Killed before signing on, or rescued by another host; who lives, is known or new, or no worker, keeps them."""
+    living, folder = Presence(tmp_path, "host-4710-00a11e"), tmp_path
     living.acquire()
-    scene.worker(host_name())  # "other", which is dead, and has a row with its name
-    for name in ("stranger.lock", "stranger.open", "stranger.run", "half.lock.4711", "other.lock", "other.run"):
+    known = NewWorker("host-4714-0dead0", "worker", host_name(), 4714, str(folder), (), "1")
+    workers.register_worker(scene.db, known, scene.clock.now())
+    dead, half = "host-1.example-4711-00beef", "host-4712-c0ffee"
+    theirs = [f"{dead}.lock", f"{dead}.open", f"{dead}.run", f"{half}.lock.4712"]
+    for name in (*theirs, f"{known.id}.lock", "uv.lock"):
         (folder / name).write_text("locked")
     (folder / "runner.only").touch()
     for path in folder.iterdir():
         with contextlib.suppress(PermissionError):  # on Windows, of the database
             os.utime(path, (0, 0))
-    (folder / "fresh.run").touch()
+    (folder / "host-4713-00f00d.run").touch()
     Sweep(scene.db, folder).tick(0)
     names = {path.name for path in folder.iterdir() if not path.name.startswith("lateshift.db")}
-    mine = {f"living.{kind}" for kind in ("lock", "open", "run")}
-    assert names == mine | {"other.lock", "other.run", "runner.only", "fresh.run"}
+    mine = {f"{living.worker_id}.{kind}" for kind in ("lock", "open", "run")}
+    assert names == mine | {f"{known.id}.lock", "runner.only", "host-4713-00f00d.run", "uv.lock"}
     living.release()
 
 

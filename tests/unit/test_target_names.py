@@ -176,9 +176,9 @@ def test_a_script_beside_a_package_of_its_name(project):
     assert run(project.folder, str(program), str(project.folder)) == "sent"
 
 
-@pytest.mark.parametrize("how", ["command", "input", "unnameable"])
+@pytest.mark.parametrize("how", ["command", "input", "unnameable", "folder"])
 def test_programs_without_a_name(project, how):
-    """Code given with -c or typed in, and scripts whose file is no Python name, cannot define jobs."""
+    """Code given with -c or typed in, scripts whose file is no Python name, folders that are run: none has a job."""
     code = (
         "from lateshift.target import path_of\nfrom lateshift.errors import InvalidJob\n"
         "class Order:\n    def handle(self): pass\n"
@@ -188,6 +188,10 @@ def test_programs_without_a_name(project, how):
         out = run(project.folder, "-c", code)
     elif how == "input":
         out = run(project.folder, "-", stdin=code)
+    elif how == "folder":
+        (project.folder / "program").mkdir()
+        (project.folder / "program/__main__.py").write_text(code)
+        out = run(project.folder, "program")
     else:
         (project.folder / "my-script.py").write_text(code)
         out = run(project.folder, "my-script.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal, open_app
 from lateshift.cli.completion import job_ids
 from lateshift.cli.output import clean, json_option, one_line, print_json, when
-from lateshift.host.logs import ALL
+from lateshift.host.logs import ALL, daily_files
 from lateshift.job import Attempt
 
 LOOK: Final = 0.25
@@ -89,8 +90,8 @@ def new_lines(before: Sequence[str], now: Sequence[str]) -> Sequence[str]:
 
 
 def _print_file(folder: Path, lines: int, *, follow: bool, as_json: bool) -> None:
-    path = todays_file(folder)
-    tail, size = _tail(path, lines)
+    path, read = todays_file(folder), {path: size for path, (size, _) in _written(folder).items()}
+    tail, read[path] = _tail(path, lines)
     if as_json:
         print_json({"file": str(path), "lines": tail})
         return
@@ -98,13 +99,24 @@ def _print_file(folder: Path, lines: int, *, follow: bool, as_json: bool) -> Non
         click.echo(f"Nothing was logged today: {path} is empty or not there.", err=True)
     _print(tail)
     if follow:
-        for line in _follow_files(path, size):
+        for line in _follow_files(folder, read):
             _print([line])
 
 
 def todays_file(folder: Path) -> Path:
-    """The log file that is written today."""
-    return folder / f"{ALL}{date.today().isoformat()}.log"  # noqa: DTZ011 - files are named by local days
+    """The log file that is written today: the last one, if jobs that set another time zone write another day's."""
+    today = date.today()  # noqa: DTZ011 - files are named by local days
+    fresh = {at: path for path, (_, at) in _written(folder).items() if date.fromtimestamp(at) == today}  # noqa: DTZ012
+    return fresh[max(fresh)] if fresh else folder / f"{ALL}{today}.log"
+
+
+def _written(folder: Path) -> dict[Path, tuple[int, float]]:
+    """How large each day's file is, and when it was written last."""
+    found = {}
+    for path in daily_files(folder):
+        with contextlib.suppress(FileNotFoundError):  # too old by now
+            found[path] = (path.stat().st_size, path.stat().st_mtime)
+    return found
 
 
 def _tail(path: Path, count: int) -> tuple[list[str], int]:
@@ -123,23 +135,25 @@ def _tail(path: Path, count: int) -> tuple[list[str], int]:
         block *= 4
 
 
-def _follow_files(path: Path, place: int) -> Iterator[str]:
-    """Whole lines as they are appended; goes over to the next day's file at midnight."""
-    rest = b""
+def _follow_files(folder: Path, read: dict[Path, int]) -> Iterator[str]:
+    """Whole lines as they are appended to any day's file; `read` is how much of each is known."""
+    rest: dict[Path, bytes] = {}
     while True:
-        size = path.stat().st_size if path.exists() else 0
-        if size < place:  # somebody emptied the file
-            place, rest = 0, b""
-        if size > place:
-            with path.open("rb") as file:
-                file.seek(place)
-                whole, _, rest = (rest + file.read(size - place)).rpartition(b"\n")
-            place = size
-            yield from _lines(whole)
-        elif path != (today := todays_file(path.parent)):
-            path, place, rest = today, 0, b""
-        else:
-            time.sleep(LOOK)
+        for path in daily_files(folder):
+            with contextlib.suppress(FileNotFoundError):  # too old by now
+                yield from _appended(path, read, rest)
+        time.sleep(LOOK)
+
+
+def _appended(path: Path, read: dict[Path, int], rest: dict[Path, bytes]) -> list[str]:
+    size, place, before = path.stat().st_size, read.get(path, 0), rest.pop(path, b"")
+    if size < place:  # somebody emptied the file
+        place, before = 0, b""
+    with path.open("rb") as file:
+        file.seek(place)
+        whole, _, rest[path] = (before + file.read(size - place)).rpartition(b"\n")
+    read[path] = size
+    return _lines(whole)
 
 
 def _lines(data: bytes) -> list[str]:

@@ -101,7 +101,12 @@ def _quoted(argument: str) -> str:
 @contextmanager
 def _only_one(app: Lateshift) -> Iterator[None]:
     """Two demos at once on one database would each enqueue the files."""
-    lock = try_lock(app.settings.storage_dir / "demo.lock")
+    folder = app.settings.storage_dir
+    try:
+        lock = try_lock(folder / "demo.lock")
+    except OSError as error:
+        told = f"The folder {folder} cannot be written ({error.strerror}), and the demo needs it."
+        raise DemoRefused(f"{told} Make it writable, or point LATESHIFT_STORAGE_DIR somewhere else.") from error
     if lock is None:
         raise DemoRefused("Another demo is running in this folder. Wait for its end, or use another folder.")
     try:

@@ -48,7 +48,7 @@ def workers(place: Place) -> Iterator[Check]:
     alive, dead = place.workers()
     for worker in dead:
         silent = duration(max(0, place.db.now() - worker.heartbeat_at) / 1_000_000)
-        told = f"{worker.id} (process {worker.pid} on {worker.host}) died; its last heartbeat was {silent} ago"
+        told = f"{worker.id} (process {worker.pid} on {worker.host}) died; its last heartbeat was {silent} ago."
         yield Check("workers", "warning", told, _next_worker(place, alive))
     if alive:
         held = reads.held_jobs(place.db)

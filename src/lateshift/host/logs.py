@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ import msgspec
 
 from lateshift import events
 from lateshift.settings import Settings
+
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 ALL: Final = "background-jobs-"
 ERRORS: Final = "background-jobs-errors-"
@@ -149,14 +152,19 @@ class FileLog:
 def delete_old(folder: Path, days: int, today: date | None = None) -> int:
     """Delete the log files older than so many days, today's being the first of them; returns how many went."""
     today, deleted = today or date.today(), 0  # noqa: DTZ011 - the files are named by local days
-    for path in folder.glob(f"{ALL}*.log"):
+    for path in [*daily_files(folder), *daily_files(folder, ERRORS)]:
         try:
             if (today - date.fromisoformat(path.stem[-10:])).days >= days:
                 path.unlink()
                 deleted += 1
-        except (ValueError, OSError):  # somebody else's file; or gone, or held open by somebody on Windows
+        except (ValueError, OSError):  # no day at all; or gone, or held open by somebody on Windows
             continue
     return deleted
+
+
+def daily_files(folder: Path, kind: str = ALL) -> list[Path]:
+    """The log files of one kind, and nothing else that others keep in their folder."""
+    return [path for path in folder.glob(f"{kind}*.log") if _DAY.fullmatch(path.stem.removeprefix(kind))]
 
 
 def escape(text: str) -> str:

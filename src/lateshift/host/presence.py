@@ -32,8 +32,8 @@ _LIVES: Final = b"locked"
 _LEFT: Final = b"left"
 """What stands in a lock's file: since its worker began, and after one that ends by itself has left it there."""
 
-_FILE: Final = re.compile(r"(.+)\.(?:lock|open|run)(?:\.\d+)?")
-"""A worker's file, also one whose process was killed before it could give it this name."""
+_FILE: Final = re.compile(r"(.+-\d+-[0-9a-f]{6})\.(?:lock|open|run)(?:\.\d+)?", re.ASCII)
+"""A worker's file, by its id (host, process and chance), also where it was killed before it could give it this name."""
 
 
 def presence_folder(settings: Settings) -> Path:
