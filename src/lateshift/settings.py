@@ -17,7 +17,8 @@ from lateshift.texts import shown
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -81,7 +82,7 @@ class Settings:
     """Sync jobs at once in each worker process."""
     coroutines: int = 200
     """Async jobs at once in each worker process."""
-    children: int = field(default_factory=_cores)
+    children: int = field(default_factory=cores)
     """Jobs with `isolation="process"` at once in each worker process."""
     redact: tuple[str, ...] = ("*password*", "*secret*", "*token*", "api_key", "authorization")
     """Names of parameters whose values the dashboard shows to operators only; `*` stands for anything."""
@@ -128,7 +129,7 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "pool": kinds.whole(1, 1_000),
     "max_parameters": kinds.whole(2, 1 << 30),
     "max_result": kinds.whole(4, 1 << 30),
-    "keep_days": kinds.number(0, 36_500),
+    "keep_days": kinds.number(0, 36_500, unit=86_400),
     "grace": kinds.number(0, 86_400),
     "threads": kinds.whole(1, 1_000),
     "coroutines": kinds.whole(1, 100_000),
@@ -145,7 +146,13 @@ NAMES: Final = tuple(item.name for item in fields(Settings))
 """The settings' names, as they are written in code and in pyproject.toml."""
 
 
-_PASSWORD: Final = re.compile(r"(://[^:/?#@]*:)(.*)@")
+_PASSWORD: Final = re.compile(
+    r"""(?s)(?!(?<=sqlite):///)  # a file's name
+    (://[^:]*:)                   # the user, in whose name @ and / may stand as they are
+    (.*(?=@)                      # the password: rather too much than too little
+    |(?<!\[:)(?!\d*([/?,#]|$)).*)  # or half of one, from a .env in which " #" begins a comment; but no port""",
+    re.VERBOSE,
+)
 _IN_QUERY: Final = re.compile(r"([?&][^=&#]*=)([^&#]*)")
 _SECRET_NAME: Final = re.compile(r"(?i)passw|pwd|secret|token")
 
@@ -215,7 +222,7 @@ def mask_url(url: str) -> str:
     >>> mask_url("postgresql://app:secret@db/jobs")
     'postgresql://app:***@db/jobs'
     """
-    return _IN_QUERY.sub(lambda found: f"{found[1]}***" if _hides(found) else found[0], _PASSWORD.sub(r"\1***@", url))
+    return _IN_QUERY.sub(lambda found: f"{found[1]}***" if _hides(found) else found[0], _PASSWORD.sub(r"\1***", url))
 
 
 def _hides(found: re.Match[str]) -> bool:

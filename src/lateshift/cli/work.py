@@ -10,15 +10,15 @@ from typing import Final
 import click
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import open_app
+from lateshift.cli.base import open_app, tell
 from lateshift.cli.completion import queue_names
-from lateshift.cli.output import one_line
 from lateshift.errors import StorageError
 from lateshift.host.fleet import host_name
 from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
-from lateshift.settings import mask_url
+from lateshift.settings import cores, mask_url
 from lateshift.storage import reads
 from lateshift.storage.migrations import refuse_other
+from lateshift.storage.workers import remove_worker
 from lateshift.wording import count
 
 
@@ -65,8 +65,7 @@ def work(
 
     served = tuple(check_queue(name.strip()) for name in queues.split(",")) if queues is not None else ()
     app = open_app(create=True, threads=threads)
-    refuse_other(app.database)  # an unusable database is told here, and not by every worker
-    app.database.close()
+    _refuse_unusable(app)
     processes = processes or cores()
     supervisor = make_supervisor(
         app,
@@ -82,16 +81,17 @@ def work(
     return supervisor.run()
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+def _refuse_unusable(app: Lateshift) -> None:
+    """A database that is not ours, or may only be read, is told here, and not by every worker for ever."""
+    refuse_other(app.database)
+    remove_worker(app.database, "")  # nobody is called so: it changes nothing, and who may only read is refused
+    app.database.close()
 
 
 def _greet(app: Lateshift, queues: tuple[str, ...], processes: int) -> None:
     version = sys.modules["lateshift"].__version__
-    _print(f"Lateshift {version} on {mask_url(app.settings.database_url)}")
-    _print(
+    tell(f"Lateshift {version} on {mask_url(app.settings.database_url)}")
+    tell(
         f"{count(processes, 'worker process', 'worker processes')} with {count(app.settings.threads, 'thread')} each; "
         f"queues: {', '.join(queues) or 'all'}; Ctrl-C stops in good order."
     )
@@ -112,15 +112,7 @@ def _with_count(app: Lateshift, text: str) -> str:
 
 
 def _tell(text: str) -> None:
-    _print(f"{time.strftime('%H:%M:%S')} {text}")
-
-
-def _print(text: str) -> None:
-    try:
-        click.echo(one_line(text))
-        sys.stdout.flush()
-    except OSError:  # whoever read this has gone; the work goes on
-        return
+    tell(f"{time.strftime('%H:%M:%S')} {text}")
 
 
 COMMANDS: Final = (work,)
