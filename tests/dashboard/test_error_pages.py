@@ -61,7 +61,7 @@ def test_the_last_hour_is_counted_by_the_hour(make_site):
         failures.add(site.app.database, "w", [FailureCount(fingerprint(TIMEOUT), "a.b", "m", failed, 0, at, at, "")])
     text = site.client().get("/errors?range=1h").text
     assert "3 failed attempts in the last hour" in text
-    assert re.search(r"Counted by the hour: since \d\d:00", text)
+    assert re.search(r"Counted by the hour: since <time [^>]*>\d\d:00</time>", text)
     assert "103 failed attempts" in site.client().get("/errors").text
 
 

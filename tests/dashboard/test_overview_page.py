@@ -65,6 +65,18 @@ def test_the_table_has_the_numbers_of_the_charts(client):
     assert "<figure" not in table
 
 
+@pytest.mark.parametrize(
+    ("period", "form"), [("1h", r"\d\d:\d\d"), ("24h", r"\d\d:\d\d"), ("7d", r"[A-Z][a-z]{2} \d\d:\d\d")]
+)
+def test_a_row_says_when_it_began(client, period, form):
+    """In a week every hour comes seven times, so the day is said, too; and so on a chart without JavaScript."""
+    began = re.findall(r'<th scope="row"><time [^>]*>(.*?)</time>', client.get(f"/?range={period}&numbers=yes").text)
+    ticks = re.findall(r'text-anchor="middle">(.*?)</text>', client.get(f"/?range={period}").text)
+    assert len(began) >= 60
+    assert len(ticks) >= 6
+    assert [each for each in (*began, *ticks) if not re.fullmatch(form, each)] == []
+
+
 def test_marks_are_on_the_charts_and_in_words(client):
     """A version that came and a worker that died, with what became of its jobs."""
     text = client.get("/").text

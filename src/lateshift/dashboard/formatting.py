@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +18,7 @@ from lateshift.fingerprint import fingerprint
 from lateshift.job import JobError, moment
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import COUNT_LIMIT
-from lateshift.wording import ago, count, last_part, short_id
+from lateshift.wording import ago, count, last_part, local_time, short_id
 from lateshift.wording import long_duration as duration
 
 _TOKENS: Final = re.compile(
@@ -95,6 +95,12 @@ def exact(when: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%z}"
 
 
+def zone(when: datetime) -> str:
+    """This machine's distance from UTC at a moment: UTC, UTC+05:30."""
+    distance = f"{when.astimezone():%z}"
+    return "UTC" if distance == "+0000" else f"UTC{distance[:3]}:{distance[3:5]}"
+
+
 def leading(path: str) -> str:
     """A callable path up to what the eye looks for: `app.jobs.` of `app.jobs.ProcessOrder.handle`."""
     return path[: len(path) - len(last_part(path))]
@@ -134,12 +140,22 @@ def code_html(text: str) -> Markup:
     )
 
 
+def sentence_html(text: str, moments: Iterable[datetime]) -> Markup:
+    """The same, with the `moments` that it names in this machine's time given out as such, for the reader's own."""
+    html = code_html(text)
+    for told, when in {local_time(each): each for each in moments}.items():
+        found = Markup('<time datetime="{}" title="{}" data-as="stamp">{}</time>')
+        html = html.replace(told, found.format(when.isoformat(), exact(when), told))
+    return html
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "status": status,
     "bounded": bounded,
     "compact": compact,
     "ago": ago,
     "exact": exact,
+    "zone": zone,
     "duration": duration,
     "speed": speed,
     "memory": memory,
@@ -151,6 +167,7 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "json_html": json_html,
     "json_text": json_text,
     "code_html": code_html,
+    "sentence_html": sentence_html,
     "count": count,
     "fingerprint": group_of,
 }

@@ -28,6 +28,7 @@ def show(view: View) -> Response:
         title=job.name.rpartition(".")[2] if "." in job.name else job.name,
         job=job,
         sentences=explanation.beside_the_job,
+        moments=explanation.moments,
         spans=timeline.spans(job, view.moment),
         draw=timeline.draw,
         pieces=tracebacks.take_apart(job.error.traceback) if job.error else [],
