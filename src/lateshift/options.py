@@ -82,8 +82,8 @@ def check_queue(value: object) -> str:
         )
     if {".", ".."}.intersection(value.split("/")):
         raise InvalidOption(
-            f"The queue name {shown(value)} cannot be part of an address, where . and .. lead elsewhere, and so would have "
-            "no page: give another name."
+            f"The queue name {shown(value)} cannot be part of an address, where . and .. lead elsewhere, and so "
+            "would have no page: give another name."
         )
     return value
 

@@ -102,6 +102,17 @@ def test_the_headline_has_the_facts(client):
     assert (figures["Running"], figures["Workers"]) == ("6", "2")
 
 
+def test_what_waits_in_paused_queues_is_not_the_oldest_wait(make_site):
+    """They wait as long as somebody wants; the figure says that it leaves them out."""
+    site = make_site(filled=False)
+    site.day.job("pending", 40, ("shop.lost.handle", "lost", 1, lambda _: {}, 1, 1))
+    client = site.client()
+    assert "paused ones aside" not in client.get("/").text
+    site.app.pause_queue("lost")
+    site.desk.forget()
+    assert re.search(r"<dt>Oldest wait</dt><dd>none <small>paused ones aside</small>", client.get("/").text)
+
+
 def test_queues_come_by_trouble(site, client):
     """First the one that nobody serves, then the paused one, then those that are well."""
     db = site.app.database

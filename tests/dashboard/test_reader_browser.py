@@ -31,7 +31,7 @@ def test_every_time_of_a_page_is_the_readers(shared, open_page):  # noqa: F811 -
 
 def test_labels_that_only_the_server_writes_name_their_zone(shared, open_page):  # noqa: F811 - the fixtures
     """The chart of an error is drawn there."""
-    site, link = shared
+    _, link = shared
     page = open_page(link, "/errors")
     page.locator("tbody .row-link").first.click()
     expect(page.locator("#h-trend")).to_contain_text(re.compile(r"times in UTC([+-]\d\d:\d\d)?"))
