@@ -31,8 +31,8 @@ WAKING: Final = ("retry", "run_now", "undo")
 """Actions after which jobs may wait that nobody runs."""
 
 UNKNOWN: Final = (
-    "The process that answered this has not begun such an action: another one of the dashboard may still be doing it, or "
-    "it was done before the last start."
+    "The process that answered this has not begun such an action: another one of the dashboard may still be doing it, "
+    "or it was done before the last start."
 )
 """What can be said of a run that only the process that does it knows, where a web server has several."""
 

@@ -24,6 +24,12 @@ from lateshift.wording import long_duration as duration
 _TOKENS: Final = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)'
 )
+LONGEST_JSON: Final = 50_000
+"""Characters of parameters or a result that a page shows. They may have a megabyte, or what the settings allow."""
+
+LONGEST_COLOURED: Final = 10_000
+"""Characters that are coloured: each word costs 30 more."""
+
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -122,9 +128,23 @@ def json_line(value: Any, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def json_html(value: Any) -> Markup:
-    """A value as JSON in colours."""
-    text, parts, place = json_text(value), [], 0
+class JsonPart(NamedTuple):
+    """A value as JSON for a page: what is shown of it, and all of it for copying, or None when that is too long."""
+
+    html: Markup
+    whole: str | None
+
+
+def json_part(value: Any) -> JsonPart:
+    """A value as JSON: in colours, unless it is long; cut, where a page of it would be megabytes at each change."""
+    text = json_text(value)
+    if len(text) > LONGEST_JSON:
+        return JsonPart(escape(text[:LONGEST_JSON]), None)
+    return JsonPart(_coloured(text) if len(text) <= LONGEST_COLOURED else escape(text), text)
+
+
+def _coloured(text: str) -> Markup:
+    parts, place = [], 0
     for found in _TOKENS.finditer(text):
         parts.append(escape(text[place : found.start()]))
         parts.append(Markup('<span class="j-{}">{}</span>').format(found.lastgroup, found.group()))
@@ -164,8 +184,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "leading": leading,
     "last_part": last_part,
     "json_line": json_line,
-    "json_html": json_html,
-    "json_text": json_text,
     "code_html": code_html,
     "sentence_html": sentence_html,
     "count": count,
