@@ -5,13 +5,32 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from dashboard_site import served
 from playwright.sync_api import expect
 from test_browser import open_page, shared  # noqa: F401 - fixtures
+
+from lateshift.storage import tallies
 
 pytestmark = pytest.mark.slow
 
 ELSEWHERE = "Asia/Kathmandu"
 """A quarter of an hour off every zone that a server is likely to be in."""
+
+PAINTED = """name => {
+  const figure = document.querySelector(name), canvas = figure.querySelector("canvas");
+  const probe = document.createElement("i");
+  probe.className = "s-p50";
+  probe.style.color = "var(--c)";
+  figure.append(probe);
+  const colour = getComputedStyle(probe).color.match(/[0-9]+/g).map(Number);
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    found += data[at + 3] === 255 && colour.every((value, part) => data[at + part] === value);
+  }
+  return found;
+}"""
+"""How many pixels of a chart have the colour of the median."""
 
 
 def test_every_time_of_a_page_is_the_readers(shared, open_page):  # noqa: F811 - the fixtures
@@ -50,3 +69,37 @@ def test_a_browser_that_keeps_nothing_runs_the_page_all_the_same(shared, chromiu
     page.keyboard.press("t")
     expect(page.locator("tbody time").first).to_have_text(re.compile(r"^\d{4}-"))
     context.close()
+
+
+def test_without_scripts_nothing_is_left_for_them(shared, open_page):  # noqa: F811 - the fixtures
+    """No empty room where a chart would be drawn, and no button that does nothing."""
+    site, link = shared
+    page = open_page(link, java_script_enabled=False)
+    for name in ("#throughput", "#waits"):
+        caption, figure = page.locator(f"{name} figcaption").bounding_box(), page.locator(name).bounding_box()
+        assert figure["height"] - caption["height"] < 120
+    expect(page.get_by_label("Light or dark")).to_be_hidden()
+    expect(page.get_by_label("Keyboard shortcuts")).to_be_hidden()
+    page.goto(f"{link}/jobs/{site.app.list_jobs(limit=1)[0].id}")
+    expect(page.get_by_label("Copy the id")).to_be_hidden()
+
+
+def test_the_charts_of_a_row_are_equally_high(shared, open_page):  # noqa: F811 - the fixtures
+    """Also those of a day, whose unit is the longest."""
+    _, link = shared
+    page = open_page(link, "/?range=24h")
+    boxes = [page.locator(name).bounding_box() for name in ("#throughput", "#failures", "#throughput-plot")]
+    assert boxes[0]["height"] == boxes[1]["height"]
+    assert boxes[2]["y"] == page.locator("#failures-plot").bounding_box()["y"]
+
+
+def test_a_lone_value_of_a_line_is_a_point(make_site, open_page):  # noqa: F811 - the fixtures
+    """Of a queue in which one minute had jobs there is something to see."""
+    site = make_site(filled=False)
+    minute = site.day.now // 60_000_000 - 20
+    counts = site.day.counts(50, 0, 1.0, 0.5)
+    site.app.database.transact(lambda: tallies.add(site.app.database, "w", 1, [((minute, "mail", "a.b"), counts)]))
+    with served(site) as serving:
+        page = open_page(serving.link)
+        expect(page.locator("#waits canvas")).to_be_visible()
+        assert page.evaluate(PAINTED, "#waits") > 5
