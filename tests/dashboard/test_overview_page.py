@@ -71,7 +71,7 @@ def test_the_table_has_the_numbers_of_the_charts(client):
 def test_a_row_says_when_it_began(client, period, form):
     """In a week every hour comes seven times, so the day is said, too; and so on a chart without JavaScript."""
     began = re.findall(r'<th scope="row"><time [^>]*>(.*?)</time>', client.get(f"/?range={period}&numbers=yes").text)
-    ticks = re.findall(r'text-anchor="middle">(.*?)</text>', client.get(f"/?range={period}").text)
+    ticks = re.findall(r'class="tick" x="[\d.]+%"[^>]*>(.*?)</text>', client.get(f"/?range={period}").text)
     assert len(began) >= 60
     assert len(ticks) >= 6
     assert [each for each in (*began, *ticks) if not re.fullmatch(form, each)] == []

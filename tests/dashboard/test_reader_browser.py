@@ -77,7 +77,7 @@ def test_without_scripts_nothing_is_left_for_them(shared, open_page):  # noqa: F
     page = open_page(link, java_script_enabled=False)
     for name in ("#throughput", "#waits"):
         caption, figure = page.locator(f"{name} figcaption").bounding_box(), page.locator(name).bounding_box()
-        assert figure["height"] - caption["height"] < 120
+        assert figure["height"] - caption["height"] < 150
     expect(page.get_by_label("Light or dark")).to_be_hidden()
     expect(page.get_by_label("Keyboard shortcuts")).to_be_hidden()
     page.goto(f"{link}/jobs/{site.app.list_jobs(limit=1)[0].id}")

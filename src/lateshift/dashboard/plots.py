@@ -64,7 +64,7 @@ class Plots:
     def ticks(self) -> list[tuple[int, str]]:
         """Labels of that chart's axis."""
         every = max(1, len(self.series.points) // TICKS)
-        return [(n, self.label(point)) for n, point in enumerate(self.series.points) if n % every == every // 2]
+        return [(n, self.label(point)) for n, point in enumerate(self.series.points) if n % every == 0]
 
     def flags(self) -> list[tuple[float, str, str]]:
         """The marks as a chart draws them, the oldest first: seconds since 1970, kind, label."""
