@@ -28,11 +28,15 @@ YEAR: Final = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A job's status at the moment of asking, and the sentences that explain it: first what is, then what comes."""
+    """A job's status at the moment of asking, and the sentences that explain it: first what is, then what comes.
+
+    `moments` are those that they name, as `local_time` writes them.
+    """
 
     job_id: str
     status: str
     sentences: tuple[str, ...]
+    moments: tuple[datetime, ...] = ()
 
     @property
     def beside_the_job(self) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ def explain(app: Lateshift, job_id: str) -> Explanation:
         sentences = _running(scene)
     else:
         sentences = _finished(scene)
-    return Explanation(job_id, job.status, tuple(sentences))
+    return Explanation(job_id, job.status, tuple(sentences), tuple(scene.named))
 
 
 class _Scene:
@@ -67,6 +71,7 @@ class _Scene:
     def __init__(self, app: Lateshift, job: Job, now: int) -> None:
         self.app, self.db, self.settings = app, app.database, app.settings
         self.job, self.now, self.moment = job, now, moment(now)
+        self.named: list[datetime] = []
         self.workers = reads.workers(self.db)
         self.alive = [worker for worker in self.workers if is_alive(worker, now)]
 
@@ -76,12 +81,17 @@ class _Scene:
 
     def how_long(self, then: datetime) -> str:
         """For how long something has been so; of more than a year the date tells more."""
-        return f"for {self.since(then)}" if self.moment - then < YEAR else f"since {local_time(then)}"
+        return f"for {self.since(then)}" if self.moment - then < YEAR else f"since {self.date(then)}"
 
     def at(self, then: datetime) -> str:
         """A moment to come, in this machine's time and, within a year, from now."""
         ahead = then - self.moment
-        return f"{local_time(then)}, in {duration(ahead.total_seconds())}" if ahead < YEAR else local_time(then)
+        return f"{self.date(then)}, in {duration(ahead.total_seconds())}" if ahead < YEAR else self.date(then)
+
+    def date(self, then: datetime) -> str:
+        """A moment in this machine's time."""
+        self.named.append(then)
+        return local_time(then)
 
 
 def _waiting(scene: _Scene) -> Iterator[str]:
@@ -110,7 +120,7 @@ def _waiting(scene: _Scene) -> Iterator[str]:
 def _so_far(scene: _Scene) -> Iterator[str]:
     """What has happened to a waiting job before."""
     job = scene.job
-    yield f"{job.name} was enqueued {scene.since(job.enqueued_at)} ago, at {local_time(job.enqueued_at)}."
+    yield f"{job.name} was enqueued {scene.since(job.enqueued_at)} ago, at {scene.date(job.enqueued_at)}."
     last = next((attempt for attempt in reversed(job.history) if attempt.outcome != "running"), None)
     if job.status == "pending_retry" and last is not None:
         yield from _last_attempt(scene, last.outcome, last.error, scene.since(last.finished_at))
@@ -286,7 +296,7 @@ def _how_it_ended(scene: _Scene) -> str:
     job = scene.job
     ended = f"{job.name} {_ended(job.status)} {scene.since(job.finished_at)} ago"
     if job.finished_at is not None:
-        ended += f", at {local_time(job.finished_at)}"
+        ended += f", at {scene.date(job.finished_at)}"
     last = job.history[-1] if job.history else None  # it may have ended long after, as it waited for the next one
     if last is None or last.started_at is None or last.finished_at is None or not job.attempts:
         return f"{ended}."

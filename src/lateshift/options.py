@@ -66,7 +66,7 @@ def check_priority(value: object) -> int:
 
 
 def check_queue(value: object) -> str:
-    """A queue name: up to 100 printable characters, without a space at either end. Raises InvalidOption."""
+    """A queue name: up to 100 printable characters, without a space at either end, no path. Raises InvalidOption."""
     if not isinstance(value, str):
         raise InvalidOption(f"The queue is {shown(value)}: give its name as text.")
     if not value.strip():
@@ -79,6 +79,11 @@ def check_queue(value: object) -> str:
         raise InvalidOption(
             f"The queue name {shown(value)} has spaces at its ends, a comma, or characters that cannot be printed. "
             "`lateshift work --queues` takes names with commas between them."
+        )
+    if {".", ".."}.intersection(value.split("/")):
+        raise InvalidOption(
+            f"The queue name {shown(value)} cannot be part of an address, where . and .. lead elsewhere, and so "
+            "would have no page: give another name."
         )
     return value
 

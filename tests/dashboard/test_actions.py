@@ -116,6 +116,14 @@ def test_queues_are_paused_and_resumed(site, client):
     assert action in client.get("/queues").text
 
 
+@pytest.mark.parametrize("action", ["pause", "resume"])
+def test_a_queue_that_cannot_be_is_refused_in_a_sentence(client, action):
+    """Back on the list, as every refusal of an action; nothing speaks of enqueuing."""
+    answer = post(client, f"/queues/a%2Cb/{action}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/queues")
+    assert "a comma" in client.get("/queues").text
+
+
 CHANGES = [page for page in PAGES if page.change]
 
 

@@ -170,6 +170,30 @@ def test_jobs_are_chosen_by_their_ids(site, client):
     done = ask(client, "POST", "/bulk", body)
     assert (done["seen"], done["changed"]) == (3, 1)
     assert site.app.get_job(pending.id).priority == 9
+    entry = audit.page(site.app.database)[0]
+    assert (entry.action, entry.target, entry.number, entry.details) == ("priority", "3 chosen jobs", 1, "to 9")
+
+
+def test_an_action_on_many_is_stopped(make_site, monkeypatch):
+    """After the step it is in, by whoever may begin it; then it is over, and there is nothing to stop."""
+    monkeypatch.setattr("lateshift.dashboard.api.bulk.AT_ONCE", 0)
+    monkeypatch.setattr("lateshift.dashboard.bulk_runs.SHARE", 1e6)  # a long rest after the first step
+    role = ["admin"]
+    site = make_site(authorize=lambda _: role[0])
+    client = site.client()
+    site.app.database.transact(lambda: [site.day.job("completed", 100) for _ in range(1_100)])
+    begun = ask(client, "POST", "/bulk", {"action": "delete", "q": "status:completed"})
+    assert begun["state"] == "running"
+    role[0] = "operator"
+    assert "role admin" in ask(client, "POST", f"/bulk/{begun['id']}/stop", status=403)["detail"]
+    role[0] = "admin"
+    ask(client, "POST", f"/bulk/{begun['id']}/stop")
+    assert site.desk.runs.get(begun["id"]).over.wait(30)
+    ended = ask(client, "GET", f"/bulk/{begun['id']}")
+    assert ended["state"] == "stopped"
+    assert ended["changed"] < 1_100
+    assert "stopped" in ask(client, "POST", f"/bulk/{begun['id']}/stop", status=409)["detail"]
+    ask(client, "POST", "/bulk/none/stop", status=404)
 
 
 def test_a_deletion_is_undone(site, client):

@@ -143,7 +143,7 @@ def test_a_single_job_comes_back_too(site, client):
     answer = post(client, f"/jobs/{job_id}/delete", confirmed="yes")
     path = re.search(r'action="(/bulk/\w+/undo)"', client.get(answer.headers["location"]).text)[1]
     assert client.get(f"/jobs/{job_id}").status_code == 404
-    assert "can still be undone" in client.get(path.removesuffix("/undo")).text
+    assert "/undo" in client.get(path.removesuffix("/undo")).text
     post(client, path)
     assert client.get(f"/jobs/{job_id}").status_code == 200
 
@@ -313,10 +313,14 @@ def test_unknown_actions_and_runs_say_so(client):
     """A mistyped address is no error of ours."""
     assert client.get("/bulk/explode/jobs?all=yes").status_code == 404
     assert post(client, "/bulk/explode/jobs", all="yes").status_code == 404
-    assert client.get("/bulk/0123456789abcdef").status_code == 404
     assert client.get("/bulk/retry/jobs").status_code == 422
-    for what in ("stop", "undo"):
-        assert post(client, "/bulk/nothing/" + what).status_code == 303
+    unknown = client.get("/bulk/0123456789abcdef")
+    assert unknown.status_code == 404
+    assert "may still be doing it" in unknown.text
+    for what, words in (("stop", "may still be doing it"), ("undo", "nothing left to bring back")):
+        told = client.get(post(client, "/bulk/nothing/" + what).headers["location"])
+        assert told.status_code == 200
+        assert words in re.search(r'class="toast is-refused">.*?<span>(.*?)</span>', told.text)[1]
 
 
 @pytest.mark.parametrize(("role", "expected"), [("viewer", 403), ("operator", 403), ("admin", 200)])

@@ -9,7 +9,7 @@ from lively_errors import STORIES
 from test_actions import post
 from test_hostile import EVIL, assert_harmless
 
-from lateshift.dashboard.charts import Bar, columns, spikes
+from lateshift.dashboard.charts import Bar, bars, spikes
 from lateshift.fingerprint import Fingerprint, fingerprint
 from lateshift.query import parse
 from lateshift.storage import audit, failures, search
@@ -61,7 +61,7 @@ def test_the_last_hour_is_counted_by_the_hour(make_site):
         failures.add(site.app.database, "w", [FailureCount(fingerprint(TIMEOUT), "a.b", "m", failed, 0, at, at, "")])
     text = site.client().get("/errors?range=1h").text
     assert "3 failed attempts in the last hour" in text
-    assert re.search(r"Counted by the hour: since \d\d:00", text)
+    assert re.search(r"Counted by the hour: since <time [^>]*>\d\d:00</time>", text)
     assert "103 failed attempts" in site.client().get("/errors").text
 
 
@@ -217,12 +217,12 @@ def test_hostile_errors_are_text(make_site):
 
 def test_counts_are_drawn_with_their_numbers():
     """Each part tells its value, the whole is summed up, and half a failure is on no axis."""
-    drawn = columns("Failed", "of late", [Bar("10:00", [("failed", 3)]), Bar("11:00", [])], [(0, "10:00")])
+    drawn = bars("Failed", "of late", [Bar("10:00", [("failed", 3)]), Bar("11:00", [])], [(0, "10:00")])
     assert "10:00: 3 failed" in drawn
     assert "11:00: no of late" in drawn
     assert "Failed, of late: 3 in all, at most 3" in drawn
     assert ">2<" in drawn
-    assert "2.5" not in columns("Failed", "of late", [Bar("10:00", [("failed", 5)])])
+    assert "2.5" not in bars("Failed", "of late", [Bar("10:00", [("failed", 5)])])
     small = spikes("Failed", [0, 4, 0, 2])
     assert re.search(r'd="(.*?)"', small)[1].count("M") == 2
     assert "Failed: 6 in all, at most 4 at a time" in small

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 from dashboard_site import SAME
 
-from lateshift import RetryPolicy
+from lateshift import RetryPolicy, codec
 from lateshift.dashboard.neighbours import compare
 from lateshift.dashboard.python_call import as_python
 from lateshift.errors import JobNotFound
@@ -141,6 +141,19 @@ def test_a_viewer_sees_masked_values_and_no_form(make_site, code):
     assert "/edit" not in text
     assert client.get(f"/jobs/{job_id}/edit").status_code == 403
     assert client.get(f"/jobs/{job_id}/stack").status_code == 403
+
+
+def test_large_parameters_leave_the_page_small(site, client):
+    """A megabyte is allowed: the page, fetched anew at each change, shows the beginning, and where all of it is."""
+    job = site.app.list_jobs(status="completed", limit=1)[0]
+    large = codec.to_json({"rows": [{"id": number, "name": "n"} for number in range(40_000)]}).decode()
+    change = "update lateshift_jobs set parameters = :large, result = :large where id = :id"
+    site.app.database.execute(change, {"large": large, "id": job.id})
+    text = client.get(f"/jobs/{job.id}").text
+    assert len(text) < 250_000
+    assert text.count(f'<a href="/api/jobs/{job.id}">The API has all of it</a>') == 2
+    assert "too long" in text
+    assert len(client.get(f"/api/jobs/{job.id}").json()["parameters"]["rows"]) == 40_000
 
 
 def test_read_only_has_no_form(make_site):

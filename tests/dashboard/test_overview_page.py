@@ -65,6 +65,18 @@ def test_the_table_has_the_numbers_of_the_charts(client):
     assert "<figure" not in table
 
 
+@pytest.mark.parametrize(
+    ("period", "form"), [("1h", r"\d\d:\d\d"), ("24h", r"\d\d:\d\d"), ("7d", r"[A-Z][a-z]{2} \d\d:\d\d")]
+)
+def test_a_row_says_when_it_began(client, period, form):
+    """In a week every hour comes seven times, so the day is said, too; and so on a chart without JavaScript."""
+    began = re.findall(r'<th scope="row"><time [^>]*>(.*?)</time>', client.get(f"/?range={period}&numbers=yes").text)
+    ticks = re.findall(r'class="tick" x="[\d.]+%"[^>]*>(.*?)</text>', client.get(f"/?range={period}").text)
+    assert len(began) >= 60
+    assert len(ticks) >= 6
+    assert [each for each in (*began, *ticks) if not re.fullmatch(form, each)] == []
+
+
 def test_marks_are_on_the_charts_and_in_words(client):
     """A version that came and a worker that died, with what became of its jobs."""
     text = client.get("/").text
@@ -88,6 +100,17 @@ def test_the_headline_has_the_facts(client):
     assert float(figures["Speed"]) > 0
     assert figures["Failure rate"].endswith(" %")
     assert (figures["Running"], figures["Workers"]) == ("6", "2")
+
+
+def test_what_waits_in_paused_queues_is_not_the_oldest_wait(make_site):
+    """They wait as long as somebody wants; the figure says that it leaves them out."""
+    site = make_site(filled=False)
+    site.day.job("pending", 40, ("shop.lost.handle", "lost", 1, lambda _: {}, 1, 1))
+    client = site.client()
+    assert "paused ones aside" not in client.get("/").text
+    site.app.pause_queue("lost")
+    site.desk.forget()
+    assert re.search(r"<dt>Oldest wait</dt><dd>none <small>paused ones aside</small>", client.get("/").text)
 
 
 def test_queues_come_by_trouble(site, client):

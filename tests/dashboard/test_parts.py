@@ -83,7 +83,7 @@ def test_json_is_coloured_without_losing_a_character():
     import re
 
     value = {"a<b": ['x"y', 1.5, None, True], "n": -3e10, "text": 'a": "b'}
-    marked = str(formatting.json_html(value))
+    marked = str(formatting.json_part(value).html)
     assert html.unescape(re.sub(r"<[^>]*>", "", marked)) == formatting.json_text(value)
     assert '<span class="j-number">1.5</span>' in marked
 

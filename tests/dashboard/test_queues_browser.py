@@ -87,3 +87,17 @@ def test_a_worker_is_drained_after_a_dialog(own, open_page):  # noqa: F811 - the
     dialog.get_by_role("button", name="Drain").click()
     expect(page.locator(".lede")).to_contain_text("It was asked to end")
     assert [request.kind for request in requests.unanswered(site.app.database, "w-81bc02")] == ["drain"]
+
+
+@pytest.mark.parametrize("path", ["/callables/new?callable=os.system", "/queues/nothing", "/workers/none"])
+def test_a_page_that_says_what_is_not_there_stays_live(own, open_page, path):  # noqa: F811 - the fixtures
+    """Its answer is no success, but the page is there, and nothing is disconnected when it is fetched anew."""
+    site, link = own
+    page = open_page(link, path, strict=False)  # the browser notes such an answer in its console
+    page.locator("h1").click()  # the form's first box has the focus, and holds updates
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    before = page.locator("#page").get_attribute("data-now")
+    site.day.failure(1)
+    expect(page.locator("#page")).not_to_have_attribute("data-now", before)
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    expect(page.locator("#lost")).to_be_hidden()

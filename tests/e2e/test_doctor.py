@@ -17,7 +17,7 @@ from lateshift.doctor.machine import has_wal_reset_bug, network_mount
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
 from lateshift.settings import explain_in_force
-from lateshift.storage import workers, writes
+from lateshift.storage import audit, reads, workers, writes
 from lateshift.storage.migrations import migrate
 from lateshift.storage.workers import NewWorker
 
@@ -72,11 +72,12 @@ def test_a_project_in_order_has_no_error(project, app):
 
 
 def test_a_program_may_examine_itself(app):
-    """With the settings that it has, and without what it does not want to be looked at."""
+    """With the settings that it has, without what it does not want to be looked at, and without a trace on its charts."""
     checks = examine(app.settings, explain_in_force(app.settings), without=("settings", "allow-list"))
     names = {check.name for check in checks}
     assert names >= {"python", "database", "jobs"}
     assert not names & {"allow-list", "LATESHIFT_ROOT"}
+    assert [*reads.workers(app.database), *audit.marks(app.database, 0, app.database.now() + SECOND)] == []
 
 
 def test_a_folder_without_anything_is_left_as_it_is(tmp_path, monkeypatch):

@@ -40,6 +40,14 @@ def test_long_texts_are_cut(steps):
     assert (len(entry.actor), len(entry.target), len(entry.details)) == (500, 500, 2000)
 
 
+def test_a_worker_without_a_version_marks_nothing(steps):
+    """A deploy of nothing would be a line without a name on every chart."""
+    register(steps, "a", "v1")
+    row = workers.NewWorker("probe", "worker", "host-1", 4711, "", (), "")
+    workers.register_worker(steps.db, row, steps.now)
+    assert deploys(steps) == ["v1"]
+
+
 def test_a_new_version_is_marked_once(steps, clock):
     """However many of its workers start, and though some of the old ones are replaced meanwhile."""
     for worker in ("a", "b"):

@@ -55,7 +55,7 @@ def test_bad_priority(value):
 
 def test_queue():
     """A queue name is printable text of up to 100 characters, in any language."""
-    for name in ("default", "e-mails", "Rechnungen für März", "x" * 100):
+    for name in ("default", "e-mails", "v1.2", "...", "a/b", "Rechnungen für März", "x" * 100):
         assert check_queue(name) == name
 
 
@@ -69,6 +69,9 @@ def test_queue():
         ("a\x00", "cannot be printed"),
         ("\ud800", "cannot be printed"),
         (" mails", "spaces at its ends"),
+        (".", "cannot be part of an address"),
+        ("..", "cannot be part of an address"),
+        ("mail/../billing", "cannot be part of an address"),
         (None, "give its name as text"),
         (3, "give its name as text"),
         (b"mails", "give its name as text"),

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from lateshift.dashboard.desk import theme
 from lateshift.dashboard.view import View
-from lateshift.errors import JobStateError, LateshiftError, SpawnError
+from lateshift.errors import InvalidOption, JobStateError, LateshiftError, SpawnError
 from lateshift.host.fleet import ensure_runner
 from lateshift.storage import audit, bulk, reads
 from lateshift.wording import last_part, short_id
@@ -58,7 +58,10 @@ def run_again(view: View) -> Response:
 def pause(view: View) -> Response:
     """Let the jobs of a queue wait."""
     name = view.path["name"]
-    view.app.pause_queue(name)
+    try:
+        view.app.pause_queue(name)
+    except InvalidOption as error:
+        return view.done(str(error), view.back("/queues"), "refused")
     record(view, "pause", name)
     return view.done(f"Queue {name} is paused: its jobs wait, running ones finish.", view.back("/queues"))
 
@@ -69,6 +72,8 @@ def resume(view: View) -> Response:
     words, kind = f"Queue {name} runs again.", "done"
     try:
         view.app.resume_queue(name)
+    except InvalidOption as error:
+        return view.done(str(error), view.back("/queues"), "refused")
     except SpawnError as error:  # it is resumed, and nothing serves it
         words, kind = str(error), "refused"
     record(view, "resume", name)

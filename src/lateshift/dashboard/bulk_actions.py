@@ -30,6 +30,12 @@ COUNTED: Final = 1.0
 WAKING: Final = ("retry", "run_now", "undo")
 """Actions after which jobs may wait that nobody runs."""
 
+UNKNOWN: Final = (
+    "The process that answered this has not begun such an action: another one of the dashboard may still be doing it, "
+    "or it was done before the last start."
+)
+"""What can be said of a run that only the process that does it knows, where a web server has several."""
+
 MOST: Final = 1_000
 """Jobs that can be chosen one by one."""
 
@@ -86,13 +92,12 @@ def start(view: View) -> Response:
         work = BulkAction(view.desk.database, cast(bulk.Action, action), jobs, priority=priority)
     except (InvalidSearch, InvalidOption) as error:
         return view.done(str(error), view.back("/jobs"), "refused")
-    details = f"to {priority}" if priority is not None else ""
     run = Run(
         *(work.id, action, target.words, view.user.name, view.now, work.progress.total),
         back=target.back,
-        details=details,
+        details=detail(priority),
     )
-    view.desk.runs.start(work, run, lambda run: _end(view, run, target.name))
+    view.desk.runs.start(work, run, lambda run: end(view, run, target.name))
     if soon_done(run):
         return view.done(told(run), target.back, _kind(run), run.id if run.undoable else "")
     return RedirectResponse(view.url(f"/bulk/{run.id}"), 303)
@@ -101,8 +106,10 @@ def start(view: View) -> Response:
 def stop(view: View) -> Response:
     """Stop a bulk action after the step it is in."""
     run = view.desk.runs.get(view.path["id"])
-    here = view.url(f"/bulk/{view.path['id']}")
-    if run is None or run.state != "running":
+    if run is None:
+        return view.done(UNKNOWN, view.url("/bulk"), "refused")
+    here = view.url(f"/bulk/{run.id}")
+    if run.state != "running":
         return view.done("It is not running any more.", here, "refused")
     if not view.may(words(run.action).role):
         return _refuse(view, words(run.action))
@@ -115,18 +122,34 @@ def undo(view: View) -> Response:
     """Bring back, in the background, what a deletion took, whichever process of the dashboard did it."""
     batch = view.path["id"]
     deletion = view.desk.runs.get(batch)
-    here = view.url(f"/bulk/{batch}")
+    here = view.url(f"/bulk/{batch}" if deletion else "/bulk")
     if deletion is not None and deletion.state == "running":
         return view.done("It still deletes: stop it first.", here, "refused")
     if not re.fullmatch(r"[0-9a-f]{16}", batch) or not trash.can_restore(view.desk.database, batch):
-        return view.done("There is nothing left to bring back: it was brought back, or ten minutes are over.", here)
+        said = "There is nothing left to bring back: it was brought back, or ten minutes are over."
+        return view.done(said, here, "refused")
     what = deletion.what if deletion else "deleted jobs"
     total = Count(deletion.changed) if deletion else Count(0, more=True)
     run = Run(make_id(), "undo", what, view.user.name, view.now, total, back=deletion.back if deletion else "")
-    view.desk.runs.undo(batch, run, lambda run: _end(view, run, what.replace("`", "")))
+    view.desk.runs.undo(batch, run, lambda run: end(view, run, what.replace("`", "")))
     if soon_done(run):
         return view.done(told(run), run.back or view.url("/jobs"), _kind(run))
     return RedirectResponse(view.url(f"/bulk/{run.id}"), 303)
+
+
+def detail(priority: int | None) -> str:
+    """What an action changes jobs to, for the one that does."""
+    return "" if priority is None else f"to {priority}"
+
+
+def end(view: View, run: Run, name: str, note: str = "") -> None:
+    """Note an action in the audit, and see to it that somebody runs what has become due."""
+    ending = {"stopped": "stopped before its end", "broken": "broke off"}.get(run.state, "")
+    details = ", ".join(part for part in (run.details, ending, note) if part)
+    action = "undo delete" if run.action == "undo" else run.action.replace("_", " ")
+    record(view, action, name, run.changed, details)
+    if run.action in WAKING and run.changed:
+        run.trouble = see_to_a_runner(view) or run.trouble
 
 
 def soon_done(run: Run) -> bool:
@@ -161,16 +184,6 @@ def _refuse(view: View, action: Words) -> Response:
     return view.desk.refuse(
         view.request, 403, "Not yours to do", said if view.desk.read_only else f"{said} {action.role}."
     )
-
-
-def _end(view: View, run: Run, name: str) -> None:
-    """Note an action in the audit, and see to it that somebody runs what has become due."""
-    ending = {"stopped": "stopped before its end", "broken": "broke off"}.get(run.state, "")
-    details = ", ".join(part for part in (run.details, ending) if part)
-    action = "undo delete" if run.action == "undo" else run.action.replace("_", " ")
-    record(view, action, name, run.changed, details)
-    if run.action in WAKING and run.changed:
-        run.trouble = see_to_a_runner(view) or run.trouble
 
 
 def _kind(run: Run) -> str:

@@ -8,15 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from markupsafe import Markup, escape
 
 from lateshift.dashboard.formatting import compact
-
-WIDTH: Final = 640
-AXIS: Final = 34
-"""Room on the left for the numbers of the axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +38,17 @@ def ceiling(value: float) -> float:
 def bars(
     title: str, unit: str, items: Sequence[Bar], ticks: Sequence[tuple[int, str]] = (), height: int = 120
 ) -> Markup:
-    """Stacked bars over time. `ticks` are labels below, each with the number of the bar it belongs to."""
-    top = ceiling(max((item.total for item in items), default=0))
-    step = (WIDTH - AXIS) / max(len(items), 1)
-    inner = height - 22
-    drawn = [_grid(level, top, inner) for level in (0.0, 0.5, 1.0)]
-    for number, item in enumerate(items):
-        drawn.append(_bar(item, AXIS + number * step, step, inner, top, unit))
-    for number, text in ticks:
-        x = AXIS + (number + 0.5) * step
-        drawn.append(
-            Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(x, height - 2, text)
-        )
-    totals = [item.total for item in items]
-    summary = f"{title}, {unit}: {compact(sum(totals))} in all, at most {compact(max(totals, default=0))}"
-    return Markup(
-        '<svg class="bars" viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
-    ).format(WIDTH, height, summary, Markup().join(drawn))
+    """Stacked bars over time, as wide as there is room; the numbers of the axis stand above its lines.
 
-
-def columns(
-    title: str, unit: str, items: Sequence[Bar], ticks: Sequence[tuple[int, str]] = (), height: int = 120
-) -> Markup:
-    """As `bars`, but as wide as there is room, with texts that keep their size; the axis stands above its lines."""
+    `ticks` are labels below, each with the number of the bar that it begins at.
+    """
     top, step, inner = ceiling(max((item.total for item in items), default=0)), 100 / max(len(items), 1), height - 20
     drawn = [
         Markup('<line class="grid" x1="0" x2="100%" y1="{0:.1f}" y2="{0:.1f}"/>').format(inner - level * (inner - 16))
         for level in (0.0, 0.5, 1.0)
     ]
     for number, item in enumerate(items):
-        drawn.append(_column(item, number * step, step, inner, top, unit))
+        drawn.append(_bar(item, number * step, step, inner, top, unit))
     for level in (0.5, 1.0) if top % 2 == 0 else (1.0,):
         place = inner - level * (inner - 16) - 4
         drawn.append(Markup('<text class="tick" x="0" y="{:.1f}">{}</text>').format(place, compact(top * level)))
@@ -111,42 +87,17 @@ def sparkline(title: str, values: Sequence[float], width: int = 96, height: int 
     ).format(width, height, width, height, label, label, height, points, width, height, points)
 
 
-def _grid(level: float, top: float, inner: int) -> Markup:
-    y = 6 + (inner - 6) * (1 - level)
-    return Markup(
-        '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-        '<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-    ).format(AXIS, WIDTH, y, y, AXIS - 6, y + 3.5, compact(top * level))
-
-
-def _column(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
-    drawn, y = [], float(inner)
+def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
+    drawn, y = "", float(inner)
     for name, value in item.parts:
         high = value / top * (inner - 16)
         y -= high
         if value:
-            drawn.append(
-                Markup('<rect class="s-{}" x="{:.2f}%" y="{:.1f}" width="{:.2f}%" height="{:.1f}"/>').format(
-                    name, x + step * 0.12, y, step * 0.76, max(high, 1.0)
-                )
-            )
-    return Markup(
-        '<g><title>{}: {}</title><rect class="hit" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"/>{}</g>'
-    ).format(item.label, _told(item, unit), x, step, inner, Markup().join(drawn))
+            place = f'x="{x + step * 0.12:.2f}%" y="{y:.1f}" width="{step * 0.76:.2f}%" height="{max(high, 1.0):.1f}"'
+            drawn += f'<rect class="s-{escape(name)}" {place}/>'
+    hit = f'<rect class="hit" x="{x:.2f}%" y="0" width="{step:.2f}%" height="{inner}"/>'
+    return Markup(f"<g><title>{escape(item.label)}: {escape(_told(item, unit))}</title>{hit}{drawn}</g>")  # noqa: S704 - a week has 168 of them, and format() took 60 ms
 
 
 def _told(item: Bar, unit: str) -> str:
     return ", ".join(f"{compact(value)} {name}" for name, value in item.parts if value) or f"no {unit}"
-
-
-def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
-    gap = min(2.0, step * 0.25)
-    drawn, y = "", float(inner)
-    for name, value in item.parts:
-        high = value / top * (inner - 6)
-        y -= high
-        if value:
-            place = f'x="{x + gap / 2:.1f}" y="{y:.1f}" width="{step - gap:.1f}" height="{max(high, 1.0):.1f}"'
-            drawn += f'<rect class="s-{escape(name)}" {place}/>'
-    hit = f'<rect class="hit" x="{x:.1f}" y="0" width="{step:.1f}" height="{inner}"/>'
-    return Markup(f"<g><title>{escape(item.label)}: {escape(_told(item, unit))}</title>{hit}{drawn}</g>")  # noqa: S704 - a week has 168 of them, and format() took 60 ms

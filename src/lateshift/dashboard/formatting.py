@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -18,12 +18,18 @@ from lateshift.fingerprint import fingerprint
 from lateshift.job import JobError, moment
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import COUNT_LIMIT
-from lateshift.wording import ago, count, last_part, short_id
+from lateshift.wording import ago, count, last_part, local_time, short_id
 from lateshift.wording import long_duration as duration
 
 _TOKENS: Final = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)'
 )
+LONGEST_JSON: Final = 50_000
+"""Characters of parameters or a result that a page shows. They may have a megabyte, or what the settings allow."""
+
+LONGEST_COLOURED: Final = 10_000
+"""Characters that are coloured: each word costs 30 more."""
+
 _CODE: Final = re.compile(r"`([^`]+)`")
 
 
@@ -95,6 +101,12 @@ def exact(when: datetime) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}.{local.microsecond // 1000:03d} {local:%z}"
 
 
+def zone(when: datetime) -> str:
+    """This machine's distance from UTC at a moment: UTC, UTC+05:30."""
+    distance = f"{when.astimezone():%z}"
+    return "UTC" if distance == "+0000" else f"UTC{distance[:3]}:{distance[3:5]}"
+
+
 def leading(path: str) -> str:
     """A callable path up to what the eye looks for: `app.jobs.` of `app.jobs.ProcessOrder.handle`."""
     return path[: len(path) - len(last_part(path))]
@@ -116,9 +128,23 @@ def json_line(value: Any, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def json_html(value: Any) -> Markup:
-    """A value as JSON in colours."""
-    text, parts, place = json_text(value), [], 0
+class JsonPart(NamedTuple):
+    """A value as JSON for a page: what is shown of it, and all of it for copying, or None when that is too long."""
+
+    html: Markup
+    whole: str | None
+
+
+def json_part(value: Any) -> JsonPart:
+    """A value as JSON: in colours, unless it is long; cut, where a page of it would be megabytes at each change."""
+    text = json_text(value)
+    if len(text) > LONGEST_JSON:
+        return JsonPart(escape(text[:LONGEST_JSON]), None)
+    return JsonPart(_coloured(text) if len(text) <= LONGEST_COLOURED else escape(text), text)
+
+
+def _coloured(text: str) -> Markup:
+    parts, place = [], 0
     for found in _TOKENS.finditer(text):
         parts.append(escape(text[place : found.start()]))
         parts.append(Markup('<span class="j-{}">{}</span>').format(found.lastgroup, found.group()))
@@ -134,12 +160,22 @@ def code_html(text: str) -> Markup:
     )
 
 
+def sentence_html(text: str, moments: Iterable[datetime]) -> Markup:
+    """The same, with the `moments` that it names in this machine's time given out as such, for the reader's own."""
+    html = code_html(text)
+    for told, when in {local_time(each): each for each in moments}.items():
+        found = Markup('<time datetime="{}" title="{}" data-as="stamp">{}</time>')
+        html = html.replace(told, found.format(when.isoformat(), exact(when), told))
+    return html
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "status": status,
     "bounded": bounded,
     "compact": compact,
     "ago": ago,
     "exact": exact,
+    "zone": zone,
     "duration": duration,
     "speed": speed,
     "memory": memory,
@@ -148,9 +184,8 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "leading": leading,
     "last_part": last_part,
     "json_line": json_line,
-    "json_html": json_html,
-    "json_text": json_text,
     "code_html": code_html,
+    "sentence_html": sentence_html,
     "count": count,
     "fingerprint": group_of,
 }

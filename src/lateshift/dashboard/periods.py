@@ -25,7 +25,7 @@ class Period(NamedTuple):
 
 
 HOUR: Final = Period("1h", "1 hour", "the last hour", 3_600, 60, "per minute")
-DAY: Final = Period("24h", "24 hours", "the last 24 hours", 86_400, 600, "per 10 minutes")
+DAY: Final = Period("24h", "24 hours", "the last 24 hours", 86_400, 600, "per 10 min")
 WEEK: Final = Period("7d", "7 days", "the last 7 days", 604_800, 3_600, "per hour")
 
 PERIODS: Final = (HOUR, DAY, WEEK)

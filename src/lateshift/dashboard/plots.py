@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from lateshift.dashboard.charts import Bar
-from lateshift.dashboard.periods import PERIODS, Period, chosen
+from lateshift.dashboard.periods import DAY, PERIODS, Period, chosen
 from lateshift.dashboard.view import View
 from lateshift.job import moment
 from lateshift.storage import audit, history
@@ -64,16 +64,21 @@ class Plots:
     def ticks(self) -> list[tuple[int, str]]:
         """Labels of that chart's axis."""
         every = max(1, len(self.series.points) // TICKS)
-        return [(n, self.label(point)) for n, point in enumerate(self.series.points) if n % every == every // 2]
+        return [(n, self.label(point)) for n, point in enumerate(self.series.points) if n % every == 0]
 
     def flags(self) -> list[tuple[float, str, str]]:
         """The marks as a chart draws them, the oldest first: seconds since 1970, kind, label."""
         return [(mark.at / 1_000_000, mark.kind, mark.label) for mark in reversed(self.marks)]
 
+    @property
+    def label_form(self) -> Literal["day", "clock"]:
+        """How a step is labelled: with its day, where a time alone would come several times."""
+        return "day" if self.period.seconds > DAY.seconds else "clock"
+
     def label(self, point: Point) -> str:
         """When a step began, as short as its period allows."""
         local = self.began(point).astimezone()
-        return f"{local:%a %H:%M}" if self.period.name == "week" else f"{local:%H:%M}"
+        return f"{local:%a %H:%M}" if self.label_form == "day" else f"{local:%H:%M}"
 
     def began(self, point: Point) -> datetime:
         """When a step began."""

@@ -7,8 +7,7 @@ from typing import Final
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from lateshift.dashboard.actions import record
-from lateshift.dashboard.bulk_actions import COUNTED, soon_done, told
+from lateshift.dashboard.bulk_actions import COUNTED, end, soon_done, told
 from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.desk import theme
 from lateshift.dashboard.view import View
@@ -64,10 +63,9 @@ def batch_of(entry: AuditEntry) -> str:
 
 
 def _end(view: View, run: Run, name: str) -> None:
-    """Note it in the audit, with what takes it back."""
-    ending = {"stopped": "stopped before its end, ", "broken": "broke off, "}.get(run.state, "")
+    """Note it in the audit, with what takes it back; where nothing waited, there is nothing to note."""
     if run.changed:
-        record(view, "purge", name, run.changed, f"{ending}{UNDO}{run.id}")
+        end(view, run, name, f"{UNDO}{run.id}")
 
 
 def _ask(view: View, name: str, waiting: Count) -> Response:

@@ -115,7 +115,7 @@ class View:
             polling=bool(self.request.scope.get("lateshift_polling")),
             **context,
         )
-        response = HTMLResponse(text, code)
+        response = HTMLResponse(text, 200 if live else code)  # a part that is there, whatever it says is not
         if told is not None:
             response.delete_cookie(FLASH, path=self.root or "/")
         return response

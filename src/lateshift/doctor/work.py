@@ -31,7 +31,9 @@ def database(place: Place) -> Iterator[Check]:
     if missing:
         yield _old(place, missing[0].number - 1)
         return
-    probe = NewWorker(f"doctor-{os.getpid()}", "worker", host_name(), os.getpid(), "", (), "")
+    probe = NewWorker(
+        f"doctor-{os.getpid()}", "worker", host_name(), os.getpid(), "", (), version=""
+    )  # no deploy either
     began = time.perf_counter()
     place.db.transact(lambda: _write_and_undo(place, probe))
     took = duration(time.perf_counter() - began)

@@ -71,7 +71,9 @@ def page(db: Database, limit: int = 50, before: str | None = None, actor: str | 
 
 @transactional
 def mark_deploy(db: Database, now: int, worker: str, label: str) -> bool:
-    """Mark that a version has come, unless it is the last marked one or another worker wears it already."""
+    """Mark that a version has come, unless it is empty, the last marked one, or another worker wears it already."""
+    if not label:
+        return False
     last = marks(db, 0, now + _DAY, kind="deploy", limit=1)
     if last and last[0].label == label:
         return False

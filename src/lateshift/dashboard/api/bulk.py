@@ -11,19 +11,19 @@ from lateshift.dashboard.api.asking import NewBulk, Nothing
 from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import query_of
+from lateshift.dashboard.bulk_actions import detail, end
 from lateshift.dashboard.bulk_runs import Run
+from lateshift.dashboard.bulk_words import words
 from lateshift.dashboard.view import View
 from lateshift.storage import trash
 from lateshift.storage.bulk import STATUSES, TAKEN_BACK, BulkAction
+from lateshift.wording import count
 
 AT_ONCE: Final = 1.0
 """Seconds that an answer waits for the end: most actions are done by then."""
 
 UNDOING: Final = 5.0
 """Seconds for which one request brings jobs back."""
-
-WAKING: Final = ("retry", "run_now")
-"""The actions that make jobs due."""
 
 
 def act_on_many(view: View, asked: NewBulk) -> shapes.Bulk:
@@ -35,19 +35,29 @@ def act_on_many(view: View, asked: NewBulk) -> shapes.Bulk:
     total = action.progress.total
     if asked.dry_run:
         return forms.bulk_count(asked.action, total)
-    what = f"{len(asked.ids):,} chosen jobs" if asked.ids is not None else asked.q or "all jobs"
-    run = Run(action.id, asked.action, what, view.user.name, view.now, total, back=view.url("/jobs", q=asked.q))
-    view.desk.runs.start(action, run, lambda run: _ended(view, run))
+    what = count(len(asked.ids), "chosen job") if asked.ids is not None else asked.q or "all jobs"
+    back = view.url("/jobs", q=asked.q)
+    run = Run(action.id, asked.action, what, view.user.name, view.now, total, back, detail(asked.priority))
+    view.desk.runs.start(action, run, lambda run: end(view, run, what))
     run.over.wait(AT_ONCE)
     return forms.bulk(run)
 
 
 def progress_of_many(view: View, _: Nothing) -> shapes.Bulk:
     """How far an action on many jobs is."""
-    run = view.desk.runs.get(view.path["id"])
-    if run is None or run.action not in STATUSES:
-        words = "The process that answers this knows no such action; it remembers those of its own, the latest ones."
-        raise Refused(404, "No such action", words)
+    return forms.bulk(_run(view))
+
+
+def stop_many(view: View, _: Nothing) -> shapes.Bulk:
+    """Stop an action on many jobs after the step it is in. What it has done stays done."""
+    run = _run(view)
+    role = words(run.action).role
+    if not view.may(role):
+        raise Refused(403, "Not yours to do", f"To stop the action {run.action} takes the role {role}.")
+    if run.state != "running":
+        raise Refused(409, "Over", f"It is not running any more: it is {run.state}.")
+    run.stopping.set()
+    run.over.wait(AT_ONCE)
     return forms.bulk(run)
 
 
@@ -58,13 +68,22 @@ def undo(view: View, _: Nothing) -> shapes.Undone:
     if deletion is not None and deletion.state == "running":
         raise Refused(409, "Not yet", "It still deletes: wait for its end, which /api/bulk tells.")
     until = time.monotonic() + UNDOING
-    while time.monotonic() < until and (count := trash.restore(db, batch)):
-        restored += count
+    while time.monotonic() < until and (more := trash.restore(db, batch)):
+        restored += more
     if not restored:
-        words = "There is nothing to bring back: it was brought back already, or ten minutes are over."
-        raise Refused(404, "Nothing to undo", words)
+        said = "There is nothing to bring back: it was brought back already, or ten minutes are over."
+        raise Refused(404, "Nothing to undo", said)
     record(view, "undo delete", batch, restored)
     return shapes.Undone(restored, trash.can_restore(db, batch), see_to_a_runner(view))
+
+
+def _run(view: View) -> Run:
+    """The action that the address names. Raises Refused."""
+    run = view.desk.runs.get(view.path["id"])
+    if run is None or run.action not in STATUSES:
+        said = "The process that answers this knows no such action; it remembers those of its own, the latest ones."
+        raise Refused(404, "No such action", said)
+    return run
 
 
 def _action(view: View, asked: NewBulk) -> BulkAction:
@@ -76,10 +95,3 @@ def _action(view: View, asked: NewBulk) -> BulkAction:
         raise unfit("The action priority takes a priority from 1 to 10, the others take none.", "body.priority")
     target = query_of(view, asked.q, "body.q") if asked.q is not None else list(asked.ids or ())
     return BulkAction(view.desk.database, asked.action, target, priority=asked.priority)
-
-
-def _ended(view: View, run: Run) -> None:
-    ending = {"stopped": "stopped before its end", "broken": "broke off"}.get(run.state, "")
-    record(view, run.action.replace("_", " "), run.what, run.changed, ending)
-    if run.changed and run.action in WAKING:
-        run.trouble = see_to_a_runner(view) or run.trouble

@@ -59,6 +59,7 @@ OPERATIONS: Final = (
     Operation("POST", "/jobs/{id}/stack", actions.stack, "operator", 202, "/workers/{worker}/requests/{id}"),
     Operation("POST", "/bulk", bulk.act_on_many, "operator"),
     Operation("GET", "/bulk/{id}", bulk.progress_of_many),
+    Operation("POST", "/bulk/{id}/stop", bulk.stop_many, "operator"),
     Operation("POST", "/undo/{id}", bulk.undo, "admin"),
     Operation("GET", "/queues", reads.queues),
     Operation("POST", "/queues/{name}/pause", actions.pause, "operator"),

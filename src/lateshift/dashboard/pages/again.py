@@ -9,13 +9,14 @@ from lateshift.dashboard.formatting import json_text
 from lateshift.dashboard.typed import read_parameters
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidJob, SpawnError
+from lateshift.job import Job
 from lateshift.wording import last_part
 
 
 def show(view: View) -> Response:
     """The form. Raises JobNotFound."""
     job = view.app.get_job(view.path["id"])
-    return _form(view, json_text(job.parameters))
+    return _form(view, job, json_text(job.parameters))
 
 
 def run(view: View) -> Response:
@@ -28,15 +29,14 @@ def run(view: View) -> Response:
     except SpawnError as error:  # it is stored, and nothing runs it
         new, words, kind = str(error.job_id), str(error), "refused"
     except InvalidJob as error:
-        return _form(view, typed, str(error))
+        return _form(view, job, typed, str(error))
     record(view, "run again", job.id, details=f"with other parameters, as {new}")
     return view.done(words, view.url(f"/jobs/{new}"), kind)
 
 
-def _form(view: View, typed: str, problem: str = "") -> Response:
+def _form(view: View, job: Job, typed: str, problem: str = "") -> Response:
     if view.desk.read_only:
         return view.read_only()
-    job = view.app.get_job(view.path["id"])
     return view.page(
         "again.html",
         section="jobs",

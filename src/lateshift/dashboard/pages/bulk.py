@@ -6,7 +6,7 @@ from typing import cast
 
 from starlette.responses import Response
 
-from lateshift.dashboard.bulk_actions import count_before, read_target, refuse_action, told, which
+from lateshift.dashboard.bulk_actions import UNKNOWN, count_before, read_target, refuse_action, told, which
 from lateshift.dashboard.bulk_words import ACTIONS, UNDO, words
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidSearch
@@ -26,7 +26,7 @@ def show(view: View) -> Response:
     batch = view.path["id"]
     undoable = (run is None or run.undoable) and trash.can_restore(view.desk.database, batch)
     if run is None and not undoable:
-        said = "It was done by another process of the dashboard, or before its last start. The audit log knows."
+        said = f"{UNKNOWN} The audit log tells of its end; to load this page again may ask the right process."
         return view.desk.refuse(view.request, 404, "Not known here", said)
     return view.page(
         "run.html",

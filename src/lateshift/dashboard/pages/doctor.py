@@ -10,7 +10,6 @@ import time
 from starlette.responses import Response
 
 import lateshift
-from lateshift.dashboard.checkup import LEFT_OUT
 from lateshift.dashboard.view import View
 from lateshift.errors import StorageError
 from lateshift.host.fleet import host_name
@@ -38,7 +37,6 @@ def show(view: View) -> Response:
         database=database if inside else [],
         process=_process(view) if inside else [],
         settings=[(env_name(item.name), item) for item in diagnosis.settings] if inside else [],
-        left_out=LEFT_OUT,
     )
 
 

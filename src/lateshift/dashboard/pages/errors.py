@@ -85,7 +85,7 @@ def show(view: View) -> Response:
         open_count=sum(group.state != "resolved" for group in found),
         resolved_count=sum(group.state == "resolved" for group in found),
         back_count=sum(group.state == "returned" for group in found),
-        since=moment((view.now // HOUR - 1) * HOUR).astimezone(),
+        since=moment((view.now // HOUR - 1) * HOUR),
         moment=moment,
         is_new=lambda group: view.now - group.first_at < TREND * HOUR,
         may=view.may("operator"),

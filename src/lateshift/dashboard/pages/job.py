@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from lateshift.dashboard import neighbours, timeline, tracebacks
+from lateshift.dashboard.formatting import json_part
 from lateshift.dashboard.python_call import as_python
 from lateshift.dashboard.rows import lasted
 from lateshift.dashboard.view import View
@@ -21,6 +22,7 @@ def show(view: View) -> Response:
     if job is None:
         raise JobNotFound(job_id)
     key = ("explain", job_id, job.status)
+    parameters, result = json_part(view.shown(job.parameters)), json_part(view.shown(job.result))
     explanation = view.desk.once(key, lambda: explain(view.app, job_id))
     return view.page(
         "job.html",
@@ -28,6 +30,7 @@ def show(view: View) -> Response:
         title=job.name.rpartition(".")[2] if "." in job.name else job.name,
         job=job,
         sentences=explanation.beside_the_job,
+        moments=explanation.moments,
         spans=timeline.spans(job, view.moment),
         draw=timeline.draw,
         pieces=tracebacks.take_apart(job.error.traceback) if job.error else [],
@@ -36,7 +39,9 @@ def show(view: View) -> Response:
         lasted=lasted(job),
         runs=neighbours.around(view, job),
         days=neighbours.DAYS,
-        call=as_python(job, view.read(bulk.original, job_id), view.shown(job.parameters)),
+        parameters=parameters,
+        result=result,
+        call=as_python(job, view.read(bulk.original, job_id), view.shown(job.parameters)) if parameters.whole else None,
         masked=view.shown(job.parameters) != job.parameters,
         may=permitted(view, job),
     )

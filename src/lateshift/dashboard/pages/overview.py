@@ -34,6 +34,7 @@ def show(view: View) -> Response:
         title="Overview",
         facts=facts,
         verdict=judge(facts),
+        set_aside=any(queue.paused and queue.waiting for queue in facts.queues),
         speed=_speed(hour),
         plots=read_plots(view),
         queues=lines[:SHOWN],

@@ -7,7 +7,10 @@
   const page = () => one("#page");
 
   // --- Times: as `formatting.ago` writes them, by the server's clock.
-  let skew = 0, exact = localStorage.getItem("lateshift-times") === "exact";
+  const remembered = (...value) => { // where site data is blocked, even looking raises, and nothing is remembered
+    try { return value.length ? localStorage.setItem("lateshift-times", value[0]) : localStorage.getItem("lateshift-times"); } catch { return null; }
+  };
+  let skew = 0, exact = remembered() === "exact";
   const readClock = () => { skew = Number(page().dataset.now) - Date.now(); };
   const ago = (ms) => {
     const size = Math.abs(ms) / 1000;
@@ -18,11 +21,13 @@
   };
   const two = (number) => String(number).padStart(2, "0");
   const stamp = (d) => `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
+  const clock = (d) => `${two(d.getHours())}:${two(d.getMinutes())}`;
+  const forms = { stamp, clock, day: (d) => `${d.toLocaleDateString("en", { weekday: "short" })} ${clock(d)}` };
   const tick = () => {
     const now = Date.now() + skew;
     for (const each of all("time[datetime]")) {
       const moment = new Date(each.dateTime);
-      const words = exact ? stamp(moment) : ago(now - moment);
+      const words = forms[each.dataset.as || (exact && "stamp")]?.(moment) ?? ago(now - moment);
       if (each.textContent !== words) each.textContent = words;
       each.title = `${stamp(moment)}.${String(moment.getMilliseconds()).padStart(3, "0")}, your time`;
     }
@@ -230,7 +235,7 @@
     if (event.key === "g") went = Date.now();
     else if (event.key === "j") step(1);
     else if (event.key === "k") step(-1);
-    else if (event.key === "t") { exact = !exact; localStorage.setItem("lateshift-times", exact ? "exact" : ""); tick(); }
+    else if (event.key === "t") { exact = !exact; remembered(exact ? "exact" : ""); tick(); }
     else if (event.key === "?") one("#help").showModal();
     else if (event.key === "/" && one("[data-search]")) { event.preventDefault(); one("[data-search]").focus(); }
   });

@@ -84,6 +84,10 @@
     }
     context.restore();
   };
+  const alone = (u, place) => { // a value without neighbours, of which no line shows anything
+    const values = u.data[place], empty = (at) => (values[at] ?? null) === null;
+    return [...values.keys()].filter((at) => !empty(at) && empty(at - 1) && empty(at + 1));
+  };
   const draw = (figure) => {
     const plot = figure.querySelector(".plot"), text = figure.querySelector(".numbers").getAttribute("value");
     const marks = JSON.parse(figure.querySelector(".flags").getAttribute("value")), when = figure.querySelector(".when");
@@ -98,7 +102,7 @@
     const axis = { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: `11px ${getComputedStyle(document.body).fontFamily}`, size: 24, gap: 4 };
     const lines = series.map(([name, look]) => {
       const stroke = colour(look, figure);
-      return { label: name, stroke, width: 1.5, dash: dashes[look], spanGaps: true, points: { show: false }, paths: bars ? () => null : uPlot.paths.linear() };
+      return { label: name, stroke, width: 1.5, dash: dashes[look], spanGaps: true, points: { show: false, size: 5, fill: stroke, ...(!bars && { filter: alone }) }, paths: bars ? () => null : uPlot.paths.linear() };
     });
     const made = new uPlot({
       width: plot.clientWidth, height: plot.clientHeight, legend: { show: false }, padding: [18, 16, 0, 0],
