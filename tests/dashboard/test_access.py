@@ -15,6 +15,8 @@ from lateshift.errors import SettingsError
 TOKEN = "a-token-of-many-characters"
 HASH = hash_password("correct horse")
 USERS = f"ada:admin:{HASH},olga:operator:{HASH},vic:viewer:{HASH},pat:operator:"
+BAD_USERS = ["ada", "ada:root:", "ada:admin:plain", ":admin:", "@nowhere.txt", f"ada:admin:{HASH},ada:viewer:{HASH}"]
+BAD_USERS += [f"ada:admin:{HASH[:-1]}", "ada:admin:scrypt.AAAAA.AAAAA", f"ada:admin:scrypt.AAAAA.{'A' * 43}"]
 SAME = {"sec-fetch-site": "same-origin"}
 
 
@@ -251,13 +253,14 @@ def test_every_answer_has_its_guard_rails(make_site, path):
 
 def test_users_come_from_a_file(tmp_path):
     """`@file` is read against the root, one user a line, with remarks."""
-    (tmp_path / "users.txt").write_text(f"# who\nada:admin:{HASH}\n\nvic:viewer:{HASH}\n")
+    (tmp_path / "users.txt").write_text(f"ada:admin:{HASH}\n\n# who\nvic:viewer:{HASH}\n", "utf-8-sig")
     app = Lateshift(root=tmp_path, dashboard_users="@users.txt", spawn="never")
     client = TestClient(create_dashboard(app), base_url="http://localhost")
-    assert log_in(client, "vic", "correct horse").status_code == 303
+    for name in ("ada", "vic"):  # also behind the mark with which Notepad begins a file
+        assert log_in(client, name, "correct horse").status_code == 303
 
 
-@pytest.mark.parametrize("text", ["ada", "ada:root:", "ada:admin:plain", ":admin:", "@nowhere.txt"])
+@pytest.mark.parametrize("text", BAD_USERS, ids=range(len(BAD_USERS)))  # a hash is another in each process
 def test_bad_users_are_told_at_once(tmp_path, text):
     """A user that cannot be read is an error when the dashboard is made, not when somebody logs in."""
     with pytest.raises(SettingsError, match="LATESHIFT_DASHBOARD_USERS"):

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
@@ -210,6 +211,51 @@ def test_an_error_reaches_the_wsgi_server():
     application = wsgi_mount(lambda *_: [], "/jobs", broken)
     with pytest.raises(KeyError):
         ask(application, "/jobs/")
+
+
+def test_an_error_behind_an_answer_is_logged(make_site, caplog):
+    """The browser is told of a 500, and whoever looks after the server of the reason: there was no trace of it."""
+    application = wsgi_mount(lambda *_: [], "/jobs", make_site(authorize=lambda _: "boss").made)
+    assert ask(application, "/jobs/")[0] == "500 Internal Server Error"
+    while not (told := [record for record in caplog.records if record.name == "lateshift.dashboard"]):
+        time.sleep(0.01)  # the thread of the event loop writes it
+    assert "GET /jobs/" in told[0].getMessage()
+    assert "authorize= returned 'boss'" in str(told[0].exc_info[1])
+
+
+def test_head_is_answered_without_a_body(site):
+    """The headers are those of GET, and nothing follows, also where the server would pass it on."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    status, headers, text = ask(application, "/jobs/", "HEAD")
+    assert (status, text) == ("200 OK", "")
+    assert int(headers["content-length"]) > 1000
+
+
+def test_bodies_without_a_length(site):
+    """A chunked body is read where the server says that it ends, and else refused: it was taken for an empty one."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    sent = {"CONTENT_TYPE": "application/json", "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    body = b'{"action": "retry", "q": "status:failed", "dry_run": true}' + b" " * 200_000
+    status, _, text = ask(application, "/jobs/api/bulk", "POST", body, **sent, **{"wsgi.input_terminated": True})
+    assert (status, '"state":"counted"' in text) == ("200 OK", True)
+    assert ask(application, "/jobs/api/bulk", "POST", body, **sent)[0] == "411 Length Required"
+
+
+def test_behind_a_unix_socket(site):
+    """Ports are empty there, or the word None, and a length that is none counts as none."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    odd = {"REMOTE_PORT": "None", "SERVER_PORT": "", "CONTENT_LENGTH": "abc"}
+    told = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/jobs/healthz", "SERVER_NAME": "x", "wsgi.input": io.BytesIO()}
+    assert b"".join(application(environ | odd, lambda *start: told.append(start[0])))
+    assert told == ["200 OK"]
+
+
+def test_a_mount_point_may_have_any_letters(site):
+    """WSGI has the bytes of a path as if they were latin-1."""
+    application = wsgi_mount(lambda *_: [], "/störungen", site.made)
+    path = "/störungen/queues".encode().decode("latin-1")
+    assert ask(application, path)[0] == "200 OK"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
