@@ -223,6 +223,12 @@ def test_an_error_behind_an_answer_is_logged(make_site, caplog):
     assert "authorize= returned 'boss'" in str(told[0].exc_info[1])
 
 
+def test_an_old_http_is_told_on(site):
+    """By which a proxy on this machine, that says nothing of itself, is not taken for this machine."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    assert ask(application, "/jobs/", SERVER_PROTOCOL="HTTP/1.0")[0] == "403 Forbidden"
+
+
 def test_head_is_answered_without_a_body(site):
     """The headers are those of GET, and nothing follows, also where the server would pass it on."""
     application = wsgi_mount(lambda *_: [], "/jobs", site.made)

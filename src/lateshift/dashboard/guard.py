@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lateshift.dashboard.access import SAFE, is_forged
+from lateshift.dashboard.sessions import TooManyAttempts
 from lateshift.texts import is_id, storable
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ class Guard:
     async def _refusal(self, request: Request) -> Response | None:
         desk, path = self._desk, _path(request)
         if is_forged(request):
-            words = (
-                "The request was made by a page of another site, so nothing was done. Reload the page and try again."
-            )
-            return desk.refuse(request, 403, "Not from this page", words)
+            return desk.refuse(request, 403, *_why_forged(request))
         if path.startswith(PUBLIC):
             return None
-        user = await desk.access.identify(request)
+        try:
+            user = await desk.access.identify(request)
+        except TooManyAttempts as held:
+            return desk.refuse(request, 429, "Not now", str(held), held.headers)
         request.scope["lateshift_user"] = user
         if user is not None:
             return None
@@ -121,13 +122,31 @@ def _path(request: Request) -> str:
     return (path.removeprefix(root) if root and path.startswith(f"{root}/") else path) or "/"
 
 
+def _why_forged(request: Request) -> tuple[str, str]:
+    """Title and words. What names no page is a program that might be one."""
+    if is_program(request) and not {"origin", "sec-fetch-site"} & set(request.headers.keys()):
+        words = (
+            "Send a body of JSON, if only {}, with `Content-Type: application/json`, or `Authorization: Bearer TOKEN`: "
+            "without either it could be a form of another site's page, so nothing was done."
+        )
+        return "Neither JSON nor a token", words
+    words = "The request was made by a page of another site, so nothing was done. Reload the page and try again."
+    return "Not from this page", words
+
+
 def _why_closed(desk: Desk) -> str:
-    if not desk.access.is_open:
+    if desk.access.by_host:
         return "The application that this dashboard is part of does not let you in. Log in there, with more rights."
+    if not desk.access.is_open:
+        return (
+            f"Only reverse proxies may say who somebody is. Come through one of LATESHIFT_DASHBOARD_PROXIES, which "
+            f"names the user in {desk.settings.dashboard_proxy_header}; or set LATESHIFT_DASHBOARD_TOKEN, or "
+            "passwords in LATESHIFT_DASHBOARD_USERS, to log in here."
+        )
     return (
         "Until users or a token are set, the dashboard answers only on the machine that it runs on, at "
-        "http://127.0.0.1 or http://localhost. Set LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS, or give "
-        "create_dashboard(authorize=...)."
+        "http://127.0.0.1 or http://localhost, and neither through a proxy nor by a link on another site. "
+        "Set LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS, or give create_dashboard(authorize=...)."
     )
 
 
