@@ -133,7 +133,8 @@ def test_a_program_shows_a_name_and_a_password(make_site):
     for name in ("pat", *["vic"] * 9):
         assert client.get("/metrics", auth=(name, "wrong")).status_code == 401
     answer = client.get("/metrics", auth=("vic", "correct horse"))
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "300")
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 200
     assert "not even a right one" in answer.json()["detail"]
 
 

@@ -146,6 +146,37 @@ def test_under_a_root_path(site):
         assert client.get(path).status_code == 299
 
 
+@pytest.mark.parametrize(
+    ("point", "quoted"), [("/a b", "/a%20b"), ("/störungen", "/st%C3%B6rungen"), ("/@jobs", "/@jobs")]
+)
+def test_under_a_path_that_has_to_be_quoted(make_site, point, quoted):
+    """Links and cookies name the path as browsers do: a cookie for another path is not sent, so nobody came in."""
+    site = make_site(dashboard_token="a-token-of-many-characters")
+    client = TestClient(Starlette(routes=[Mount(point, site.made)]), **LOCAL, follow_redirects=False)
+    headers = {"sec-fetch-site": "same-origin"}
+    answer = client.get(f"{quoted}/jobs?status=failed")
+    assert answer.headers["location"].startswith(f"{quoted}/login?next=")
+    sent = {"password": "a-token-of-many-characters", "next": f"{quoted}/queues"}
+    answer = client.post(f"{quoted}/login", data=sent, headers=headers)
+    assert answer.headers["location"] == f"{quoted}/queues"
+    assert f"Path={quoted};" in answer.headers["set-cookie"]
+    text = client.get(f"{quoted}/jobs?status=failed").text
+    links = re.findall(r'(?:href|src|action|hx-get)="(.*?)"', text)
+    assert [link for link in links if not link.startswith((f"{quoted}/", "#"))] == []
+    assert client.get(links[-1]).status_code == 200
+
+
+def test_a_slash_too_many_leads_within_the_scheme_that_the_browser_speaks(site):
+    """The way on has no host, so a proxy that speaks https is not left for http, nor the host for another."""
+    client = TestClient(Starlette(routes=[Mount("/ops", site.made)]), **LOCAL, follow_redirects=False)
+    assert client.get("/ops/jobs/?q=a%20b").headers["location"] == "/ops/jobs?q=a%20b"
+    assert client.get("/ops/jobs/", follow_redirects=True).status_code == 200
+    assert client.get("/ops//evil.example/").headers["location"] == "/ops/evil.example"
+    root = site.client(follow_redirects=False)
+    assert root.get("http://localhost:8642//evil.example/").headers["location"] == "/evil.example"
+    assert root.get("/nothing").status_code == 404
+
+
 def test_a_server_stops_while_a_page_is_open(site, monkeypatch):
     """uvicorn waits until no answer is under way, so a stream that goes on held it up until it was killed."""
     monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 0.5)

@@ -34,6 +34,9 @@ HEADERS: Final = {
 PREFIX: Final = "/api"
 """Where the API is, for programs: they are told what is wrong as `problems` have it."""
 
+UNQUOTED: Final = "/!$&'()*+,:=@~"
+"""What browsers leave as it is in a path, but for the semicolon, at which the path of a cookie would end."""
+
 IDS: Final = ("id", "fingerprint", "request")
 """Parts of a path that hold what was made here; `name` and `worker` are called as people like."""
 
@@ -57,7 +60,7 @@ class Guard:
         await (refusal or self._app)(scope, receive, _with_headers(send))
 
     async def _refusal(self, request: Request) -> Response | None:
-        desk, path = self._desk, _path(request)
+        desk, path = self._desk, below_root(request)
         if is_forged(request):
             return desk.refuse(request, 403, *_why_forged(request))
         if path.startswith(PUBLIC):
@@ -100,26 +103,29 @@ def _open_page(request: Request) -> str:
 
 
 def desk_root(request: Request) -> str:
-    """What stands before every path of the dashboard: where it is mounted."""
+    """What stands before every path in links and cookies: where the dashboard is mounted, quoted as browsers do."""
+    return quote(_root(request), safe=UNQUOTED)
+
+
+def below_root(request: Request) -> str:
+    """The path below the mount point."""
+    path, root = str(request.scope["path"]), _root(request)
+    return (path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path) or "/"
+
+
+def _root(request: Request) -> str:
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
 def is_program(request: Request) -> bool:
     """Whether a request is one of the API or for metrics, and not one of a page."""
-    return _path(request).startswith((f"{PREFIX}/", "/metrics"))
+    return below_root(request).startswith((f"{PREFIX}/", "/metrics"))
 
 
 def leads_nowhere(request: Request) -> bool:
     """Whether something in the path cannot be the id or the name of anything."""
     parts = {name: str(value) for name, value in request.path_params.items()}
     return any(storable(value) != value or (name in IDS and not is_id(value)) for name, value in parts.items())
-
-
-def _path(request: Request) -> str:
-    """The path below the mount point."""
-    path = str(request.scope["path"])
-    root = desk_root(request)
-    return (path.removeprefix(root) if root and path.startswith(f"{root}/") else path) or "/"
 
 
 def _why_forged(request: Request) -> tuple[str, str]:
