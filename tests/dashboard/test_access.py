@@ -1,20 +1,27 @@
 """Closed by default: who is let in, how they log in, and what each of them sees."""
 
 import re
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
 import pytest
+from dashboard_site import HERE, served
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from lateshift import Lateshift
-from lateshift.dashboard import User, create_dashboard
+from lateshift.dashboard import User, accounts, create_dashboard
 from lateshift.dashboard.accounts import check_password, hash_password
-from lateshift.dashboard.sessions import Limiter, Signer
+from lateshift.dashboard.sessions import Limiter, Signer, TooManyAttempts
 from lateshift.errors import SettingsError
 
 TOKEN = "a-token-of-many-characters"
 HASH = hash_password("correct horse")
 USERS = f"ada:admin:{HASH},olga:operator:{HASH},vic:viewer:{HASH},pat:operator:"
+BAD_USERS = ["ada", "ada:root:", "ada:admin:plain", ":admin:", "@nowhere.txt", f"ada:admin:{HASH},ada:viewer:{HASH}"]
+BAD_USERS += [f"ada:admin:{HASH[:-1]}", "ada:admin:scrypt.AAAAA.AAAAA", f"ada:admin:scrypt.AAAAA.{'A' * 43}"]
 SAME = {"sec-fetch-site": "same-origin"}
 
 
@@ -29,6 +36,7 @@ def log_in(client, name="", password="", **fields):
     [
         ("127.0.0.1", "localhost:8642", True),
         ("127.0.0.1", "127.0.0.1:8642", True),
+        ("127.0.0.1", "127.0.0.2:8642", True),
         ("::1", "[::1]:8642", True),
         ("127.0.0.1", "jobs.example.com", False),  # a page of elsewhere that has pointed its name here
         ("127.0.0.1", "localhost.example.com", False),
@@ -54,6 +62,37 @@ def test_without_users_only_this_machine_is_let_in(make_site, address, host, all
 def test_a_proxy_on_this_machine_is_not_this_machine(make_site, header):
     """What a reverse proxy hands on from elsewhere is not local, though the proxy is."""
     assert make_site().client().get("/", headers={header: "8.8.8.8"}).status_code == 403
+
+
+@pytest.mark.parametrize("header", ["origin", "referer"])
+def test_a_page_of_elsewhere_is_not_this_machine(make_site, header):
+    """A proxy on this machine that says nothing of itself still hands on of which site a page is."""
+    client = make_site().client()
+    for page, status in (("https://shop.example/jobs", 403), ("null", 403), ("http://[", 403), (HERE, 200)):
+        assert client.get("/", headers={header: page}).status_code == status
+
+
+def test_a_proxy_that_speaks_an_old_http_is_not_this_machine(make_site):
+    """nginx speaks HTTP/1.0 to what is behind it, and nothing of itself, unless it is told to: all were admins."""
+    site = make_site()
+    with served(site) as serving, socket.create_connection(("127.0.0.1", serving.port)) as connection:
+        connection.sendall(f"GET /jobs HTTP/1.0\r\nHost: 127.0.0.1:{serving.port}\r\n\r\n".encode())
+        assert connection.makefile("rb").readline().split()[1] == b"403"
+
+
+def test_whoever_passes_by_the_proxies_is_told_of_them(make_site):
+    """Where only proxies are set, no application is there that could let anybody in."""
+    text = make_site(dashboard_proxies="10.0.0.5").client(client=("10.1.1.1", 1)).get("/").text
+    assert "LATESHIFT_DASHBOARD_PROXIES" in text
+    assert "application" not in text
+
+
+def test_a_program_is_told_what_it_left_out(make_site):
+    """Without a body of JSON and a token it was told that it is another site's page."""
+    client = make_site().client(headers={})
+    assert "body of JSON" in client.post("/api/queues/mail/pause").json()["detail"]
+    headers = {"sec-fetch-site": "cross-site"}
+    assert "another site" in client.post("/api/queues/mail/pause", headers=headers).json()["detail"]
 
 
 def test_a_token_opens_the_dashboard(make_site):
@@ -93,7 +132,61 @@ def test_a_program_shows_a_name_and_a_password(make_site):
         assert client.get("/metrics", headers={"authorization": header}).status_code == 401
     for name in ("pat", *["vic"] * 9):
         assert client.get("/metrics", auth=(name, "wrong")).status_code == 401
-    assert client.get("/metrics", auth=("vic", "correct horse")).status_code == 401
+    answer = client.get("/metrics", auth=("vic", "correct horse"))
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 200
+    assert "not even a right one" in answer.json()["detail"]
+
+
+def test_many_guesses_at_once_are_as_many(make_site, monkeypatch):
+    """They are counted before they are looked at, and two are looked at at once: each takes 16 MB."""
+    at_once, most, looks = [0], [0], []
+    lock, scrypt = threading.Lock(), accounts._scrypt
+
+    def counted(*given):
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        looks.append(scrypt(*given))
+        with lock:
+            at_once[0] -= 1
+        return looks[-1]
+
+    monkeypatch.setattr(accounts, "_scrypt", counted)
+    access = make_site(dashboard_users=USERS, filled=False).desk.access
+    request = Request({"type": "http", "headers": [], "client": ("9.9.9.9", 1)})
+
+    def guess(password):
+        try:
+            return access.log_in(request, "ada", password)
+        except TooManyAttempts as held:
+            return held
+
+    with ThreadPoolExecutor(30) as pool:
+        assert all(isinstance(user, User) for user in pool.map(guess, ["correct horse"] * 20))
+        answers = list(pool.map(guess, ["wrong"] * 30))
+    assert (answers.count(None), len(looks), most[0]) == (10, 30, 2)
+
+
+def test_others_behind_a_trusted_proxy_need_not_wait(make_site):
+    """Attempts count for the address that the proxy names; what comes before that anybody can have made up."""
+    client = make_site(dashboard_token=TOKEN, dashboard_proxies="10.0.0.0/24").client(client=("10.0.0.7", 1))
+    for number in range(10):
+        headers = {"x-forwarded-for": f"1.1.1.{number}, 8.8.8.8, 10.0.0.8", "authorization": "Bearer wrong"}
+        assert client.get("/api/jobs", headers=headers).status_code == 401
+    right = {"authorization": f"Bearer {TOKEN}"}
+    assert client.get("/api/jobs", headers={"x-forwarded-for": "8.8.8.8", **right}).status_code == 429
+    assert client.get("/api/jobs", headers={"x-forwarded-for": "8.8.4.4", **right}).status_code == 200
+
+
+def test_a_long_token_does_not_wait_for_those_who_guess(make_site):
+    """Nobody finds one by trying, and a program with an old token must not shut out the one with the new."""
+    site = make_site(dashboard_token=TOKEN * 2)
+    client = site.client(client=("8.8.8.8", 1))
+    codes = [client.get("/api/jobs", headers={"authorization": "Bearer old"}).status_code for _ in range(11)]
+    assert codes == [401] * 10 + [429]
+    assert client.get("/api/jobs", headers={"authorization": f"Bearer {TOKEN * 2}"}).status_code == 200
+    assert log_in(client, password=TOKEN * 2).status_code == 303
 
 
 def test_a_form_of_another_site_cannot_use_a_password(make_site):
@@ -197,7 +290,7 @@ def test_guessing_is_slowed_down(make_site):
     answer = log_in(client, password=TOKEN)
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) > 200
-    assert client.get("/", headers={"authorization": f"Bearer {TOKEN}"}, follow_redirects=False).status_code == 303
+    assert client.get("/", headers={"authorization": f"Bearer {TOKEN}"}, follow_redirects=False).status_code == 429
     assert log_in(site.client(client=("9.9.9.8", 1)), password=TOKEN).status_code == 303
 
 
@@ -251,13 +344,14 @@ def test_every_answer_has_its_guard_rails(make_site, path):
 
 def test_users_come_from_a_file(tmp_path):
     """`@file` is read against the root, one user a line, with remarks."""
-    (tmp_path / "users.txt").write_text(f"# who\nada:admin:{HASH}\n\nvic:viewer:{HASH}\n")
+    (tmp_path / "users.txt").write_text(f"ada:admin:{HASH}\n\n# who\nvic:viewer:{HASH}\n", "utf-8-sig")
     app = Lateshift(root=tmp_path, dashboard_users="@users.txt", spawn="never")
     client = TestClient(create_dashboard(app), base_url="http://localhost")
-    assert log_in(client, "vic", "correct horse").status_code == 303
+    for name in ("ada", "vic"):  # also behind the mark with which Notepad begins a file
+        assert log_in(client, name, "correct horse").status_code == 303
 
 
-@pytest.mark.parametrize("text", ["ada", "ada:root:", "ada:admin:plain", ":admin:", "@nowhere.txt"])
+@pytest.mark.parametrize("text", BAD_USERS, ids=range(len(BAD_USERS)))  # a hash is another in each process
 def test_bad_users_are_told_at_once(tmp_path, text):
     """A user that cannot be read is an error when the dashboard is made, not when somebody logs in."""
     with pytest.raises(SettingsError, match="LATESHIFT_DASHBOARD_USERS"):
@@ -298,5 +392,6 @@ def test_many_addresses_do_not_help_to_guess():
     """A hundred failures from a hundred addresses close the door for all."""
     limiter = Limiter(most=10)
     for number in range(100):
-        limiter.failed(f"10.0.0.{number}")
-    assert limiter.wait("10.9.9.9") > 0
+        limiter.take(f"10.0.0.{number}")
+    with pytest.raises(TooManyAttempts):
+        limiter.take("10.9.9.9")

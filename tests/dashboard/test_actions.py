@@ -1,5 +1,6 @@
 """What an operator does: each action changes what it says, needs its role, and is refused to other sites."""
 
+import asyncio
 import re
 
 import pytest
@@ -13,6 +14,10 @@ from lateshift.storage import audit
 JOB = """
 def work(order_id: int = 0, amount: str = "") -> int:
     return order_id
+
+
+def add(rows: list[int]) -> int:
+    return sum(rows)
 """
 
 
@@ -218,8 +223,36 @@ def test_what_is_done_is_told_when_no_runner_starts(make_site, code, monkeypatch
 
 
 def test_a_large_form_is_refused(client):
-    """A form of more than a megabyte is not read."""
-    assert post(client, "/queues/billing/pause", back="x" * 2_000_000).status_code == 413
+    """Forms are read as far as the largest parameters take, and that of the login, which needs nobody, less far."""
+    assert post(client, "/queues/billing/pause", back="x" * 10_000_000).status_code == 413
+    assert post(client, "/login", name="x" * 2_000_000).status_code == 413
+
+
+def test_large_parameters_fit_into_their_form(make_site, code):
+    """What may be enqueued may be run again with other values, though as a form it is many times larger."""
+    site = make_site(allowed=["dashboard_code"])
+    job_id = site.app.run_background_job("dashboard_code.add", parameters={"rows": [7] * 400_000})
+    typed = '{"rows": [\r\n    7' + ",\r\n    8" * 399_999 + "]}"
+    answer = post(site.client(), f"/jobs/{job_id}/edit", parameters=typed)
+    assert answer.status_code == 303
+    assert site.app.get_job(answer.headers["location"].rpartition("/")[2]).parameters["rows"][-1] == 8
+
+
+@pytest.mark.parametrize("path", ["/queues/billing/pause", "/api/bulk"])
+def test_a_client_that_hangs_up_is_no_error(site, path):
+    """Whoever has gone before the end of a request left a traceback of forty lines in the log."""
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "client": ("127.0.0.1", 1)}
+    parts = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def receive():
+        return parts.pop()
+
+    async def send(_):
+        pass
+
+    asyncio.run(site.made(scope | {"headers": headers}, receive, send))
+    assert parts == []
 
 
 def test_passwords_are_hashed_with_salt():

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import threading
+import time
 from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
@@ -145,6 +146,37 @@ def test_under_a_root_path(site):
         assert client.get(path).status_code == 299
 
 
+@pytest.mark.parametrize(
+    ("point", "quoted"), [("/a b", "/a%20b"), ("/störungen", "/st%C3%B6rungen"), ("/@jobs", "/@jobs")]
+)
+def test_under_a_path_that_has_to_be_quoted(make_site, point, quoted):
+    """Links and cookies name the path as browsers do: a cookie for another path is not sent, so nobody came in."""
+    site = make_site(dashboard_token="a-token-of-many-characters")
+    client = TestClient(Starlette(routes=[Mount(point, site.made)]), **LOCAL, follow_redirects=False)
+    headers = {"sec-fetch-site": "same-origin"}
+    answer = client.get(f"{quoted}/jobs?status=failed")
+    assert answer.headers["location"].startswith(f"{quoted}/login?next=")
+    sent = {"password": "a-token-of-many-characters", "next": f"{quoted}/queues"}
+    answer = client.post(f"{quoted}/login", data=sent, headers=headers)
+    assert answer.headers["location"] == f"{quoted}/queues"
+    assert f"Path={quoted};" in answer.headers["set-cookie"]
+    text = client.get(f"{quoted}/jobs?status=failed").text
+    links = re.findall(r'(?:href|src|action|hx-get)="(.*?)"', text)
+    assert [link for link in links if not link.startswith((f"{quoted}/", "#"))] == []
+    assert client.get(links[-1]).status_code == 200
+
+
+def test_a_slash_too_many_leads_within_the_scheme_that_the_browser_speaks(site):
+    """The way on has no host, so a proxy that speaks https is not left for http, nor the host for another."""
+    client = TestClient(Starlette(routes=[Mount("/ops", site.made)]), **LOCAL, follow_redirects=False)
+    assert client.get("/ops/jobs/?q=a%20b").headers["location"] == "/ops/jobs?q=a%20b"
+    assert client.get("/ops/jobs/", follow_redirects=True).status_code == 200
+    assert client.get("/ops//evil.example/").headers["location"] == "/ops/evil.example"
+    root = site.client(follow_redirects=False)
+    assert root.get("http://localhost:8642//evil.example/").headers["location"] == "/evil.example"
+    assert root.get("/nothing").status_code == 404
+
+
 def test_a_server_stops_while_a_page_is_open(site, monkeypatch):
     """uvicorn waits until no answer is under way, so a stream that goes on held it up until it was killed."""
     monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 0.5)
@@ -210,6 +242,57 @@ def test_an_error_reaches_the_wsgi_server():
     application = wsgi_mount(lambda *_: [], "/jobs", broken)
     with pytest.raises(KeyError):
         ask(application, "/jobs/")
+
+
+def test_an_error_behind_an_answer_is_logged(make_site, caplog):
+    """The browser is told of a 500, and whoever looks after the server of the reason: there was no trace of it."""
+    application = wsgi_mount(lambda *_: [], "/jobs", make_site(authorize=lambda _: "boss").made)
+    assert ask(application, "/jobs/")[0] == "500 Internal Server Error"
+    while not (told := [record for record in caplog.records if record.name == "lateshift.dashboard"]):
+        time.sleep(0.01)  # the thread of the event loop writes it
+    assert "GET /jobs/" in told[0].getMessage()
+    assert "authorize= returned 'boss'" in str(told[0].exc_info[1])
+
+
+def test_an_old_http_is_told_on(site):
+    """By which a proxy on this machine, that says nothing of itself, is not taken for this machine."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    assert ask(application, "/jobs/", SERVER_PROTOCOL="HTTP/1.0")[0] == "403 Forbidden"
+
+
+def test_head_is_answered_without_a_body(site):
+    """The headers are those of GET, and nothing follows, also where the server would pass it on."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    status, headers, text = ask(application, "/jobs/", "HEAD")
+    assert (status, text) == ("200 OK", "")
+    assert int(headers["content-length"]) > 1000
+
+
+def test_bodies_without_a_length(site):
+    """A chunked body is read where the server says that it ends, and else refused: it was taken for an empty one."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    sent = {"CONTENT_TYPE": "application/json", "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    body = b'{"action": "retry", "q": "status:failed", "dry_run": true}' + b" " * 200_000
+    status, _, text = ask(application, "/jobs/api/bulk", "POST", body, **sent, **{"wsgi.input_terminated": True})
+    assert (status, '"state":"counted"' in text) == ("200 OK", True)
+    assert ask(application, "/jobs/api/bulk", "POST", body, **sent)[0] == "411 Length Required"
+
+
+def test_behind_a_unix_socket(site):
+    """Ports are empty there, or the word None, and a length that is none counts as none."""
+    application = wsgi_mount(lambda *_: [], "/jobs", site.made)
+    odd = {"REMOTE_PORT": "None", "SERVER_PORT": "", "CONTENT_LENGTH": "abc"}
+    told = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/jobs/healthz", "SERVER_NAME": "x", "wsgi.input": io.BytesIO()}
+    assert b"".join(application(environ | odd, lambda *start: told.append(start[0])))
+    assert told == ["200 OK"]
+
+
+def test_a_mount_point_may_have_any_letters(site):
+    """WSGI has the bytes of a path as if they were latin-1."""
+    application = wsgi_mount(lambda *_: [], "/störungen", site.made)
+    path = "/störungen/queues".encode().decode("latin-1")
+    assert ask(application, path)[0] == "200 OK"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

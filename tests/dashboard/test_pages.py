@@ -201,6 +201,20 @@ def test_what_serves_for_longer_is_not_read_anew_for_each_change(site):
     assert len(site.desk._asking) < 10
 
 
+def test_answers_are_let_go(site, monkeypatch):
+    """What is out of date goes with the next question, few are kept at once, and of a question that failed nothing."""
+    now = [1.0]
+    monkeypatch.setattr(desk, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for number in range(200):
+        site.desk.once(number, lambda: "large")
+        with pytest.raises(ZeroDivisionError):
+            site.desk.once(("wrong", number), lambda: 1 / 0)
+    assert (len(site.desk._answers), site.desk._asking) == (64, {})
+    now[0] += 2
+    site.desk.once("another", lambda: "small")
+    assert list(site.desk._answers) == ["another"]
+
+
 def test_a_read_that_takes_too_long_is_given_up(site, monkeypatch):
     """No page can keep the database busy for long, whatever it has come to hold."""
     monkeypatch.setattr(desk, "PATIENCE", 0.05)

@@ -11,6 +11,7 @@ seconds instead.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
@@ -23,8 +24,10 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 ASGI = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 
-MOST: Final = 1 << 22
-"""Bytes of a request's body that are read: as many as the dashboard's API takes."""
+PART: Final = 1 << 16
+"""Bytes of a request's body that are read at once."""
+
+_logger = logging.getLogger("lateshift.dashboard")
 
 
 def asgi_mount(host: ASGI, path: str, dashboard: ASGI) -> ASGI:
@@ -44,7 +47,7 @@ def asgi_mount(host: ASGI, path: str, dashboard: ASGI) -> ASGI:
 
 def wsgi_mount(host: WSGI, path: str, dashboard: ASGI) -> WSGI:
     """The WSGI application `host`, with the dashboard at `path`; `authorize=` finds `request.scope["wsgi_environ"]`."""
-    prefix, bridge = _prefix(path), Bridge(dashboard)
+    prefix, bridge = _prefix(path).encode().decode("latin-1"), Bridge(dashboard)  # as PATH_INFO has it (PEP 3333)
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         rest = _rest(prefix, environ.get("PATH_INFO", ""))
@@ -65,37 +68,48 @@ class Bridge:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """One request."""
-        messages: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
-        length = min(int(environ.get("CONTENT_LENGTH") or 0), MOST + 1)
-        body = environ["wsgi.input"].read(length) if length > 0 else b""
+        body = Body(environ)
+        if body.is_endless:
+            start_response(_status(411), [("content-type", "text/plain")])
+            return [b"Send the body with a Content-Length: this server does not tell where it ends.\n"]
+        messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
         task = asyncio.run_coroutine_threadsafe(self._answer(_scope(environ), body, messages), self._running())
-        first = messages.get()
+        first = _next(messages)
         if not isinstance(first, dict):
             raise first if isinstance(first, BaseException) else RuntimeError("The dashboard gave no answer.")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in first["headers"]]
         if not any(name == "content-type" for name, _ in headers):  # which WSGI asks for, also where nothing follows
             headers.append(("content-type", "text/plain"))
         start_response(_status(first["status"]), headers)
+        if environ["REQUEST_METHOD"] == "HEAD":  # not every server leaves out what follows
+            task.cancel()
+            return []
         return _chunks(messages, task.cancel)
 
-    async def _answer(self, scope: Scope, body: bytes, messages: queue.SimpleQueue[Any]) -> None:
-        gone, parts = asyncio.Event(), [body]
+    async def _answer(self, scope: Scope, body: Body, messages: queue.SimpleQueue[Any]) -> None:
+        loop, gone, answered = asyncio.get_running_loop(), asyncio.Event(), False
 
         async def receive() -> Message:
-            if parts:
-                return {"type": "http.request", "body": parts.pop(), "more_body": False}
-            await gone.wait()
-            return {"type": "http.disconnect"}
+            if body.is_over:
+                await gone.wait()
+                return {"type": "http.disconnect"}
+            part: asyncio.Future[Message] = loop.create_future()
+            messages.put(lambda: loop.call_soon_threadsafe(_set, part, body.read()))
+            return await part
 
         async def send(message: Message) -> None:
+            nonlocal answered
+            answered = message["type"] == "http.response.body" and not message.get("more_body")
             messages.put(dict(message))
 
         try:
             await self._app(scope, receive, send)
             messages.put(None)
         except BaseException as error:
+            if answered and isinstance(error, Exception):  # nobody reads on
+                _logger.exception("A request to the dashboard failed: %s %s", scope["method"], scope["path"])
             messages.put(error)
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -110,9 +124,46 @@ class Bridge:
             return self._loop
 
 
+class Body:
+    """What a request brings along, read by the thread that the server calls, as the application asks for it."""
+
+    def __init__(self, environ: Environ) -> None:
+        self._input = environ["wsgi.input"]
+        length, ends = environ.get("CONTENT_LENGTH"), environ.get("wsgi.input_terminated")
+        self._left = None if ends and not length else _number(length)
+        self.is_endless = not length and not ends and "HTTP_TRANSFER_ENCODING" in environ
+        self.is_over = False
+
+    def read(self) -> Message:
+        """The next part as an ASGI message: of a disconnect where less comes than was promised."""
+        most = PART if self._left is None else min(PART, self._left)
+        try:
+            part = self._input.read(most) if most else b""
+        except OSError:
+            part = b""
+        if self._left is not None:
+            self._left -= len(part)
+        self.is_over = not part or self._left == 0
+        if not part and self._left:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": part, "more_body": not self.is_over}
+
+
+def _set(future: asyncio.Future[Message], message: Message) -> None:
+    if not future.done():  # cancelled meanwhile
+        future.set_result(message)
+
+
+def _next(messages: queue.SimpleQueue[Any]) -> Any:
+    """The next message of the application, to which the parts of the body are handed meanwhile."""
+    while callable(message := messages.get()):
+        message()
+    return message
+
+
 def _chunks(messages: queue.SimpleQueue[Any], stop: Callable[[], Any]) -> Iterator[bytes]:
     try:
-        while isinstance(message := messages.get(), dict):
+        while isinstance(message := _next(messages), dict):
             yield message.get("body", b"")
             if not message.get("more_body"):
                 return
@@ -133,18 +184,23 @@ def _scope(environ: Mapping[str, Any]) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
-        "http_version": "1.1",
+        "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").removeprefix("HTTP/"),
         "method": environ["REQUEST_METHOD"],
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "path": root + path,
         "root_path": root,
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "headers": headers,
-        "client": (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0)),
-        "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
+        "client": (environ.get("REMOTE_ADDR", ""), _number(environ.get("REMOTE_PORT"))),
+        "server": (environ["SERVER_NAME"], _number(environ.get("SERVER_PORT")) or None),
         "lateshift_polling": True,
         "wsgi_environ": environ,
     }
+
+
+def _number(text: str | None) -> int:
+    """A number of the environ; 0 for what is none: on a unix socket ports are empty, or "None"."""
+    return int(text) if text and text.isascii() and text.isdigit() else 0
 
 
 def _status(code: int) -> str:

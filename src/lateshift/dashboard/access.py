@@ -10,6 +10,7 @@ import base64
 import hmac
 import inspect
 import ipaddress
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -30,9 +31,11 @@ TOKEN: Final = User("token", "admin")
 """Whoever has the token; by `is`, since a user may be called so."""
 
 COOKIE: Final = "lateshift_session"
-HERE: Final = ("localhost", "127.0.0.1", "::1")
 HANDED_ON: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers by which a reverse proxy tells that a request comes from elsewhere."""
+
+LONG: Final = 32
+"""Characters of a token, such as `secrets.token_hex()` has twice, that nobody finds by trying."""
 
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
@@ -48,7 +51,8 @@ class Access:
         self._header = settings.dashboard_proxy_header
         hashes = [account.hash for account in self._accounts.values()]
         self._signer = Signer(self._token or "", *hashes)
-        self.limiter = Limiter()
+        self._limiter = Limiter()
+        self._turns = threading.BoundedSemaphore(2)  # each check of a password takes 16 MB
 
     @property
     def by_login(self) -> bool:
@@ -61,12 +65,17 @@ class Access:
         return any(account.hash for account in self._accounts.values())
 
     @property
+    def by_host(self) -> bool:
+        """Whether the host application says who may come in."""
+        return self._authorize is not None
+
+    @property
     def is_open(self) -> bool:
         """Whether nothing is set up, so that only this machine is let in."""
         return self._authorize is None and self._token is None and not self._accounts and not self._proxies
 
     async def identify(self, request: Request) -> User | None:
-        """The user behind a request, or None."""
+        """The user behind a request, or None. Raises TooManyAttempts."""
         if self._authorize is not None:
             return as_user(await _asked(self._authorize, request))
         if self.is_open:
@@ -74,8 +83,19 @@ class Access:
         known = self._by_proxy(request) or self._by_session(request)
         return known or await self._by_header(request)
 
-    def log_in(self, name: str, password: str) -> User | None:
-        """The user with this name and password; without a name, the token is the password."""
+    def log_in(self, request: Request, name: str, password: str) -> User | None:
+        """The user with this name and password; without a name, the token is the password. Raises TooManyAttempts."""
+        if not name and len(self._token or "") >= LONG and same(password, self._token or ""):
+            return TOKEN  # also while those who guess, perhaps from behind the same address, have to wait
+        peer = self._peer(request)
+        with self._turns:
+            self._limiter.take(peer)
+            user = self._check(name, password)
+            if user is not None:
+                self._limiter.give_back(peer)
+            return user
+
+    def _check(self, name: str, password: str) -> User | None:
         if not name:
             return TOKEN if self._token is not None and same(password, self._token) else None
         account = self._accounts.get(name)
@@ -97,12 +117,7 @@ class Access:
         """A program's token, or a user's name and password; browsers are never asked for either in this way."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         name, password = ("", given.strip()) if scheme.lower() == "bearer" else _name_and_password(scheme, given)
-        if not password or self.limiter.wait(address(request)):
-            return None
-        user = await run_in_threadpool(self.log_in, name, password)  # 50 ms of scrypt
-        if user is None:
-            self.limiter.failed(address(request))
-        return user
+        return await run_in_threadpool(self.log_in, request, name, password) if password else None  # 50 ms of scrypt
 
     def _by_proxy(self, request: Request) -> User | None:
         name = request.headers.get(self._header, "").strip()
@@ -113,11 +128,22 @@ class Access:
 
     def from_proxy(self, request: Request) -> bool:
         """Whether a request comes straight from a reverse proxy that is trusted."""
+        return self._is_proxy(address(request))
+
+    def _is_proxy(self, peer: str) -> bool:
         try:
-            peer = ipaddress.ip_address(address(request))
+            found = ipaddress.ip_address(peer)
         except ValueError:
             return False
-        return any(peer in network for network in self._proxies)
+        return any(found in network for network in self._proxies)
+
+    def _peer(self, request: Request) -> str:
+        """The address that asks; behind trusted proxies the last one that is named and is none of them."""
+        named = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        peer, named = address(request), [item.strip() for item in named if item.strip()]
+        while named and self._is_proxy(peer):
+            peer = named.pop()
+        return peer
 
 
 async def _asked(authorize: Authorize, request: Request) -> Answer:
@@ -171,17 +197,30 @@ def is_forged(request: Request) -> bool:
 
 
 def is_local(request: Request) -> bool:
-    """Whether a request comes from this machine, and was sent to a name of this machine."""
+    """Whether a request comes from this machine, was sent to a name of this machine, and by no page of elsewhere.
+
+    A reverse proxy on this machine that is not set up for it hides all that but for two things: it speaks HTTP/1.0, as
+    nginx does by default, or it hands on the `Origin` or `Referer` of its own site.
+    """
+    handed_on = any(header in request.headers for header in HANDED_ON) or request.scope.get("http_version") == "1.0"
+    pages = [request.headers[header] for header in ("origin", "referer") if header in request.headers]
+    names = [f"//{request.headers.get('host', '')}", *pages]
+    return is_loopback(address(request)) and not handed_on and all(is_loopback(_host(name)) for name in names)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is one of this machine alone."""
     try:
-        loopback = ipaddress.ip_address(address(request)).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
+        return host == "localhost"
+
+
+def _host(url: str) -> str:
     try:
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        return (urlsplit(url).hostname or "").rstrip(".")
     except ValueError:  # brackets that hold no address
-        name = ""
-    handed_on = any(header in request.headers for header in HANDED_ON)
-    return loopback and name.rstrip(".") in HERE and not handed_on
+        return ""
 
 
 def address(request: Request) -> str:

@@ -20,6 +20,9 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 COST: Final = 2**14
 """Of scrypt: 16 MB and about 50 ms for each guess."""
 
+LENGTH: Final = 43
+"""Characters of a key of 32 bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -49,8 +52,7 @@ def hash_password(password: str) -> str:
 
 def check_password(password: str, hashed: str) -> bool:
     """Whether a hash is that of this password; takes as long when it is not."""
-    found = re.fullmatch(r"scrypt\.([\w-]+)\.([\w-]+)", hashed)
-    salt, wanted = (_bytes(found[1]), _bytes(found[2])) if found else (b"nobody", b"")
+    salt, wanted = _parts(hashed) or (b"nobody", b"")
     return hmac.compare_digest(_scrypt(password, salt), wanted)
 
 
@@ -61,24 +63,37 @@ def read_accounts(text: str | None, root: Path) -> Mapping[str, Account]:
     if text.startswith("@"):
         path = root / text[1:]
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")  # Notepad begins a file with a mark
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(f"LATESHIFT_DASHBOARD_USERS names {path}, which cannot be read: {error}.") from None
     lines = [line.strip() for line in re.split(r"[,\n]", text)]
-    accounts = [_account(line) for line in lines if line and not line.startswith("#")]
-    return {account.user.name: account for account in accounts}
+    accounts: dict[str, Account] = {}
+    for account in (_account(line) for line in lines if line and not line.startswith("#")):
+        if account.user.name in accounts:
+            raise SettingsError(f"LATESHIFT_DASHBOARD_USERS names {account.user.name!r} twice. Leave one of them out.")
+        accounts[account.user.name] = account
+    return accounts
 
 
 def _account(line: str) -> Account:
     name, _, rest = line.partition(":")
-    role, _, hashed = rest.partition(":")
-    chosen = next((known for known in ROLES if known == role.strip()), None)
-    if not name or chosen is None or (hashed and not hashed.startswith("scrypt.")):
+    role, _, hashed = (part.strip() for part in rest.partition(":"))
+    chosen = next((known for known in ROLES if known == role), None)
+    if not name or chosen is None or (hashed and _parts(hashed) is None):
         raise SettingsError(
             f"LATESHIFT_DASHBOARD_USERS has an entry for {name!r} that is not name:role:hash, with a role of "
             f"{', '.join(ROLES)} and a hash that `lateshift dashboard --hash-password` has printed."
         )
-    return Account(User(name.strip(), chosen), hashed.strip())
+    return Account(User(name.strip(), chosen), hashed)
+
+
+def _parts(hashed: str) -> tuple[bytes, bytes] | None:
+    """Salt and key of a hash; None for what is none, such as one that was cut."""
+    found = re.fullmatch(r"scrypt\.([\w-]+)\.([\w-]+)", hashed, re.ASCII)
+    try:
+        return (_bytes(found[1]), _bytes(found[2])) if found and len(found[2]) == LENGTH else None
+    except ValueError:
+        return None
 
 
 def _scrypt(password: str, salt: bytes) -> bytes:

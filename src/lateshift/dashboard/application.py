@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from lateshift.app import Lateshift
@@ -20,14 +20,17 @@ from lateshift.dashboard import health, login
 from lateshift.dashboard.access import Authorize
 from lateshift.dashboard.api.serving import api_routes
 from lateshift.dashboard.desk import Desk
-from lateshift.dashboard.guard import Guard, is_program, leads_nowhere
+from lateshift.dashboard.guard import Guard, below_root, desk_root, is_program, leads_nowhere
 from lateshift.dashboard.routes import PAGES, Page
 from lateshift.dashboard.view import View
 from lateshift.default import get_app
 from lateshift.errors import InvalidJob, JobNotFound, JobStateError, LateshiftError, StorageError
 
 MOST: Final = 1 << 20
-"""Bytes of a form."""
+"""Bytes of a form, besides parameters in it."""
+
+SWELL: Final = 8
+"""How many times larger parameters may be as a form: in a list each item has a line, whose end takes six bytes."""
 
 STATUS: Final[Mapping[type[LateshiftError], int]] = {
     JobNotFound: 404,
@@ -55,8 +58,13 @@ def create_dashboard(
     made = Starlette(
         routes=[*(_route(desk, page) for page in PAGES), *_others(desk), *api_routes(desk)],
         middleware=[Middleware(Guard, desk=desk)],
-        exception_handlers={HTTPException: partial(_no_page, desk), LateshiftError: partial(_failed, desk)},
+        exception_handlers={
+            HTTPException: partial(_no_page, desk),
+            LateshiftError: partial(_failed, desk),
+            ClientDisconnect: _hung_up,
+        },
     )
+    made.router.redirect_slashes = False  # it would lead to http, also where a proxy speaks https: see `_no_page`
     made.state.desk = desk
     return made
 
@@ -68,7 +76,7 @@ def _route(desk: Desk, page: Page) -> BaseRoute:
             return desk.refuse(request, 403, "Not yours to do", _why_not(desk, page))
         if leads_nowhere(request):
             raise HTTPException(404)
-        view = View(desk, request, await _form(request))
+        view = View(desk, request, await _form(request, MOST + SWELL * desk.settings.max_parameters))
         response = await run_in_threadpool(page.show, view)
         if page.change:
             desk.forget()
@@ -109,20 +117,25 @@ async def _with_form(desk: Desk, show: Callable[[View], Response], request: Requ
     return await run_in_threadpool(show, View(desk, request, await _form(request)))
 
 
-async def _form(request: Request) -> list[tuple[str, str]]:
+async def _form(request: Request, most: int = MOST) -> list[tuple[str, str]]:
     """The fields of a form, in their order."""
     if request.method != "POST":
         return []
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST:
+        if len(body) > most:
             raise HTTPException(413, "The form is too large.")
     return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 async def _no_page(desk: Desk, request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
+    path = below_root(request)
+    if status == 404 and path.endswith("/") and path.strip("/"):
+        query = request.scope["query_string"].decode("latin-1")
+        asked = f"{desk_root(request)}/{quote(path.strip('/'))}" + (f"?{query}" if query else "")
+        return RedirectResponse(asked, 307)
     what, where = ("address", "/api/openapi.json has") if is_program(request) else ("page", "The rail has")
     titles = {404: f"There is no such {what}", 405: "Not in this way"}
     words = {
@@ -132,6 +145,11 @@ async def _no_page(desk: Desk, request: Request, error: Exception) -> Response:
     detail = str(getattr(error, "detail", ""))
     headers = getattr(error, "headers", None)
     return desk.refuse(request, status, titles.get(status, detail), words.get(status, detail), headers)
+
+
+async def _hung_up(*_: object) -> Response:
+    """Nobody reads this: whoever sent the request has gone before its end."""
+    return Response(status_code=400)
 
 
 async def _failed(desk: Desk, request: Request, error: Exception) -> Response:

@@ -36,6 +36,8 @@ PATIENCE: Final = 5.0
 FRESH: Final = 0.9
 """Seconds for which an answer of the database serves every tab that asks for the same: less than between two looks."""
 
+MOST: Final = 64
+"""Answers that are kept: some are megabytes large."""
 
 ASSETS: Final = Assets(Path(__file__).with_name("static"))
 
@@ -102,12 +104,17 @@ class Desk:
         """
         with self._lock:
             turn = self._asking.setdefault(key, threading.Lock())
-        with turn:
-            kept = self._answers.get(key)
-            if kept is None or time.monotonic() > kept.until:
-                age = self._age
-                kept = Answer(work(), time.monotonic() + seconds, lasting=seconds > FRESH)
-                self._keep(key, kept, age)
+        try:
+            with turn:
+                kept = self._answers.get(key)
+                if kept is None or time.monotonic() > kept.until:
+                    age = self._age
+                    kept = Answer(work(), time.monotonic() + seconds, lasting=seconds > FRESH)
+                    self._keep(key, kept, age)
+        finally:
+            with self._lock:
+                if self._asking.get(key) is turn:
+                    del self._asking[key]
         found: T = kept.value
         return found
 
@@ -139,7 +146,7 @@ class Desk:
             self.database.close()
 
     def _outdate(self, *, everything: bool = False) -> None:
-        """Something was changed. The turns go too: most questions name a moment, so they are never asked again."""
+        """Something was changed. The turns go too: who asks from now on does not wait for an answer from before."""
         with self._lock:
             self._age += 1
             self._answers = {key: kept for key, kept in self._answers.items() if kept.lasting and not everything}
@@ -150,10 +157,8 @@ class Desk:
         with self._lock:
             if age != self._age:  # something changed while it was read
                 return
-            if len(self._answers) > 500:
-                self._answers = {key: kept for key, kept in self._answers.items() if now < kept.until}
-                self._asking = {key: lock for key, lock in self._asking.items() if key in self._answers}
-            self._answers[key] = answer
+            fresh = [(other, kept) for other, kept in self._answers.items() if now < kept.until and other != key]
+            self._answers = dict([*fresh[1 - MOST :], (key, answer)])
 
 
 def theme(request: Request) -> str:

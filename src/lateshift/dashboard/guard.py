@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lateshift.dashboard.access import SAFE, is_forged
+from lateshift.dashboard.sessions import TooManyAttempts
 from lateshift.texts import is_id, storable
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ HEADERS: Final = {
 
 PREFIX: Final = "/api"
 """Where the API is, for programs: they are told what is wrong as `problems` have it."""
+
+UNQUOTED: Final = "/!$&'()*+,:=@~"
+"""What browsers leave as it is in a path, but for the semicolon, at which the path of a cookie would end."""
 
 IDS: Final = ("id", "fingerprint", "request")
 """Parts of a path that hold what was made here; `name` and `worker` are called as people like."""
@@ -56,15 +60,15 @@ class Guard:
         await (refusal or self._app)(scope, receive, _with_headers(send))
 
     async def _refusal(self, request: Request) -> Response | None:
-        desk, path = self._desk, _path(request)
+        desk, path = self._desk, below_root(request)
         if is_forged(request):
-            words = (
-                "The request was made by a page of another site, so nothing was done. Reload the page and try again."
-            )
-            return desk.refuse(request, 403, "Not from this page", words)
+            return desk.refuse(request, 403, *_why_forged(request))
         if path.startswith(PUBLIC):
             return None
-        user = await desk.access.identify(request)
+        try:
+            user = await desk.access.identify(request)
+        except TooManyAttempts as held:
+            return desk.refuse(request, 429, "Not now", str(held), held.headers)
         request.scope["lateshift_user"] = user
         if user is not None:
             return None
@@ -99,13 +103,23 @@ def _open_page(request: Request) -> str:
 
 
 def desk_root(request: Request) -> str:
-    """What stands before every path of the dashboard: where it is mounted."""
+    """What stands before every path in links and cookies: where the dashboard is mounted, quoted as browsers do."""
+    return quote(_root(request), safe=UNQUOTED)
+
+
+def below_root(request: Request) -> str:
+    """The path below the mount point."""
+    path, root = str(request.scope["path"]), _root(request)
+    return (path[len(root) :] if root and f"{path}/".startswith(f"{root}/") else path) or "/"
+
+
+def _root(request: Request) -> str:
     return str(request.scope.get("root_path", "")).rstrip("/")
 
 
 def is_program(request: Request) -> bool:
     """Whether a request is one of the API or for metrics, and not one of a page."""
-    return _path(request).startswith((f"{PREFIX}/", "/metrics"))
+    return below_root(request).startswith((f"{PREFIX}/", "/metrics"))
 
 
 def leads_nowhere(request: Request) -> bool:
@@ -114,20 +128,31 @@ def leads_nowhere(request: Request) -> bool:
     return any(storable(value) != value or (name in IDS and not is_id(value)) for name, value in parts.items())
 
 
-def _path(request: Request) -> str:
-    """The path below the mount point."""
-    path = str(request.scope["path"])
-    root = desk_root(request)
-    return (path.removeprefix(root) if root and path.startswith(f"{root}/") else path) or "/"
+def _why_forged(request: Request) -> tuple[str, str]:
+    """Title and words. What names no page is a program that might be one."""
+    if is_program(request) and not {"origin", "sec-fetch-site"} & set(request.headers.keys()):
+        words = (
+            "Send a body of JSON, if only {}, with `Content-Type: application/json`, or `Authorization: Bearer TOKEN`: "
+            "without either it could be a form of another site's page, so nothing was done."
+        )
+        return "Neither JSON nor a token", words
+    words = "The request was made by a page of another site, so nothing was done. Reload the page and try again."
+    return "Not from this page", words
 
 
 def _why_closed(desk: Desk) -> str:
-    if not desk.access.is_open:
+    if desk.access.by_host:
         return "The application that this dashboard is part of does not let you in. Log in there, with more rights."
+    if not desk.access.is_open:
+        return (
+            f"Only reverse proxies may say who somebody is. Come through one of LATESHIFT_DASHBOARD_PROXIES, which "
+            f"names the user in {desk.settings.dashboard_proxy_header}; or set LATESHIFT_DASHBOARD_TOKEN, or "
+            "passwords in LATESHIFT_DASHBOARD_USERS, to log in here."
+        )
     return (
         "Until users or a token are set, the dashboard answers only on the machine that it runs on, at "
-        "http://127.0.0.1 or http://localhost. Set LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS, or give "
-        "create_dashboard(authorize=...)."
+        "http://127.0.0.1 or http://localhost, and neither through a proxy nor by a link on another site. "
+        "Set LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS, or give create_dashboard(authorize=...)."
     )
 
 

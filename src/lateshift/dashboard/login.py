@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from lateshift.dashboard.access import COOKIE, address
+from lateshift.dashboard.access import COOKIE
 from lateshift.dashboard.desk import theme
-from lateshift.dashboard.sessions import LIFETIME
+from lateshift.dashboard.sessions import LIFETIME, TooManyAttempts
 from lateshift.dashboard.view import View
 
 
@@ -21,16 +19,14 @@ def show(view: View) -> Response:
 
 def log_in(view: View) -> Response:
     """Check what was entered; slowly, and for each address only a few times."""
-    access, peer = view.desk.access, address(view.request)
-    wait = access.limiter.wait(peer)
-    if wait:
-        words = f"Too many attempts. Try again in {math.ceil(wait / 60)} min."
-        response = _form(view, words, 429)
-        response.headers["retry-after"] = str(math.ceil(wait))
+    access = view.desk.access
+    try:
+        user = access.log_in(view.request, view.form.get("name", "").strip(), view.form.get("password", ""))
+    except TooManyAttempts as held:
+        response = _form(view, str(held), 429)
+        response.headers.update(held.headers)
         return response
-    user = access.log_in(view.form.get("name", "").strip(), view.form.get("password", ""))
     if user is None:
-        access.limiter.failed(peer)
         return _form(view, "That is not right. Check what you entered and try again.", 401)
     response = RedirectResponse(_next(view), 303)
     response.set_cookie(

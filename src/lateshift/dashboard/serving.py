@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from types import FrameType
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import uvicorn
 
 from lateshift.app import Lateshift
+from lateshift.dashboard.access import is_loopback
 from lateshift.dashboard.application import create_dashboard
 from lateshift.dashboard.desk import Desk
 from lateshift.errors import SettingsError
@@ -66,14 +66,6 @@ class Serving:
         """End `run`, which goes on in another thread."""
         self._server.should_exit = True
         self.desk.watcher.close()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bind(host: str, port: int | None) -> socket.socket:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
@@ -38,25 +40,42 @@ class Signer:
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
 
+class TooManyAttempts(Exception):
+    """Somebody has to wait before another login is looked at, for so many `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        minutes = math.ceil(seconds / 60)
+        super().__init__(f"Too many logins have failed. None is looked at for {minutes} min, not even a right one.")
+        self.headers = {"retry-after": str(math.ceil(seconds))}
+
+
 class Limiter:
     """Holds back those who guess: `most` failures within `seconds` for each address, and ten times that in all."""
 
     def __init__(self, most: int = 10, seconds: float = 300.0) -> None:
         self._most, self._seconds = most, seconds
         self._failures: dict[str, deque[float]] = {}
+        self._lock = threading.Lock()
 
-    def wait(self, address: str) -> float:
-        """Seconds until this address may try again; 0 for now."""
-        return max(self._wait(address, self._most), self._wait("", 10 * self._most))
+    def take(self, address: str) -> None:
+        """Count an attempt, before it is looked at: many at once are as many. Raises TooManyAttempts."""
+        with self._lock:
+            wait = max(self._wait(address, self._most), self._wait("", 10 * self._most))
+            if wait:
+                raise TooManyAttempts(wait)
+            now = time.monotonic()
+            for key in (address, ""):
+                self._failures.setdefault(key, deque(maxlen=10 * self._most)).append(now)
+            if len(self._failures) > 1000:  # whoever has many addresses must not fill the memory
+                kept = self._failures.items()
+                self._failures = {key: times for key, times in kept if times and now - times[-1] < self._seconds}
 
-    def failed(self, address: str) -> None:
-        """Count a failure."""
-        now = time.monotonic()
-        for key in (address, ""):
-            self._failures.setdefault(key, deque(maxlen=10 * self._most)).append(now)
-        if len(self._failures) > 1000:  # whoever has many addresses must not fill the memory
-            kept = list(self._failures.items())  # at once: another thread may fail meanwhile
-            self._failures = {key: times for key, times in kept if now - times[-1] < self._seconds}
+    def give_back(self, address: str) -> None:
+        """The attempt was a right one, so it does not count."""
+        with self._lock:
+            for key in (address, ""):
+                if times := self._failures.get(key):
+                    times.pop()
 
     def _wait(self, key: str, most: int) -> float:
         times = self._failures.get(key, deque())

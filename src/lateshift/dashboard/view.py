@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from lateshift.app import Lateshift
 from lateshift.dashboard.accounts import Role, User
 from lateshift.dashboard.desk import Desk, theme
-from lateshift.dashboard.guard import desk_root
+from lateshift.dashboard.guard import below_root, desk_root
 from lateshift.dashboard.sections import SECTIONS
 from lateshift.job import moment
 from lateshift.redaction import redact
@@ -81,7 +81,7 @@ class View:
 
     def same(self, **changes: object) -> str:
         """A link to this page with other parameters; None takes one away."""
-        path = "/" + str(self.request.scope["path"]).removeprefix(self.root).lstrip("/")
+        path = "/" + below_root(self.request).lstrip("/")
         asked = self.request.query_params
         here = {name: [value for value in asked.getlist(name) if value] for name in asked}
         return self.url(path, **{**here, **changes})

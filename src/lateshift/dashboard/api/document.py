@@ -22,6 +22,7 @@ PROBLEMS: Final = {
     413: "The body is too large",
     415: "The body is not sent as JSON",
     422: "Something in the request is unknown, missing or of a wrong type; `place` says where",
+    429: "Too many logins have failed; `Retry-After` says when to try again",
     503: "The database does not answer",
 }
 
@@ -109,7 +110,7 @@ def _answer(operation: Operation, schemas: dict[str, Schema]) -> Schema:
 
 
 def _refusals(operation: Operation) -> Schema:
-    statuses = {401, 403, 422, 503}
+    statuses = {401, 403, 422, 429, 503}
     if "{" in operation.path:
         statuses.add(404)
     if operation.change:
