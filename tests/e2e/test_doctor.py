@@ -72,7 +72,7 @@ def test_a_project_in_order_has_no_error(project, app):
 
 
 def test_a_program_may_examine_itself(app):
-    """With the settings that it has, without what it does not want to be looked at, and without a trace on its charts."""
+    """With the settings that it has, without what it does not want to be looked at; its charts show nothing of it."""
     checks = examine(app.settings, explain_in_force(app.settings), without=("settings", "allow-list"))
     names = {check.name for check in checks}
     assert names >= {"python", "database", "jobs"}
