@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -306,11 +307,18 @@ def test_it_gives_up_when_told_after_how_many_deaths(stage):
 
 
 def test_a_command_that_cannot_be_started_is_told_and_tried_again(stage):
-    """A program that is not there counts as a death, with nothing to rescue."""
-    stage.start(1, command=["/nowhere/python"], give_up_after=2)
+    """What cannot be run counts as a death, with nothing to rescue."""
+    stage.start(1, command=[str(Path(__file__).parent)], give_up_after=2)
     assert stage.end() == 1
     assert stage.events().count("worker process 0 could not be started: ") == 2
     assert "rescue" not in dict(stage.story)
+
+
+def test_a_program_that_is_gone_is_tried_once(stage):
+    """A runner whose virtual environment was moved kept all others from starting, and said nothing for minutes."""
+    stage.start(1, command=["/nowhere/python"], give_up_after=20)
+    assert stage.end() == 1
+    assert stage.events().count("worker process 0 could not be started: ") == 1
 
 
 SUPERVISOR = f"""

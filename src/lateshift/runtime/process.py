@@ -169,6 +169,7 @@ def make_supervisor(
     count: int,
     kind: str,
     on_event: Callable[[str], None] = lambda _: None,
+    on_trouble: Callable[[str], None] | None = None,
     on_stop: Callable[[], None] = lambda: None,
     give_up_after: int | None = None,
     **config: Any,
@@ -198,6 +199,7 @@ def make_supervisor(
         signed_off=lambda worker: signed_off(folder, worker),
         grace=grace,
         on_event=on_event,
+        on_trouble=on_trouble,
         on_stop=on_stop,
         environment=environment,
         give_up_after=give_up_after,
@@ -228,9 +230,14 @@ def _runner() -> int:
     while (lock := _become_the_only(app.settings)) is not None:
         with ExitStack() as only:
             only.callback(os.close, lock)
-            idle_exit = app.settings.idle_exit
             supervisor = make_supervisor(
-                app, 1, "runner", on_stop=only.close, give_up_after=GIVE_UP_AFTER, idle_exit=idle_exit
+                app,
+                1,
+                "runner",
+                on_trouble=lambda told: complain(f"lateshift: {told}"),
+                on_stop=only.close,
+                give_up_after=GIVE_UP_AFTER,
+                idle_exit=app.settings.idle_exit,
             )
             code = supervisor.run()
         wanted = (

@@ -63,9 +63,9 @@ class Supervisor:
     as a worker has died, with words for how; it may raise. `signed_off(worker_id)` says of a worker that has ended
     whether it was the worker that ended, as its exit code alone may be that of a job's os._exit(0). `grace` is how many
     seconds running jobs get at a stop.
-    `on_event` is told in a few words what happens, `on_stop` is called when it begins to stop. `command` is what to
-    run. When one worker has died at once `give_up_after` times in a row, the others are stopped and `run` returns 1;
-    None means never.
+    `on_event` is told in a few words what happens, `on_trouble` (if given, instead) what should not; `on_stop` is
+    called when it begins to stop. `command` is what to run. When one worker has died at once `give_up_after` times in a
+    row, or when the program to run is gone, the others are stopped and `run` returns 1; None means never.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Supervisor:
         signed_off: Callable[[str], bool] = lambda _: True,
         grace: float = 30.0,
         on_event: Callable[[str], None] = lambda _: None,
+        on_trouble: Callable[[str], None] | None = None,
         on_stop: Callable[[], None] = lambda: None,
         command: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
@@ -87,6 +88,7 @@ class Supervisor:
         self._signed_off = signed_off
         self._grace = grace
         self._on_event = on_event
+        self._on_trouble = on_trouble or on_event
         self._on_stop = on_stop
         self._command = tuple(command or (sys.executable, *OF_OURS, "lateshift.runtime.process", "worker"))
         self._environment = dict(environment or {})
@@ -163,7 +165,9 @@ class Supervisor:
         try:
             seat.child = _Child(seat, config["worker"], self._command, environment, self._messages.put)
         except OSError as error:
-            self._on_event(f"worker process {seat.number} could not be started: {error}")
+            self._on_trouble(f"worker process {seat.number} could not be started: {error}")
+            if not os.path.exists(self._command[0]):  # the virtual environment was moved, and comes back for nobody
+                seat.quick_deaths = max(seat.quick_deaths, (self._give_up_after or 0) - 1)
             self._replace(seat, 0.0)
         else:
             self._on_event(f"worker {seat.child.worker_id} started as process {seat.child.pid}")
@@ -184,7 +188,7 @@ class Supervisor:
                 seat.start_at = time.monotonic()
             return
         how = how_it_died(code)
-        self._on_event(f"worker {child.worker_id} (process {child.pid}) {how}")
+        self._on_trouble(f"worker {child.worker_id} (process {child.pid}) {how}")
         self._take_back(child.worker_id, how)
         self._replace(seat, lifetime)
 
@@ -192,7 +196,7 @@ class Supervisor:
         try:
             self._rescue(worker_id, how)
         except Exception as error:  # whatever it is, the other workers need their supervisor
-            self._on_event(f"the jobs of worker {worker_id} wait for another rescue: {type(error).__name__}: {error}")
+            self._on_trouble(f"the jobs of worker {worker_id} wait for another rescue: {type(error).__name__}: {error}")
 
     def _replace(self, seat: _Seat, lifetime: float) -> None:
         if self._stops:
@@ -200,7 +204,9 @@ class Supervisor:
             return
         seat.quick_deaths = seat.quick_deaths + 1 if lifetime < QUICK_DEATH else 0
         if self._give_up_after is not None and seat.quick_deaths >= self._give_up_after:
-            self._on_event(f"giving up: worker process {seat.number} died at once, {seat.quick_deaths} times in a row")
+            self._on_trouble(
+                f"giving up: worker process {seat.number} died at once, {seat.quick_deaths} times in a row"
+            )
             self._exit_code = 1
             self._advance_stop()
             return
