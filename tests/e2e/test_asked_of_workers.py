@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
-from project import finished, until
+from project import finished, gone, until
 
 from lateshift.storage import audit, reads, requests
 
@@ -65,6 +66,46 @@ def test_a_worker_that_is_told_to_stop(project):
     requests.ask(app.database, worker.id, "stop", app.database.now())
     assert worker.ended() == 0
     assert app.get_job(job_id).status in ("pending", "pending_retry")
+
+
+def a_runner(app):
+    """The worker that runs the first job that is enqueued, and the pid of its supervisor."""
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    worker = begun(app, job_id)
+    [row] = [row for row in reads.workers(app.database) if row.id == worker]
+    assert row.kind == "runner"
+    return job_id, worker, psutil.Process(row.pid).ppid()
+
+
+@pytest.mark.parametrize("how", ["stop", "drain"])
+def test_a_runner_that_is_told_to_stop_ends_though_jobs_wait(project, how):
+    """Nobody takes its place, until the next job is enqueued."""
+    app = project.app(spawn="auto", grace=10.0)
+    app.run_background_job("app.jobs.add", parameters={"a": 1}, delay=9999)
+    job_id, worker, supervisor = a_runner(app)
+    ask(app, worker, how)
+    (project.folder / "go").touch()
+    until(lambda: gone(supervisor), what="the supervisor to end, with nobody in the worker's place")
+    assert app.get_job(job_id).status == "completed"
+    assert reads.workers(app.database) == []
+    assert finished(app, app.run_background_job("app.jobs.add", parameters={"a": 1})).status == "completed"
+    cancel_all(app)
+
+
+def test_a_job_that_is_enqueued_while_a_runner_is_stopping_is_run(project):
+    """The runner that it starts finds the place taken; the one that is there hands it on when its jobs have ended."""
+    app = project.app(spawn="auto")
+    _, worker, _ = a_runner(app)
+    ask(app, worker, "drain")
+    later = app.run_background_job("app.jobs.add", parameters={"a": 1})
+    until(lambda: [*(project.folder / "storage/run").glob("runner-*.wanted")], what="another runner to come")
+    (project.folder / "go").touch()
+    assert finished(app, later).status == "completed"
+
+
+def cancel_all(app) -> None:
+    for job in app.list_jobs(status="pending"):
+        app.cancel_job(job.id)
 
 
 def test_what_a_worker_tells_of_itself(project):

@@ -41,8 +41,10 @@ def presence_folder(settings: Settings) -> Path:
     return settings.storage_dir / "run"
 
 
-def runner_file(settings: Settings, ending: Literal["only", "turn"]) -> Path:
-    """The lock of the runner (`only`), or whose turn it is to start one (`turn`), of one database."""
+def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted"]) -> Path:
+    """Of one database: the lock of the runner (`only`), whose turn it is to start one (`turn`), and `wanted`, which is
+    there when a runner was started while there was one.
+    """
     place = f"{mask_url(settings.database_url)} {settings.schema} {settings.table_prefix}"
     return presence_folder(settings) / f"runner-{crc32(place.encode()):08x}.{ending}"
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -35,7 +35,7 @@ from lateshift.runtime.history import Compaction, Statistics
 from lateshift.runtime.output import complain, flush, prepare
 from lateshift.runtime.parent import Parent
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.supervisor import CUT_OFF, RECYCLE, Supervisor
+from lateshift.runtime.supervisor import CUT_OFF, DISMISSED, RECYCLE, Supervisor
 from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
@@ -74,11 +74,9 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
         presence.release()
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
-    if reason == "stuck" and worker.dismissed:  # it was to drain, and nobody is to replace it
-        return "stopped"
-    if reason == "stopped" and not (
-        parent.said_stop or parent.lost or worker.dismissed
-    ):  # a signal to this process alone, perhaps a job's
+    if worker.dismissed:  # whatever else there is, nobody is to replace it
+        return "dismissed" if config.kind == "runner" else "stopped"
+    if reason == "stopped" and not (parent.said_stop or parent.lost):  # a signal to this process alone, perhaps a job's
         reason = "idle" if config.kind == "runner" else "recycle"
     return "recycle" if _left_behind(db, config, reason) else reason
 
@@ -105,6 +103,12 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     crew = Crew(config.worker, settings, execution, presence, wake, reports.report)
     reports.watch(crew)
     worker = Worker(config, db, app.events, crew, execution, wake, app.clock)
+
+    def dismiss(how: Literal["drain", "stop"]) -> None:
+        if not worker.dismissed:
+            _want_runner(settings, wanted=False)  # only who looks from now on finds nobody
+        worker.dismiss(how)
+
     worker.duties += [
         Cancellations(db, config.worker, crew),
         reports,
@@ -113,7 +117,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
         Statistics(db, app.events, config.worker),
         Sweep(db, Path(config.folder)),
         Compaction(db),
-        Requests(db, config.worker, crew, worker.dismiss),
+        Requests(db, config.worker, crew, dismiss),
     ]
     return worker
 
@@ -210,7 +214,7 @@ def _worker(told: dict[str, Any]) -> int:
         os.chdir(app.settings.root)  # the same for each job, whoever has started us, and from where
     reason = run_worker(config, app)
     flush()
-    codes: dict[Reason, int] = {"stopped": 0, "done": 0, "idle": 0, "cut off": CUT_OFF}
+    codes: dict[Reason, int] = {"stopped": 0, "done": 0, "idle": 0, "dismissed": DISMISSED, "cut off": CUT_OFF}
     os._exit(codes.get(reason, RECYCLE))  # a job's thread that never ends must not keep the process
 
 
@@ -229,19 +233,37 @@ def _runner() -> int:
                 app, 1, "runner", on_stop=only.close, give_up_after=GIVE_UP_AFTER, idle_exit=idle_exit
             )
             code = supervisor.run()
-        if supervisor.stopping or not _anything_waits(app, unknown=code != CUT_OFF):
+        wanted = (
+            runner_file(app.settings, "wanted").exists()
+            if code == DISMISSED
+            else _anything_waits(app, unknown=code != CUT_OFF)
+        )
+        if supervisor.stopping or not wanted:
             break
     return code
 
 
 def _become_the_only(settings: Settings) -> int | None:
     only = runner_file(settings, "only")
+    _want_runner(settings, wanted=True)  # before we look at the lock: its holder looks at this when it has let go
     lock = try_lock(only)
     if lock is None:
         end_turn(runner_file(settings, "turn"))
         # And look again: whoever relied on our turn is now seen by the one who has the lock.
         lock = try_lock(only)
+    if lock is not None:
+        _want_runner(settings, wanted=False)
     return lock
+
+
+def _want_runner(settings: Settings, *, wanted: bool) -> None:
+    """Mark that a runner was started, perhaps while there is one, because somebody found nobody who takes jobs."""
+    mark = runner_file(settings, "wanted")
+    with suppress(OSError):  # without it, the next enqueue starts a runner
+        if wanted:
+            mark.touch()
+        else:
+            mark.unlink(missing_ok=True)
 
 
 def _anything_waits(app: Lateshift, *, unknown: bool) -> bool:

@@ -32,6 +32,9 @@ RECYCLE: Final = 75
 CUT_OFF: Final = 69
 """Exit code of a runner whose database has been away for too long (EX_UNAVAILABLE). The next enqueue starts another."""
 
+DISMISSED: Final = 76
+"""Exit code of a runner's worker that somebody asked to stop: nobody takes its place, though jobs may wait."""
+
 QUICK_DEATH: Final = 5.0
 """Seconds: who dies younger may die of what would kill its successor as well, which is then given more time. A worker
 looks 3 seconds for a server that is not there."""
@@ -103,8 +106,8 @@ class Supervisor:
     def run(self) -> int:
         """Run the workers; returns 0 when all have ended for good.
 
-        1 when one had to be killed or would not start, CUT_OFF when one has given its database up. In the main thread
-        SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
+        1 when one had to be killed or would not start, CUT_OFF when one has given its database up, DISMISSED when one was
+        asked to stop. In the main thread SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
         """
         handlers = self._take_signals()
         try:
@@ -168,13 +171,13 @@ class Supervisor:
     def _ended(self, child: _Child) -> None:
         seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
         seat.child = None
-        died = code not in (FINISHED, RECYCLE, CUT_OFF) or not self._signed_off(child.worker_id)
+        died = code not in (FINISHED, RECYCLE, CUT_OFF, DISMISSED) or not self._signed_off(child.worker_id)
         if died:
             child.kill()  # what it had started goes with it: the jobs are about to run again
         child.close()
         if not died:
-            if code == CUT_OFF:
-                self._exit_code = CUT_OFF
+            if code in (CUT_OFF, DISMISSED):
+                self._exit_code = code
             self._on_event(f"worker {child.worker_id} ended" + (", to be replaced" if code == RECYCLE else ""))
             if code == RECYCLE and not self._stops:
                 seat.quick_deaths = 0

@@ -64,9 +64,9 @@ PATIENCE: Final = 600.0
 """Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
 restarted or moved meanwhile; but one that was deleted must not leave a process behind for ever."""
 
-Reason = Literal["stopped", "done", "idle", "recycle", "stuck", "evicted", "cut off"]
+Reason = Literal["stopped", "done", "idle", "recycle", "stuck", "evicted", "dismissed", "cut off"]
 """Why a worker ends: told to; nothing left (burst); idle runner; limit reached; code that cannot be stopped; declared
-dead by others; runner whose database has been away for too long."""
+dead by others; runner that somebody asked to stop; runner whose database has been away for too long."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
