@@ -128,7 +128,7 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "pool": kinds.whole(1, 1_000),
     "max_parameters": kinds.whole(2, 1 << 30),
     "max_result": kinds.whole(4, 1 << 30),
-    "keep_days": kinds.number(0, 36_500),
+    "keep_days": kinds.number(0, 36_500, unit=86_400),
     "grace": kinds.number(0, 86_400),
     "threads": kinds.whole(1, 1_000),
     "coroutines": kinds.whole(1, 100_000),
@@ -145,7 +145,13 @@ NAMES: Final = tuple(item.name for item in fields(Settings))
 """The settings' names, as they are written in code and in pyproject.toml."""
 
 
-_PASSWORD: Final = re.compile(r"(://[^:/?#@]*:)(.*)@")
+_PASSWORD: Final = re.compile(
+    r"""(?s)(?!(?<=sqlite):///)  # a file's name
+    (://[^:]*:)                   # the user, in whose name @ and / may stand as they are
+    (.*(?=@)                      # the password: rather too much than too little
+    |(?<!\[:)(?!\d*([/?,#]|$)).*)  # or half of one, from a .env in which " #" begins a comment; but no port""",
+    re.VERBOSE,
+)
 _IN_QUERY: Final = re.compile(r"([?&][^=&#]*=)([^&#]*)")
 _SECRET_NAME: Final = re.compile(r"(?i)passw|pwd|secret|token")
 
@@ -215,7 +221,7 @@ def mask_url(url: str) -> str:
     >>> mask_url("postgresql://app:secret@db/jobs")
     'postgresql://app:***@db/jobs'
     """
-    return _IN_QUERY.sub(lambda found: f"{found[1]}***" if _hides(found) else found[0], _PASSWORD.sub(r"\1***@", url))
+    return _IN_QUERY.sub(lambda found: f"{found[1]}***" if _hides(found) else found[0], _PASSWORD.sub(r"\1***", url))
 
 
 def _hides(found: re.Match[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,12 @@ PREFIX: Final = "LATESHIFT_"
 IGNORED: Final = "LATESHIFT_TEST_"
 """Names that start so belong to test suites, ours and others'."""
 
-_IN_DOTENV: Final = re.compile(rf"^\s*(?:export\s+)?{PREFIX}(?!TEST_)", re.MULTILINE)
+KUBERNETES: Final = re.compile(
+    PREFIX + r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)", re.ASCII
+)
+"""What Kubernetes sets in every container beside a Service that is called `lateshift` or `lateshift-dashboard`."""
+
+_IN_DOTENV: Final = re.compile(rf"^\s*(?:export\s+)?['\"]?({PREFIX}(?!TEST_)[\w.-]*)", re.MULTILINE)
 _TOML_ORIGIN: Final = "pyproject.toml [tool.lateshift]"
 
 
@@ -54,8 +60,13 @@ def find_root() -> Path:
             f"The current folder is gone or cannot be read ({error}). Change into another, or set LATESHIFT_ROOT."
         ) from None
     for folder in (here, *here.parents):
-        if _IN_DOTENV.search(_text(folder / ".env")) or _tables(folder / "pyproject.toml") is not None:
-            return folder
+        try:
+            if _IN_DOTENV.search(_text(folder / ".env")) or _tables(folder / "pyproject.toml") is not None:
+                return folder
+        except OSError as error:
+            if folder == here:
+                raise _unreadable(error) from None
+            logging.getLogger(__name__).warning("No settings are looked for in %s: %s.", folder, error)
     return here
 
 
@@ -63,38 +74,67 @@ def unknown_name(name: str, known: Sequence[str], origin: str) -> SettingsError:
     """The error for a name that is no setting; it proposes the nearest."""
     import difflib  # only an error needs it
 
-    near = difflib.get_close_matches(name, known, 1, 0.5)
-    advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+    short = {key.removeprefix(PREFIX).upper(): key for key in known}
+    near = difflib.get_close_matches(name.upper().replace("-", "_").removeprefix(PREFIX), short, 1)
+    advice = f"did you mean {short[near[0]]}?" if near else f"known are {', '.join(known)}."
     return SettingsError(f"There is no setting {name} ({origin}): {advice}")
 
 
 def _from_environment(names: Sequence[str]) -> dict[str, Found]:
     ours = {key: value for key, value in os.environ.items() if key.startswith(PREFIX)}
+    ours = {key: value for key, value in ours.items() if not KUBERNETES.fullmatch(key)}
     return _by_name(ours, names, lambda _: "environment")
 
 
 def _from_dotenv(root: Path, names: Sequence[str]) -> dict[str, Found]:
     path = root / ".env"
-    text = _text(path)
+    text = _text_or_refusal(path)
     if not _IN_DOTENV.search(text):
         return {}
     import io  # with dotenv, which costs 15 ms that a program without a .env need not pay
 
-    import dotenv
+    from dotenv.main import resolve_variables
+    from dotenv.parser import parse_stream
 
-    values = dotenv.dotenv_values(stream=io.StringIO(text))
+    read = [(line.key, line.value) for line in parse_stream(io.StringIO(text)) if line.key is not None]
+    _refuse_unread(path, text, [key for key, _ in read])
+    values = resolve_variables(read, override=True)
     ours = {key: value or "" for key, value in values.items() if key.startswith(PREFIX)}
     if env_name("root") in ours:
-        raise SettingsError(
-            f"LATESHIFT_ROOT stands in {path}, but it is what decides which .env is read. Set it in the environment."
-        )
+        raise _root_in(path)
     return _by_name(ours, names, lambda key: f"{path} line {_line(text, key)}")
 
 
+def _refuse_unread(path: Path, text: str, read: list[str]) -> None:
+    """Raise SettingsError for a line of ours that was not understood: the jobs might go to another database."""
+    for found in _IN_DOTENV.finditer(text):
+        if found[1] not in read:
+            line = text.count("\n", 0, found.start(1)) + 1
+            raise SettingsError(
+                f"{path} line {line} has {found[1]}, but cannot be read there: write {found[1]}=VALUE on a line of its "
+                "own, and look for a quote that is not closed, there or above."
+            )
+        read.remove(found[1])
+
+
+def _root_in(path: Path) -> SettingsError:
+    name, which = ("LATESHIFT_ROOT", ".env") if path.name == ".env" else ("root", path.name)
+    return SettingsError(
+        f"{name} stands in {path}, but it is what decides which {which} is read. "
+        "Set it in the environment, as LATESHIFT_ROOT."
+    )
+
+
 def _from_pyproject(root: Path, names: Sequence[str]) -> dict[str, Found]:
-    table = _tables(root / "pyproject.toml") or {}
+    path = root / "pyproject.toml"
+    try:
+        table = _tables(path) or {}
+    except OSError as error:
+        raise _unreadable(error) from None
+    if "root" in table:
+        raise _root_in(path)
     for key in table:
-        if key not in names or key == "root":
+        if key not in names:
             raise unknown_name(key, [name for name in names if name != "root"], _TOML_ORIGIN)
     return {key: Found(value, _TOML_ORIGIN) for key, value in table.items() if value != ""}
 
@@ -132,21 +172,35 @@ def _tables(path: Path) -> dict[str, Any] | None:
 
 
 def _text(path: Path) -> str:
+    """What is in a file, or nothing if it is not there or has nothing to do with us. Raises OSError."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return ""
-    except OSError as error:
+    except OSError:
         if path.is_dir():  # which Windows reports as a lack of permission
             return ""
-        if path.name == ".env" and path.parent == Path.cwd():
-            # going on with the defaults would send the jobs to another database
-            raise SettingsError(f"{path} cannot be read: {error}. Give this user the right to.") from None
-        return ""  # what is in a folder above and belongs to somebody else is none of our business
+        raise
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if b"lateshift" not in data.replace(b"\0", b"").lower():  # also in UTF-16, as PowerShell's > writes it
+            return ""
         raise SettingsError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
         ) from None
+
+
+def _text_or_refusal(path: Path) -> str:
+    try:
+        return _text(path)
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: OSError) -> SettingsError:
+    """Going on with the defaults would send the jobs to another database."""
+    return SettingsError(f"{error.filename} cannot be read: {error.strerror}. Give this user the right to.")
 
 
 def _line(text: str, key: str) -> int:
@@ -160,6 +214,9 @@ def _as_folder(found: Found) -> Path:
     if not isinstance(found.value, str | os.PathLike) or not os.fspath(found.value):
         raise SettingsError(f"root is {shown(found.value)} ({found.origin}): expected a folder.")
     try:
-        return expanded(Path(found.value))
+        folder = expanded(Path(found.value))
     except ValueError as error:
         raise SettingsError(f"root is {shown(found.value)} ({found.origin}): {error}.") from None
+    if not os.path.isdir(folder):  # made anew, it would be a project without jobs
+        raise SettingsError(f"root is {shown(found.value)} ({found.origin}): there is no such folder.")
+    return folder

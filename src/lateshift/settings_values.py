@@ -35,16 +35,17 @@ def whole(least: int, most: int) -> Kind:
     return read
 
 
-def number(least: float, most: float) -> Kind:
-    """A number in a range, or a timedelta in seconds."""
+def number(least: float, most: float, unit: float = 1.0) -> Kind:
+    """A number in a range, or a timedelta; `unit` is what the number counts, in seconds."""
 
     def read(value: Any) -> float:
         try:
-            result = value.total_seconds() if isinstance(value, timedelta) else float(value)
+            result = value.total_seconds() / unit if isinstance(value, timedelta) else float(value)
         except (TypeError, ValueError, OverflowError):
             result = math.nan
-        if isinstance(value, bool) or not least <= result <= most:  # NaN fails each comparison
-            raise ValueError(f"expected a number from {least:g} to {most:g}")
+        odd = isinstance(value, bool) or (isinstance(value, str) and "_" in value)  # 1_0 is how Python writes numbers
+        if odd or not least <= result <= most:  # NaN fails each comparison
+            raise ValueError(f"expected a number from {least:.12g} to {most:.12g}")
         return result
 
     return read
@@ -171,7 +172,16 @@ def path(value: Any) -> Path:
         raise ValueError("expected a path")
     if "\0" in os.fspath(value):
         raise ValueError("a path holds no NUL character")
+    _refuse_bytes(os.fspath(value))
     return expanded(Path(value))
+
+
+def _refuse_bytes(name: str) -> None:
+    """Python keeps bytes of a path that are no text as halves of surrogate pairs, which JSON and databases refuse."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError("its name has to be UTF-8 text, so that worker processes can be told of it") from None
 
 
 def expanded(value: Path) -> Path:
@@ -193,6 +203,7 @@ def url(value: Any) -> str:
         raise ValueError("an SQLite URL has three slashes before a relative path and four before an absolute one")
     if text.removeprefix(_SQLITE) in ("", ":memory:"):
         raise ValueError("jobs need a file that other processes can open, such as sqlite:///storage/lateshift.db")
+    _refuse_bytes(text)
     expanded(Path(text.removeprefix(_SQLITE)))
     return text
 

@@ -106,8 +106,8 @@ class Supervisor:
     def run(self) -> int:
         """Run the workers; returns 0 when all have ended for good.
 
-        1 when one had to be killed or would not start, CUT_OFF when one has given its database up, DISMISSED when one was
-        asked to stop. In the main thread SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
+        1 when one had to be killed or would not start; the exit code of one that was CUT_OFF or DISMISSED. In the main
+        thread SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
         """
         handlers = self._take_signals()
         try:
