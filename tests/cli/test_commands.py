@@ -96,7 +96,9 @@ def test_list_filters(project):
     assert ids("--name", "ProcessOrder") == [first]
     assert ids("--limit", "1") == [second]
     assert ids("--before", second) == [first, done]
-    assert f"--before {second}" in project.invoke("list", "--limit", "1").stderr
+    assert project.invoke("list", "--limit", "1").stderr == f"More: the same with --before {second}\n"
+    assert project.invoke("list", "--limit", "3").stderr == ""
+    assert project.invoke("list", "--limit", "1", "--queue", "orders").stderr == ""
     project.invoke("list", "--before", "nope", code=3)
 
 
@@ -176,6 +178,8 @@ def test_queues(project):
     assert project.invoke("queues").stdout.splitlines()[1].split()[:3] == ["mail", "paused", "0"]
     assert project.invoke("queues", "resume", "mail").stdout == "Queue mail is resumed.\n"
     project.invoke("queues", "pause", " ", code=2)
+    for arguments in (["queues", "--json", "pause", "mail"], ["workers", "--json", "stop", "--here"]):
+        assert "--json is for the list" in project.invoke(*arguments, code=2).stderr
 
 
 def test_migrate(project):

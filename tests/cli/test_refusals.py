@@ -26,6 +26,7 @@ def refusal(project, *arguments, code=2):
         (["list", "--status", "lost"], "pending_retry"),
         (["list", "--limit", "0"], "--limit"),
         (["list", "--limit", "9" * 23], "--limit"),
+        (["list", "--name", ""], "--name is empty"),
         (["enqueue", "app.jobs.quick", "--priority", "high"], "'high'"),
         (["enqueue", "app.jobs.quick", "--priority", "11"], "11"),
         (["enqueue", "app.jobs.quick", "--delay", "-1"], "-1"),
@@ -145,6 +146,11 @@ def test_help_documents_the_exit_codes(project):
     told = project.invoke("--help").stdout
     lines = {line.split()[0] for line in told.partition("Exit codes:")[2].splitlines() if line.strip()}
     assert {str(int(code)) for code in base.Code} <= lines
+
+
+def test_no_command_at_all_prints_the_help(project):
+    """As --help does; it was squashed into one line of error."""
+    assert project.run() == project.run("--help")
 
 
 def test_version(project):

@@ -21,6 +21,8 @@ def test_a_running_job_belongs_to_the_process_that_runs_it(project):
     started(process)
     [worker] = project.json("workers")
     assert (worker["pid"], worker["alive"], worker["running"]) == (process.pid, True, 1)
+    assert (worker["queues"], worker["claims"]) == ([], False)
+    assert project.run("workers").splitlines()[1].endswith("  one job")
     assert "runs again" not in project.run("work", "--burst", "--processes", "1")
     assert project.run("status", other).startswith("completed ")
     assert project.json("status", job_id)["worker"] == worker["id"]
@@ -103,6 +105,7 @@ def test_results_and_errors(project):
     error = project.invoke("run", failing, code=1).stderr
     assert "attempt 1 of 4" in error
     assert "ValueError: no luck" in error
+    assert ".." not in project.invoke("run", project.enqueue("fail", message="Gone."), code=1).stderr
     assert project.invoke_json("status", failing)["status"] == "pending_retry"
 
 

@@ -6,6 +6,7 @@ them (`lateshift status` is to take less than 250 ms, of which click is 60).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -35,13 +36,19 @@ FAMILIES: Final = (project, work, enqueuing, jobs, logs, changes, queues, top, d
 
 
 @click.group(
-    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+    cls=Commands,
+    epilog=EPILOG,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 @click.option("--plain", is_flag=True, help="Plain text without colours, also in a terminal; so does NO_COLOR=1.")
 @click.option("--traceback", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="lateshift", message="lateshift %(version)s")
-def cli(**_: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, /, **_: bool) -> None:
     """Background jobs for Python, with nothing to start."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 for family in FAMILIES:
@@ -51,9 +58,23 @@ for family in FAMILIES:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    if not sys.flags.safe_path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does, so that `app/jobs.py` in this folder is found
+    _open_streams()
+    with contextlib.suppress(OSError):  # the current folder is gone, which the settings will tell
+        if not sys.flags.safe_path and os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())  # as `python -m` does, so that `app/jobs.py` in this folder is found
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name from the database must not end in a UnicodeError
     return report(lambda: cli.main(arguments, prog_name="lateshift", standalone_mode=False))
+
+
+def _open_streams() -> None:
+    """Make up for standard streams that were closed, as some services start programs, and those without a console.
+
+    Python has None in their place then, and the next file that is opened would get a number that is theirs.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - until the process ends
+            os.set_inheritable(stream.fileno(), True)  # for the processes that this one starts
+            setattr(sys, name, stream)

@@ -70,12 +70,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except BrokenPipeError:  # the reader, such as `head`, has seen enough
-            _discard(sys.stdout)
-            return Code.OK
         except Exception as error:
-            if ctx.params.get("traceback"):
+            if ctx.params.get("traceback") and not isinstance(error, BrokenPipeError):
                 traceback.print_exc()
+            if isinstance(error, OSError) and not isinstance(error, LateshiftError):
+                return _unwritten(error)
             raise _refusal(error) from error
 
     def main(self, *args: Any, **extra: Any) -> Any:
@@ -100,15 +99,24 @@ def report(run: Callable[[], Any]) -> int:
         return getattr(error, "code", Code.REFUSED)
     except click.Abort:
         return Code.INTERRUPTED
-    except BrokenPipeError:
-        _discard(sys.stdout)
-        return Code.OK
+    except OSError as error:
+        return _unwritten(error)
     return code if isinstance(code, int) else Code.OK
+
+
+def tell(text: str, *, err: bool = False) -> None:
+    """Print one line at once. Whoever reads it may have gone: the work goes on."""
+    try:
+        click.echo(one_line(text), err=err)
+    except BrokenPipeError:
+        _discard(sys.stderr if err else sys.stdout)
+    except OSError:  # a full disk, which may have room again
+        return
 
 
 def complain(message: str) -> None:
     """Print one line of error."""
-    click.echo(f"error: {one_line(message)}", err=True)
+    tell(f"error: {message}", err=True)
 
 
 def code_of(error: LateshiftError) -> Code:
@@ -147,10 +155,17 @@ def _refusal(error: Exception) -> Refusal:
         return Refusal(str(error), code_of(error))
     if isinstance(error, UnicodeEncodeError):  # from the command line: what is stored is UTF-8
         return Refusal(f"{error.object!r} is not UTF-8 text, so no job and no queue has such a name.")
-    if isinstance(error, OSError):
-        return Refusal(f"{error}.", Code.FAILED)
     words = f"{type(error).__name__}: {error}".rstrip(": .")
     return Refusal(f"Not foreseen: {words}. `lateshift --traceback ...` shows where it comes from.", Code.FAILED)
+
+
+def _unwritten(error: OSError) -> Code:
+    """The exit code when the system refuses, perhaps to write: 0 for a reader such as `head`, which has seen enough."""
+    _discard(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return Code.OK
+    complain(f"{error}.")
+    return Code.FAILED
 
 
 def _discard(stream: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from lateshift.cli.base import Code, Refusal, code_of, complain, open_app
+from lateshift.cli.base import Code, Refusal, code_of, complain, open_app, tell
 from lateshift.cli.completion import job_ids
 from lateshift.errors import LateshiftError
 from lateshift.wording import count
@@ -76,10 +76,12 @@ def _each(job_ids: tuple[str, ...], act: Callable[[str], str]) -> int:
     first = Code.OK
     for job_id in job_ids:
         try:
-            click.echo(f"{job_id} {act(job_id)}")
+            done = act(job_id)
         except LateshiftError as error:
             complain(str(error))
             first = first or code_of(error)
+        else:
+            tell(f"{job_id} {done}")
     return first
 
 

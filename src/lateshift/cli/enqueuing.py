@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
@@ -51,7 +52,8 @@ def enqueue(
     parameters = _parameters(params)
     app = open_app(create=True)
     try:
-        job_id = app.run_background_job(callable_path, method, parameters, priority, delay, queue=queue)
+        with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported is not our answer
+            job_id = app.run_background_job(callable_path, method, parameters, priority, delay, queue=queue)
     except SpawnError as error:
         if error.job_id is not None and not as_json:
             click.echo(error.job_id)
@@ -96,7 +98,9 @@ def run(job_id: str, *, as_json: bool) -> int:
     logging.basicConfig(level=app.settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: give the job back in good order
     click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, before))
-    return _tell_end(run_one(app, job_id), as_json=as_json)
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        job = run_one(app, job_id)
+    return _tell_end(job, as_json=as_json)
 
 
 def _tell_end(job: Job, *, as_json: bool) -> int:
@@ -113,7 +117,7 @@ def _tell_end(job: Job, *, as_json: bool) -> int:
 
 def _what_happened(job: Job) -> str:
     tried = f"attempt {job.attempts} of {job.max_attempts}"
-    reason = "" if job.error is None else f" {job.error.type}: {clean(job.error.message)}."
+    reason = "" if job.error is None else f" {job.error.type}: {clean(job.error.message).removesuffix('.')}."
     if job.status == "pending_retry":
         return f"Job {job.id} did not complete ({tried}) and runs again at {when(job.run_at)}.{reason}"
     took = job.finished_at - job.started_at if job.finished_at and job.started_at else None

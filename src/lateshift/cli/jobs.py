@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from lateshift.cli.base import Code, open_app
+from lateshift.cli.base import Code, Refusal, open_app
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import (
     Column,
@@ -73,6 +73,8 @@ def list_(
     as_json: bool,
 ) -> None:
     """List jobs, newest first."""
+    if name == "":
+        raise Refusal("--name is empty: give a part of a callable's dotted name, or leave it out.")
     app = open_app()
     if before is not None:
         app.get_job(before)  # a job that is not there would give an empty page
@@ -81,8 +83,8 @@ def list_(
         print_json([job_shape(job) for job in jobs])
     elif jobs:
         print_table(COLUMNS, [_row(job) for job in jobs])
-        if len(jobs) == limit:
-            click.echo(f"More: --before {jobs[-1].id}", err=True)
+        if len(jobs) == limit and app.list_jobs(status=status, queue=queue, name=name, limit=1, before=jobs[-1].id):
+            click.echo(f"More: the same with --before {jobs[-1].id}", err=True)
     else:
         click.echo("No jobs.")
 

@@ -47,7 +47,7 @@ class Column:
     """A table's column.
 
     In a narrow terminal the last ones that are not `needed` go first; then those that may be `cut` become shorter, at
-    that end; and at last the first one.
+    that end. What is left, such as an id, is not cut.
     """
 
     title: str
@@ -63,7 +63,7 @@ def json_option(keys: str) -> Callable[[F], F]:
 
 def print_json(value: Any) -> None:
     """Print one JSON object or array, indented, as UTF-8 whatever the terminal's encoding is."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n", nl=False)
+    click.echo(_safe_json(msgspec.json.format(msgspec.json.encode(value), indent=2)).encode() + b"\n", nl=False)
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
@@ -133,7 +133,12 @@ def when(moment: datetime | None) -> str:
 
 def as_json_text(value: Any) -> str:
     """A value as compact JSON."""
-    return msgspec.json.encode(value).decode()
+    return _safe_json(msgspec.json.encode(value))
+
+
+def _safe_json(text: bytes) -> str:
+    """JSON that says the same, and cannot drive the terminal."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text.decode())
 
 
 def fitting(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
@@ -151,8 +156,6 @@ def fitting(columns: Sequence[Column], natural: Sequence[int], room: int) -> dic
             widths[place] = left
             if left < LEAST:
                 del widths[place]
-    first = next(iter(widths))
-    widths[first] = max(1, widths[first] - excess())
     return widths
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from lateshift.cli.base import Refusal, open_app
+from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names, worker_names
 from lateshift.cli.output import Column, json_option, print_json, print_table, when
 from lateshift.cli.shapes import QUEUE_KEYS, WORKER_KEYS, queue_shape, worker_shape
@@ -40,7 +40,7 @@ WORKER_COLUMNS: Final = (
 @click.pass_context
 def queues(context: click.Context, *, as_json: bool) -> None:
     """List the queues, or pause and resume one."""
-    if context.invoked_subcommand is not None:
+    if _goes_on(context, as_json=as_json):
         return
     app = open_app()
     now = app.database.now()
@@ -74,7 +74,7 @@ def resume(name: str) -> None:
 @click.pass_context
 def workers(context: click.Context, *, as_json: bool) -> None:
     """List the worker processes, or ask some to stop."""
-    if context.invoked_subcommand is not None:
+    if _goes_on(context, as_json=as_json):
         return
     app = open_app()
     now = app.database.now()
@@ -94,7 +94,7 @@ def workers(context: click.Context, *, as_json: bool) -> None:
             str(held[row.id]),
             when(to_datetime(row.started_at)),
             str(row.pid),
-            ", ".join(row.queues) or "all",
+            ", ".join(queue.strip(" ()") for queue in row.queues) or "all",
         )
         for row, alive in rows
     ]
@@ -121,9 +121,16 @@ def stop(names: tuple[str, ...], *, here: bool, drain: bool) -> None:
         raise Refusal(f"No worker {unknown[0]} is alive: `lateshift workers` lists those that are. None was asked.")
     for name in wanted:
         requests.ask(app.database, name, "drain" if drain else "stop", now)
-        click.echo(f"Worker {name} was asked to {'drain: it ends when its jobs have ended' if drain else 'stop'}.")
+        tell(f"Worker {name} was asked to {'drain: it ends when its jobs have ended' if drain else 'stop'}.")
     if not wanted:
         click.echo(f"No worker is alive on {host_name()}.")
+
+
+def _goes_on(context: click.Context, *, as_json: bool) -> bool:
+    """Whether a subcommand follows, which prints no JSON."""
+    if context.invoked_subcommand is not None and as_json:
+        raise click.UsageError(f"--json is for the list: {context.invoked_subcommand} prints a sentence.")
+    return context.invoked_subcommand is not None
 
 
 def _queue_row(row: QueueRow, now: int) -> tuple[str, ...]:

@@ -20,7 +20,10 @@ QUEUE_KEYS: Final = (
     "name, paused, waiting (due now), delayed, running, oldest (when the longest waiting job became due); "
     "counts end at 10001, for more than 10000"
 )
-WORKER_KEYS: Final = "id, kind, host, pid, queues ([] for all), version, started_at, heartbeat_at, running, alive"
+WORKER_KEYS: Final = (
+    "id, kind, host, pid, queues ([] for all), version, started_at, heartbeat_at, running, alive, claims (whether it "
+    "takes more jobs)"
+)
 TOP_KEYS: Final = (
     "at, light (good, warning or bad), sentence, reasons (array of texts), per_second (jobs finished), failure_rate (0 "
     "to 1, of the last hour; or null), oldest (seconds that the longest waiting job waits; or null), workers, "
@@ -66,17 +69,19 @@ def queue_shape(queue: QueueRow) -> dict[str, Any]:
 
 def worker_shape(worker: WorkerRow, *, alive: bool, running: int) -> dict[str, Any]:
     """A worker: `WORKER_KEYS`."""
+    closed = any(queue.startswith(" ") for queue in worker.queues)  # our marks for such workers; no queue is called so
     return {
         "id": worker.id,
         "kind": worker.kind,
         "host": worker.host,
         "pid": worker.pid,
-        "queues": list(worker.queues),
+        "queues": [] if closed else list(worker.queues),
         "version": worker.version,
         "started_at": moment(worker.started_at),
         "heartbeat_at": moment(worker.heartbeat_at),
         "running": running,
         "alive": alive,
+        "claims": not closed,
     }
 
 

@@ -10,9 +10,8 @@ from typing import Final
 import click
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import open_app
+from lateshift.cli.base import open_app, tell
 from lateshift.cli.completion import queue_names
-from lateshift.cli.output import one_line
 from lateshift.errors import StorageError
 from lateshift.host.fleet import host_name
 from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
@@ -90,8 +89,8 @@ def cores() -> int:
 
 def _greet(app: Lateshift, queues: tuple[str, ...], processes: int) -> None:
     version = sys.modules["lateshift"].__version__
-    _print(f"Lateshift {version} on {mask_url(app.settings.database_url)}")
-    _print(
+    tell(f"Lateshift {version} on {mask_url(app.settings.database_url)}")
+    tell(
         f"{count(processes, 'worker process', 'worker processes')} with {count(app.settings.threads, 'thread')} each; "
         f"queues: {', '.join(queues) or 'all'}; Ctrl-C stops in good order."
     )
@@ -112,15 +111,7 @@ def _with_count(app: Lateshift, text: str) -> str:
 
 
 def _tell(text: str) -> None:
-    _print(f"{time.strftime('%H:%M:%S')} {text}")
-
-
-def _print(text: str) -> None:
-    try:
-        click.echo(one_line(text))
-        sys.stdout.flush()
-    except OSError:  # whoever read this has gone; the work goes on
-        return
+    tell(f"{time.strftime('%H:%M:%S')} {text}")
 
 
 COMMANDS: Final = (work,)
