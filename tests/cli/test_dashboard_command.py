@@ -87,3 +87,13 @@ def test_an_ipv6_address_has_brackets(empty):
     assert serving.link.startswith("http://[::1]:")
     serving.socket.close()
     app.close()
+
+
+@pytest.mark.parametrize(("users", "words"), [("abc", "is not name:role:hash"), ("@nofile", "cannot be read")])
+def test_doctor_tells_of_users_that_it_refuses(project, monkeypatch, users, words):
+    """It said ok to what `lateshift dashboard` does not start with; the value is not shown."""
+    monkeypatch.setenv("LATESHIFT_DASHBOARD_USERS", users)
+    checks = {check["name"]: check for check in project.invoke_json("doctor", code=1)}
+    check = checks["LATESHIFT_DASHBOARD_USERS"]
+    assert (check["level"], words in check["message"]) == ("error", True)
+    assert check["message"].startswith("*** (environment): ")

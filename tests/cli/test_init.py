@@ -1,6 +1,10 @@
 """`lateshift init`: what it writes, and what it leaves alone."""
 
+from pathlib import Path
+
 import pytest
+
+from lateshift.settings import load_settings
 
 
 def files(folder):
@@ -50,10 +54,39 @@ def test_a_program_named_app_is_not_hidden(empty, monkeypatch):
     empty.invoke("run", job_id)
 
 
-def test_what_is_kept_changes_the_advice(empty):
-    """With a .env or jobs of one's own, init says what to add before the command works."""
+def test_what_another_source_says_is_not_overruled(empty, monkeypatch):
+    """A value in pyproject.toml or the environment stays in force: its line in .env is commented out."""
+    monkeypatch.delenv("LATESHIFT_ALLOWED")
+    (empty.folder / "pyproject.toml").write_text(
+        '[tool.lateshift]\nallowed = ["app"]\ndatabase_url = "sqlite:///here.db"\n'
+    )
+    told = empty.invoke("init").stdout
+    settings = load_settings()
+    assert (settings.allowed, Path(settings.database_url).name) == (("app",), "here.db")
+    assert "# LATESHIFT_ALLOWED=app.jobs" in files(empty.folder)[".env"]
+    assert "Now have a first job done" in told
+
+
+def test_init_in_a_subfolder_of_a_project_is_refused(empty, monkeypatch):
+    """It would make another project, with a database of its own; who wants that names the folder."""
+    empty.invoke("init")
+    (empty.folder / "inner").mkdir()
+    monkeypatch.chdir(empty.folder / "inner")
+    assert f"belongs to the project in {empty.folder}" in empty.invoke("init", code=2).stderr
+    assert not list((empty.folder / "inner").iterdir())
+    monkeypatch.setenv("LATESHIFT_ROOT", ".")
+    empty.invoke("init")
+    assert (empty.folder / "inner/.env").exists()
+
+
+def test_what_is_kept_changes_the_advice(empty, monkeypatch):
+    """With a .env or jobs of one's own, init says what to set before the command works."""
+    monkeypatch.delenv("LATESHIFT_ALLOWED")
+    (empty.folder / ".env").write_text("LATESHIFT_ALLOWED=shop\n")
+    told = " ".join(empty.invoke("init").stdout.split())
+    assert f"Set LATESHIFT_ALLOWED to shop,app.jobs ({empty.folder / '.env'} line 1); then" in told
     (empty.folder / ".env").write_text("SECRET=1\n")
-    assert "Add `LATESHIFT_ALLOWED=app.jobs` to .env" in empty.invoke("init").stdout
+    assert "Now have a first job done" in empty.invoke("init").stdout
     (empty.folder / "app/jobs.py").write_text("def mine(): ...\n")
     assert "jobs.py has jobs of its own" in empty.invoke("init").stdout
     assert files(empty.folder)[".env"] == "SECRET=1\n"

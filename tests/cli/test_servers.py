@@ -2,7 +2,9 @@
 
 import os
 import re
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 
 from lateshift.settings import load_settings
@@ -37,6 +39,23 @@ def test_before_the_tables_are_made(server):
     with_tables = open_database(load_settings(), as_is=True)
     assert not with_tables.has_tables()
     with_tables.close()
+
+
+def test_work_on_a_database_that_may_only_be_read(project, postgres_url, monkeypatch):
+    """It says so and ends; its workers died and were replaced for ever, also with --burst."""
+    monkeypatch.setenv("LATESHIFT_DATABASE_URL", postgres_url)
+    project.invoke("migrate")
+    name = urlsplit(postgres_url).path.strip("/")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'alter database "{name}" set default_transaction_read_only = on')
+    process = project.start("work", "--burst", "--processes", "1", env={"LATESHIFT_DATABASE_URL": postgres_url})
+    try:
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.terminate()
+        process.wait()
+    assert (process.returncode, out) == (5, "")
+    assert "read-only" in err
 
 
 def test_migrate(server):

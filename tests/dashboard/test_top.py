@@ -304,6 +304,17 @@ def test_where_there_is_no_terminal_it_is_printed_once(site):
     assert [line for line in told.splitlines() if line != line.rstrip()] == []
 
 
+def test_what_goes_to_standard_error_does_not_spoil_the_screen(start):
+    """Such as that the log cannot be written: it is printed when the screen is given back."""
+    terminal = start(LATESHIFT_STORAGE_DIR="/dev/null/x")
+    terminal.press("4r")
+    assert "cannot write its log" not in terminal.until("runs again")
+    assert b"cannot write its log" not in terminal.written
+    terminal.press("q")
+    assert terminal.ended() == 0
+    assert b"cannot write its log" in terminal.written.rpartition(b"\x1b[?1049l")[2]
+
+
 def test_once_in_a_terminal(site):
     """It ends by itself, and draws nothing."""
     terminal = top(site, "--once")

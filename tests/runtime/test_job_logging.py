@@ -130,16 +130,29 @@ def test_threads_log_whole_lines(tmp_path, logger):
     assert open_files_below(tmp_path) == []
 
 
-@pytest.mark.parametrize("level", ["INFO", "ERROR"])
-def test_what_a_process_dies_of_is_one_line_and_its_traceback_in_the_log(tmp_path, level):
-    """Who watches `lateshift work` reads the reason; who looks for the cause finds it with the errors."""
-    code = f"""
+DIES = """
 from pathlib import Path
 from lateshift.host.job_logs import capture_logging
 from lateshift.settings import Settings
 capture_logging(Settings(root=Path("."), storage_dir=Path("storage"), log_level="{level}"))
 raise LookupError("no such\\ntable")
 """
+
+
+def test_what_a_process_dies_of_is_told_in_full_where_no_log_can_be_written(tmp_path):
+    """It named a file that was not there."""
+    (tmp_path / "storage").touch()
+    code = DIES.format(level="INFO")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "LookupError: no such" in done.stderr
+    assert "The traceback is in" not in done.stderr
+
+
+@pytest.mark.parametrize("level", ["INFO", "ERROR"])
+def test_what_a_process_dies_of_is_one_line_and_its_traceback_in_the_log(tmp_path, level):
+    """Who watches `lateshift work` reads the reason; who looks for the cause finds it with the errors."""
+    code = DIES.format(level=level)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     line, *rest = done.stderr.splitlines()
     assert (done.returncode, rest) == (1, [])

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lateshift.cli.base import find_jobs_below, open_app
+from lateshift.cli.base import Refusal, find_jobs_below, open_app
 from lateshift.cli.output import COLOURS, fancy, json_option, one_line, print_json, wrapped
 from lateshift.cli.scaffold import scaffold
 from lateshift.cli.shapes import CHECK_KEYS
 from lateshift.errors import SettingsError
-from lateshift.settings import load_settings
+from lateshift.settings import explain_settings, load_settings
 from lateshift.storage import migrations, open_database
 from lateshift.storage.schema import LATEST
 
@@ -32,7 +32,15 @@ def init() -> None:
     Writes the settings to .env, a package for the jobs with one example, and storage/ to .gitignore. What is there
     already is never overwritten.
     """
-    done = scaffold(Path.cwd())
+    folder = Path.cwd()
+    found = {item.name: item for item in explain_settings()}
+    root = load_settings().root
+    if not root.samefile(folder):
+        raise Refusal(
+            f"This folder belongs to the project in {root} ({found['root'].origin}). Run `lateshift init` there, "
+            "or set LATESHIFT_ROOT=. to begin one of its own here."
+        )
+    done = scaffold(folder, {name: item.origin for name, item in found.items()})
     for line in done.lines:
         click.echo(line)
     click.echo(f"\n{done.advice}\n\n    {done.command}\n")

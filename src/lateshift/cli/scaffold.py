@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from lateshift.allowlist import AllowList
+from lateshift.settings import load_settings
 
 JOBS: Final = '''\
 """Background jobs. What LATESHIFT_ALLOWED names may run, and nothing else."""
@@ -32,10 +36,10 @@ ENV: Final = """\
 
 # Where the jobs are stored: a file that is made at the first use. The path is relative to this folder. Or a server,
 # postgresql://user:password@host/name or mysql://user:password@host/name, where `lateshift migrate` makes the tables.
-LATESHIFT_DATABASE_URL=sqlite:///storage/lateshift.db
+{database_url}
 
 # Packages and modules whose callables may run as jobs.
-LATESHIFT_ALLOWED={allowed}
+{allowed}
 
 # Some others, with their defaults:
 # LATESHIFT_MAX_RETRIES=3
@@ -56,25 +60,43 @@ class Scaffold:
     command: str = ""
 
 
-def scaffold(folder: Path) -> Scaffold:
-    """Write what is missing of a project in this folder."""
+def scaffold(folder: Path, origins: Mapping[str, str]) -> Scaffold:
+    """Write what is missing of a project in this folder; `origins` says where each setting comes from so far."""
     done = Scaffold()
     if (folder / "app.py").exists():  # a package `app` would hide the program `app.py` from Python
-        module, file, allowed = "jobs", folder / "jobs.py", "jobs"
+        module, file = "jobs", folder / "jobs.py"
     else:
-        module, file, allowed = "app.jobs", folder / "app" / "jobs.py", "app.jobs"
+        module, file = "app.jobs", folder / "app" / "jobs.py"
         _write(done, folder, folder / "app" / "__init__.py", "")
     _write(done, folder, file, JOBS)
-    _write(done, folder, folder / ".env", ENV.format(allowed=allowed))
+    _write(done, folder, folder / ".env", _env(module, origins))
     _ignore(done, folder / ".gitignore")
     parameters = r'"{\"order_id\": 123}"' if sys.platform == "win32" else """'{"order_id": 123}'"""
     done.command = f"lateshift enqueue {module}.ProcessOrder --params {parameters} --wait"
     done.advice = "Now have a first job done, with nothing else to start:"
-    if "LATESHIFT_ALLOWED" not in (folder / ".env").read_text(encoding="utf-8", errors="replace"):
-        done.advice = f"Add `LATESHIFT_ALLOWED={allowed}` to .env; then have a first job done:"
+    allowed = load_settings().allowed
+    if not AllowList(allowed).permits(f"{module}.ProcessOrder"):
+        whole = ",".join((*allowed, module) if origins["allowed"] != "default" else (module,))
+        where = ".env" if origins["allowed"] == "default" else origins["allowed"]
+        done.advice = f"Set LATESHIFT_ALLOWED to {whole} ({where}); then have a first job done:"
     if "class ProcessOrder" not in file.read_text(encoding="utf-8", errors="replace"):
         done.advice = f"{file.name} has jobs of its own: name one of them, and its parameters, in place of these:"
     return done
+
+
+def _env(module: str, origins: Mapping[str, str]) -> str:
+    """The text of `.env`, which must not overrule what another source says."""
+    lines = {
+        "database_url": "LATESHIFT_DATABASE_URL=sqlite:///storage/lateshift.db",
+        "allowed": f"LATESHIFT_ALLOWED={module}",
+    }
+    told = {
+        name: line
+        if origins[name] == "default"
+        else f"# Given by {origins[name]}, which this line would overrule:\n# {line}"
+        for name, line in lines.items()
+    }
+    return ENV.format(**told)
 
 
 def _write(done: Scaffold, folder: Path, file: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
 from lateshift.settings import mask_url
 from lateshift.storage import reads
 from lateshift.storage.migrations import refuse_other
+from lateshift.storage.workers import remove_worker
 from lateshift.wording import count
 
 
@@ -64,8 +65,7 @@ def work(
 
     served = tuple(check_queue(name.strip()) for name in queues.split(",")) if queues is not None else ()
     app = open_app(create=True, threads=threads)
-    refuse_other(app.database)  # an unusable database is told here, and not by every worker
-    app.database.close()
+    _refuse_unusable(app)
     processes = processes or cores()
     supervisor = make_supervisor(
         app,
@@ -79,6 +79,13 @@ def work(
     )
     _greet(app, served, processes)
     return supervisor.run()
+
+
+def _refuse_unusable(app: Lateshift) -> None:
+    """A database that is not ours, or may only be read, is told here, and not by every worker for ever."""
+    refuse_other(app.database)
+    remove_worker(app.database, "")  # nobody is called so: it changes nothing, and who may only read is refused
+    app.database.close()
 
 
 def cores() -> int:

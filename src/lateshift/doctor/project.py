@@ -10,7 +10,7 @@ from typing import Final
 
 from lateshift.allowlist import AllowList
 from lateshift.doctor.place import Check, Place
-from lateshift.errors import CallableNotFound, InvalidJob
+from lateshift.errors import CallableNotFound, InvalidJob, SettingsError
 from lateshift.settings_sources import env_name
 from lateshift.target import resolve
 
@@ -22,10 +22,23 @@ def settings(place: Place) -> Iterator[Check]:
     """Each setting that matters or was set, with where it comes from; then all the others."""
     shown = [item for item in place.explained if item.origin != "default" or item.name in ALWAYS_SHOWN]
     for item in shown:
-        yield Check(env_name(item.name), "ok", f"{item.value} ({item.origin})")
+        fault = _fault_in_users(place) if item.name == "dashboard_users" else ""
+        told = f"{item.value} ({item.origin})" + (f": {fault}" if fault else "")
+        yield Check(env_name(item.name), "error" if fault else "ok", told)
     rest = [f"{item.name}={item.value}" for item in place.explained if item not in shown]
     if rest:
         yield Check("other settings", "ok", f"at their defaults: {', '.join(rest)}")
+
+
+def _fault_in_users(place: Place) -> str:
+    """Why `lateshift dashboard` refuses its users."""
+    from lateshift.dashboard.accounts import read_accounts  # with its hashes, which nobody else needs
+
+    try:
+        read_accounts(place.settings.dashboard_users, place.settings.root)
+    except SettingsError as error:
+        return str(error)
+    return ""
 
 
 def python(_: Place) -> Iterator[Check]:

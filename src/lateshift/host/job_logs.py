@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 from lateshift.context import current
@@ -84,8 +85,19 @@ def _capture(settings: Settings) -> JobLogHandler:
 
 def _last_words(settings: Settings, error: BaseException) -> None:
     """One line for who watches; the traceback goes where those of jobs are."""
+    path = settings.storage_dir / "logs" / f"{ERRORS}{date.today()}.log"  # noqa: DTZ011 - as in delete_old
+    before = _size(path)
     logging.getLogger("lateshift").critical("This process ends", exc_info=error)
     told = str(error) if isinstance(error, LateshiftError) else f"{type(error).__name__}: {error}."
-    path = settings.storage_dir / "logs" / f"{ERRORS}{date.today()}.log"  # noqa: DTZ011 - as in delete_old
     with contextlib.suppress(AttributeError, OSError, ValueError):  # nobody watches
-        sys.stderr.write(f"error: {' '.join(told.split())} The traceback is in {path}\n")
+        if _size(path) > before:
+            sys.stderr.write(f"error: {' '.join(told.split())} The traceback is in {path}\n")
+        else:  # the disk is full, or not ours to write
+            sys.__excepthook__(type(error), error, error.__traceback__)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

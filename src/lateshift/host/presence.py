@@ -42,9 +42,7 @@ def presence_folder(settings: Settings) -> Path:
 
 
 def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted"]) -> Path:
-    """Of one database: the lock of the runner (`only`), whose turn it is to start one (`turn`), and `wanted`, which is
-    there when a runner was started while there was one.
-    """
+    """Of one database: the lock of the runner, whose turn it is to start one, and the mark of one that came second."""
     place = f"{mask_url(settings.database_url)} {settings.schema} {settings.table_prefix}"
     return presence_folder(settings) / f"runner-{crc32(place.encode()):08x}.{ending}"
 

@@ -50,8 +50,7 @@ def read(app: Lateshift, db: Database, job_id: str, before: Detail | None) -> De
         return None
     if before is not None and now - before.explained < EXPLAINED and _standing(before.job) == _standing(job):
         return replace(before, job=job, now=now)
-    nowhere = io.StringIO()
-    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):  # modules may print when imported
+    with contextlib.redirect_stdout(io.StringIO()):  # modules may print when imported
         try:
             return Detail(job, explain(app, job_id).beside_the_job, now, now)
         except JobNotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 import time
@@ -41,21 +42,28 @@ class Top:
         self._utf8 = "utf" in (sys.stdout.encoding or "").lower()
 
     def run(self) -> None:
-        """Until `q`."""
+        """Until `q`. What is written to standard error would spoil the screen, so it comes afterwards."""
+        said = io.StringIO()
+        try:
+            with Terminal() as terminal, contextlib.redirect_stderr(said):
+                self._go_round(terminal)
+        finally:
+            sys.stderr.write(said.getvalue())
+
+    def _go_round(self, terminal: Terminal) -> None:
         due = time.monotonic() + self._interval
-        with Terminal() as terminal:
-            while True:
-                self._draw(terminal)
-                key = terminal.key(due - time.monotonic())
-                command = self._state.press(key, self._picture) if key else None
-                if command is not None and command.verb == "quit":
-                    return
-                if self._obey(command, terminal) or time.monotonic() >= due:
-                    began = time.monotonic()
-                    self._look_again()
-                    if command is not None and command.verb == "search":
-                        self._state.go_to_what_was_found(self._picture)
-                    due = time.monotonic() + max(self._interval, RESTS * (time.monotonic() - began))
+        while True:
+            self._draw(terminal)
+            key = terminal.key(due - time.monotonic())
+            command = self._state.press(key, self._picture) if key else None
+            if command is not None and command.verb == "quit":
+                return
+            if self._obey(command, terminal) or time.monotonic() >= due:
+                began = time.monotonic()
+                self._look_again()
+                if command is not None and command.verb == "search":
+                    self._state.go_to_what_was_found(self._picture)
+                due = time.monotonic() + max(self._interval, RESTS * (time.monotonic() - began))
 
     def _obey(self, command: Command | None, terminal: Terminal) -> bool:
         """Do what a key wanted; whether to look at the database again."""
