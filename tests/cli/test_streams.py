@@ -105,3 +105,9 @@ def test_results_cannot_drive_the_terminal(project):
         assert odd in (json.loads(told), json.loads(told)["result"] if told.startswith("{") else "")
     waiting = project.enqueue("loud", text=odd)
     assert project.invoke("run", waiting).stdout == json.dumps(odd).replace("\x7f", "\\u007f") + "\n"
+
+
+def test_ctrl_c_while_it_is_imported_ends_it_quietly(project):
+    """A quarter of a second is long enough for a hand that has changed its mind."""
+    (project.folder / "click.py").write_text("raise KeyboardInterrupt\n")
+    assert project.run("list", code=130) == ""
