@@ -17,7 +17,8 @@ from lateshift.texts import shown
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
@@ -81,7 +82,7 @@ class Settings:
     """Sync jobs at once in each worker process."""
     coroutines: int = 200
     """Async jobs at once in each worker process."""
-    children: int = field(default_factory=_cores)
+    children: int = field(default_factory=cores)
     """Jobs with `isolation="process"` at once in each worker process."""
     redact: tuple[str, ...] = ("*password*", "*secret*", "*token*", "api_key", "authorization")
     """Names of parameters whose values the dashboard shows to operators only; `*` stands for anything."""

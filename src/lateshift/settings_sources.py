@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -66,8 +67,13 @@ def find_root() -> Path:
         except OSError as error:
             if folder == here:
                 raise _unreadable(error) from None
-            logging.getLogger(__name__).warning("No settings are looked for in %s: %s.", folder, error)
+            _warn_once(str(folder), str(error))
     return here
+
+
+@cache
+def _warn_once(folder: str, error: str) -> None:
+    logging.getLogger(__name__).warning("No settings are looked for in %s: %s.", folder, error)
 
 
 def unknown_name(name: str, known: Sequence[str], origin: str) -> SettingsError:

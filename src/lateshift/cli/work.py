@@ -15,7 +15,7 @@ from lateshift.cli.completion import queue_names
 from lateshift.errors import StorageError
 from lateshift.host.fleet import host_name
 from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
-from lateshift.settings import mask_url
+from lateshift.settings import cores, mask_url
 from lateshift.storage import reads
 from lateshift.storage.migrations import refuse_other
 from lateshift.storage.workers import remove_worker
@@ -86,12 +86,6 @@ def _refuse_unusable(app: Lateshift) -> None:
     refuse_other(app.database)
     remove_worker(app.database, "")  # nobody is called so: it changes nothing, and who may only read is refused
     app.database.close()
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _greet(app: Lateshift, queues: tuple[str, ...], processes: int) -> None:
