@@ -29,6 +29,16 @@ def test_it_serves_until_it_is_interrupted(project):
     assert err == ""
 
 
+def test_a_proxy_may_serve_it_below_a_path(project):
+    """Links begin with the path, which the proxy has taken away from what is asked."""
+    process = project.start("dashboard", "--root-path", "/jobs/")
+    link = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
+    with urllib.request.urlopen(f"{link}/queues", timeout=10) as answer:
+        assert 'href="/jobs/workers"' in answer.read().decode()
+    process.terminate()
+    process.communicate(timeout=10)
+
+
 def test_a_taken_port_is_passed_over_unless_it_was_asked_for(project):
     """The next free one is taken; a port that was named is not replaced."""
     from lateshift import Lateshift

@@ -13,10 +13,13 @@ from lateshift.cli.base import Code, Refusal, find_jobs_below
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Default: 8642, or the next that is free.")
+@click.option("--root-path", default="", metavar="PATH", help="Where a proxy serves it, which takes that away: /jobs.")
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 @click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
 @click.option("--hash-password", is_flag=True, help="Ask for a password, print what LATESHIFT_DASHBOARD_USERS needs.")
-def dashboard(host: str, port: int | None, *, open_it: bool, read_only: bool, hash_password: bool) -> None:
+def dashboard(
+    host: str, port: int | None, root_path: str, *, open_it: bool, read_only: bool, hash_password: bool
+) -> None:
     """Serve the web dashboard until Ctrl-C.
 
     It answers only on this machine, unless LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS is set.
@@ -31,7 +34,7 @@ def dashboard(host: str, port: int | None, *, open_it: bool, read_only: bool, ha
     app = Lateshift()
     find_jobs_below(str(app.settings.root))
     try:
-        serving = Serving(app, host, port, read_only=read_only)
+        serving = Serving(app, host, port, read_only=read_only, root_path=root_path)
     except OSError as error:
         raise Refusal(f"Cannot listen on {host}: {error}. Choose another --port.", Code.FAILED) from error
     click.echo(f"The dashboard is at {serving.link} (Ctrl-C ends it).")

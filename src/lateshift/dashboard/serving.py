@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
 class Serving:
     """The dashboard on a port of its own. Raises SettingsError when it may not be, OSError when no port is free."""
 
-    def __init__(self, app: Lateshift, host: str, port: int | None, *, read_only: bool) -> None:
+    def __init__(self, app: Lateshift, host: str, port: int | None, *, read_only: bool, root_path: str = "") -> None:
         made = create_dashboard(app, read_only=read_only or None)
         self.desk: Desk = made.state.desk
         if self.desk.access.is_open and not is_loopback(host):
@@ -46,7 +46,14 @@ class Serving:
         self.socket = _bind(host, port)
         self.host, self.port = host, self.socket.getsockname()[1]
         # Who asks is told by the connection; proxies that may say more are named in LATESHIFT_DASHBOARD_PROXIES.
-        config = uvicorn.Config(made, log_level="warning", proxy_headers=False, server_header=False, access_log=False)
+        config = uvicorn.Config(
+            made,
+            log_level="warning",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            root_path=f"/{root_path.strip('/')}".rstrip("/"),
+        )
         self._server = Server(config, self.desk)
 
     @property
