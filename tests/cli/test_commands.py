@@ -25,6 +25,15 @@ def test_enqueue_prints_the_id(project):
     assert result.stderr == ""
 
 
+def test_enqueue_takes_what_a_call_takes(project):
+    """A moment, times with units, and what comes after a failure."""
+    options = ("--run-at", "2030-01-31T08:30+01:00", "--max-retries", "7", "--retry-delay", "2m", "--timeout", "1h")
+    job = project.invoke_json("enqueue", "app.jobs.quick", *options)
+    assert (job["run_at"], job["max_attempts"], job["timeout"]) == ("2030-01-31T07:30:00Z", 8, 3600.0)
+    delayed = project.invoke_json("enqueue", "app.jobs.quick", "--delay", "1d")
+    assert datetime.fromisoformat(delayed["run_at"]) - datetime.now(UTC) > timedelta(hours=23)
+
+
 def test_enqueue_can_print_the_job(project):
     """With --json, `enqueue` prints the stored job."""
     job = project.invoke_json("enqueue", "app.jobs.quick")

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import signal
 import sys
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -19,8 +20,29 @@ from lateshift.cli.shapes import JOB_KEYS, job_shape
 from lateshift.errors import SpawnError
 from lateshift.host.fleet import is_alive, serves
 from lateshift.job import Job
+from lateshift.query import seconds_ago
 from lateshift.storage import reads
 from lateshift.wording import duration
+
+
+def duration_of(text: str | float) -> float:
+    """The seconds of a number, or of a whole number with a unit, as `5m` or `2h`. Ends the command if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        seconds = seconds_ago(str(text))
+    if seconds is None:
+        raise click.BadParameter(f"{text!r} is no duration: 90, 5m, 2h.")
+    return float(seconds)
+
+
+def moment_of(text: str) -> datetime:
+    """A moment of ISO 8601 with its offset from UTC. Ends the command if it is none."""
+    with contextlib.suppress(ValueError):
+        moment = datetime.fromisoformat(text)
+        if moment.utcoffset() is not None:
+            return moment
+    raise click.BadParameter(f"{text!r} is no moment: 2026-01-31T08:30+01:00, or with Z for UTC.")
 
 
 @click.command()
@@ -28,20 +50,21 @@ from lateshift.wording import duration
 @click.option("--method", default="handle", show_default=True, metavar="M", help="The method, if CALLABLE is a class.")
 @click.option("--params", default="{}", metavar="JSON", help="""Keyword arguments, such as '{"order_id": 123}'.""")
 @click.option("--priority", type=int, metavar="N", help="1 to 10, 10 first. Default: the job's own, else 1.")
-@click.option("--delay", type=float, default=0.0, metavar="S", help="Seconds to wait before it may start.")
+@click.option("--delay", type=duration_of, default=0.0, metavar="S", help="Time before it may start: 90, 5m, 2h, 1d.")
+@click.option("--run-at", type=moment_of, metavar="T", help="When it may start instead: 2026-01-31T08:30+01:00.")
 @click.option("--queue", metavar="Q", shell_complete=queue_names, help="Default: the job's own, else `default`.")
+@click.option("--max-retries", type=int, metavar="N", help="Attempts after the first. Default: the job's own.")
+@click.option("--retry-delay", type=duration_of, metavar="S", help="Time before each of these. Default: the job's own.")
+@click.option("--timeout", type=duration_of, metavar="S", help="Time that an attempt may take. Default: the job's own.")
 @click.option("--wait", "wait_for_end", is_flag=True, help="Wait until it is finished and print its result too.")
 @json_option(f"the job as one object: {JOB_KEYS}")
 def enqueue(
     callable_path: str,
-    method: str,
     params: str,
-    priority: int | None,
-    delay: float,
-    queue: str | None,
     *,
     wait_for_end: bool,
     as_json: bool,
+    **options: Any,
 ) -> int:
     """Store a job and print its id.
 
@@ -53,7 +76,7 @@ def enqueue(
     app = open_app(create=True)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # what a module prints while it is imported is not our answer
-            job_id = app.run_background_job(callable_path, method, parameters, priority, delay, queue=queue)
+            job_id = app.run_background_job(callable_path, parameters=parameters, **options)
     except SpawnError as error:
         if error.job_id is not None and not as_json:
             click.echo(error.job_id)
@@ -71,7 +94,7 @@ def enqueue(
 
 @click.command()
 @click.argument("job_id", shell_complete=job_ids)
-@click.option("--timeout", type=float, metavar="S", help="Seconds to wait at most. Default: as long as it takes.")
+@click.option("--timeout", type=duration_of, metavar="S", help="Time to wait at most. Default: as long as it takes.")
 @json_option(f"the job as one object: {JOB_KEYS}")
 def wait(job_id: str, timeout: float | None, *, as_json: bool) -> int:
     """Wait until a job is finished and print its result.
