@@ -49,6 +49,7 @@ DASHBOARD = """
 from wsgiref.util import setup_testing_defaults
 
 environ = {"PATH_INFO": "/ops/jobs/", "HTTP_HOST": "localhost", "REMOTE_ADDR": "127.0.0.1"}
+environ["SERVER_PROTOCOL"] = "HTTP/1.1"
 setup_testing_defaults(environ)
 b"".join(application(environ, lambda status, headers: print(status)))
 """

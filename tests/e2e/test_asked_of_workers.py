@@ -6,6 +6,7 @@ import psutil
 import pytest
 from project import finished, gone, until
 
+from lateshift.host.presence import runner_file
 from lateshift.storage import audit, reads, requests
 
 
@@ -101,6 +102,16 @@ def test_a_job_that_is_enqueued_while_a_runner_is_stopping_is_run(project):
     until(lambda: [*(project.folder / "storage/run").glob("runner-*.wanted")], what="another runner to come")
     (project.folder / "go").touch()
     assert finished(app, later).status == "completed"
+
+
+def test_a_runner_that_came_in_vain_before_the_stop_is_not_waited_for(project):
+    """It found the place taken, perhaps long ago, while the worker was being replaced."""
+    app = project.app(spawn="auto", idle_exit=60.0)
+    _, worker, supervisor = a_runner(app)
+    runner_file(app.settings, "wanted").touch()
+    ask(app, worker, "drain")
+    (project.folder / "go").touch()
+    until(lambda: gone(supervisor), what="the supervisor to end")
 
 
 def cancel_all(app) -> None:

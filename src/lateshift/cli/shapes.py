@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from lateshift.job import Attempt, Job, JobError, moment, to_datetime
 from lateshift.storage.reads import QueueRow, WorkerRow
+from lateshift.storage.workers import claims_jobs
 
 JOB_KEYS: Final = (
     "id, name, queue, priority, status, parameters, attempts, max_attempts, crashes, run_at, enqueued_at, started_at, "
@@ -69,19 +70,19 @@ def queue_shape(queue: QueueRow) -> dict[str, Any]:
 
 def worker_shape(worker: WorkerRow, *, alive: bool, running: int) -> dict[str, Any]:
     """A worker: `WORKER_KEYS`."""
-    closed = any(queue.startswith(" ") for queue in worker.queues)  # our marks for such workers; no queue is called so
+    claims = claims_jobs(worker.queues)
     return {
         "id": worker.id,
         "kind": worker.kind,
         "host": worker.host,
         "pid": worker.pid,
-        "queues": [] if closed else list(worker.queues),
+        "queues": list(worker.queues) if claims else [],
         "version": worker.version,
         "started_at": moment(worker.started_at),
         "heartbeat_at": moment(worker.heartbeat_at),
         "running": running,
         "alive": alive,
-        "claims": not closed,
+        "claims": claims,
     }
 
 

@@ -16,6 +16,11 @@ NO_QUEUE: Final = " (none any more)"
 """What the row of a worker that has stopped claiming says it serves: no queue can have a name that begins so."""
 
 
+def claims_jobs(queues: Collection[str]) -> bool:
+    """Whether a worker whose row has these queues takes more jobs; one with a single job in hand has a mark too."""
+    return not any(queue.startswith(" ") for queue in queues)
+
+
 @dataclass(frozen=True, slots=True)
 class NewWorker:
     """A worker as it registers itself. `folder` is where its presence lock lies on `host`.

@@ -15,6 +15,7 @@ from lateshift.storage.failures import ErrorGroup
 from lateshift.storage.history import CallableRow, Point, Quantiles, QueueRate
 from lateshift.storage.reads import QueueRow
 from lateshift.storage.requests import HeldJob, Request, WorkerDetail
+from lateshift.storage.workers import claims_jobs
 
 
 def job_fields(view: View, job: Job) -> dict[str, Any]:
@@ -74,13 +75,15 @@ def queue(row: QueueRow, rate: QueueRate | None) -> shapes.Queue:
 def worker(detail: WorkerDetail, *, alive: bool) -> shapes.Worker:
     """A worker and what it holds."""
     names = ("id", "kind", "host", "pid", "version", "revision", "memory", "cpu", "slots")
+    claims = claims_jobs(detail.queues)
     return shapes.Worker(
         **{name: getattr(detail, name) for name in names},
-        queues=list(detail.queues),
+        queues=list(detail.queues) if claims else [],
         started_at=moment(detail.started_at),
         heartbeat_at=moment(detail.heartbeat_at),
         running=detail.held,
         alive=alive,
+        claims=claims,
         jobs=[_held(job) for job in detail.jobs],
     )
 

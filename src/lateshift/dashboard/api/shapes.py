@@ -195,7 +195,8 @@ class HeldJob(Struct, frozen=True):
 class Worker(Struct, frozen=True, kw_only=True):
     """A worker as it last told of itself: `memory` in bytes, `cpu` in cores, `slots` by kind of executor.
 
-    `running` counts the jobs it has now, `jobs` are those that it has had for longest, 100 at most.
+    `queues` is empty for all. `claims` tells whether it takes more jobs; a worker that ends does not. `running` counts
+    the jobs it has now, `jobs` are those that it has had for longest, 100 at most.
     """
 
     id: str
@@ -209,6 +210,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     heartbeat_at: Moment
     running: int
     alive: bool
+    claims: bool
     memory: int | None
     cpu: float | None
     slots: dict[str, int]
