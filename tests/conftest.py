@@ -17,7 +17,9 @@ ONCE_TOO = {
     "test_architecture.py",
     "test_claim_model.py",
     "test_claim_protocol.py",
+    "test_dashboard_command.py",
     "test_hostile_strings.py",
+    "test_logs_command.py",
     "test_main_path.py",
     "test_query_plans.py",
     "test_random_operations.py",
@@ -25,6 +27,8 @@ ONCE_TOO = {
     "test_run.py",
     "test_schema.py",
     "test_search.py",
+    "test_streams.py",
+    "test_terminal.py",
 }
 """Files that are about SQL, the code's text or what commands print, and take some seconds."""
 
