@@ -60,9 +60,9 @@ PUBLIC = (
 
 # From the bottom up. A module may import its own layer and those before it.
 LAYERS = {
-    "values": "allowlist clock codec context durations errors events fingerprint hints histogram job kinds missing"
+    "values": "allowlist clock codec context durations errors events fingerprint hints histogram job"
     " options openness outcome parameters query redaction retry settings settings_sources settings_values"
-    " signature target texts",
+    " signature target target_advice target_kinds texts",
     "storage": "storage",
     "host": "host",
     "app": "app background default enqueuing",

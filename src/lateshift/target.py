@@ -21,10 +21,10 @@ import msgspec
 from lateshift.allowlist import AllowList
 from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
 from lateshift.job import ExecutorKind
-from lateshift.kinds import check_instantiable, check_kind, executor_of
-from lateshift.missing import framework_hint, nothing_in_class, nothing_in_module, program_as_module
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
+from lateshift.target_advice import framework_hint, nothing_in_class, nothing_in_module, program_as_module
+from lateshift.target_kinds import check_instantiable, check_kind, executor_of
 from lateshift.texts import shown
 
 DEFAULT_METHOD: Final = "handle"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from settings_folder import enter_project, refusal
 
 from lateshift.errors import SettingsError
 from lateshift.settings import (
@@ -24,17 +25,7 @@ from lateshift.settings import (
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
     """A folder of its own as the current one."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def refusal(**code):
-    """The message of the SettingsError that loading raises."""
-    with pytest.raises(SettingsError) as caught:
-        load_settings(**code)
-    return str(caught.value)
+    return enter_project(tmp_path, monkeypatch)
 
 
 def test_defaults_are_those_of_the_design(project):

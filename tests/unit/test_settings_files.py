@@ -5,6 +5,7 @@ import os
 import sys
 
 import pytest
+from settings_folder import enter_project, refusal
 
 from lateshift import settings_sources
 from lateshift.errors import SettingsError
@@ -14,17 +15,7 @@ from lateshift.settings import NAMES, Settings, load_settings
 @pytest.fixture(autouse=True)
 def project(tmp_path, monkeypatch):
     """A folder of its own as the current one."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def refusal(**code):
-    """The message of the SettingsError that loading raises."""
-    with pytest.raises(SettingsError) as caught:
-        load_settings(**code)
-    return str(caught.value)
+    return enter_project(tmp_path, monkeypatch)
 
 
 def test_unreadable_files_are_refused(project):

@@ -177,12 +177,10 @@ def make_supervisor(
     """A supervisor over `count` worker processes, each with a name of its own; `config` is `WorkerConfig`'s."""
     folder = presence_folder(app.settings)
     grace = app.settings.grace
-    own_id = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
-    statistics = Statistics(app.database, app.events, own_id)
+    statistics = Statistics(app.database, app.events, _new_id())
 
     def configure(_: int) -> dict[str, Any]:
-        worker = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
-        told = {"worker": worker, "folder": str(folder), "kind": kind, "grace": grace, **config}
+        told = {"worker": _new_id(), "folder": str(folder), "kind": kind, "grace": grace, **config}
         return {**told, **describe_process()}
 
     def take_back(worker: str, how: str) -> None:
@@ -204,6 +202,10 @@ def make_supervisor(
         environment=environment,
         give_up_after=give_up_after,
     )
+
+
+def _new_id() -> str:
+    return f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def _worker(told: dict[str, Any]) -> int:
