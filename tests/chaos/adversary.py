@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 from cluster import Cluster, Host, Role, fault, signal_all, wait_until
 
+from lateshift.errors import StorageUnavailable
+
 Fault = Generator[float, None, None]
 
 CONNECTIONS = {
@@ -82,6 +84,18 @@ class Adversary:
         while self._undoing and self._undoing[0][0] <= until:
             steps = heapq.heappop(self._undoing)[3]
             next(steps, None)
+
+    def _insist(self, action: Callable[[], object]) -> None:
+        """Wait for SQLite's lock, for a minute; who was stopped while holding it is woken meanwhile: only we can."""
+        ends = time.monotonic() + 60
+        while True:
+            try:
+                action()
+                return
+            except (StorageUnavailable, sqlite3.OperationalError):
+                if time.monotonic() > ends:
+                    raise
+            self._undo(time.monotonic())
 
     def replace_supervisors(self) -> None:
         """What a service manager does."""
@@ -172,13 +186,12 @@ class Adversary:
 
     def pause_queue(self) -> Fault:
         queue = self.random.choice(("alpha", "beta", "gamma"))
-        app = self.cluster.app()
-        fault(self.cluster, "pause", queue=queue)
-        app.pause_queue(queue)
-        yield self.random.uniform(0.5, 4)
-        app.resume_queue(queue)
-        fault(self.cluster, "resume", queue=queue)
-        app.close()
+        with closing(self.cluster.app(busy_timeout=0.2)) as app:
+            fault(self.cluster, "pause", queue=queue)
+            self._insist(lambda: app.pause_queue(queue))
+            yield self.random.uniform(0.5, 4)
+            self._insist(lambda: app.resume_queue(queue))
+            fault(self.cluster, "resume", queue=queue)
 
     def deploy(self) -> Fault:
         """A new version of the code; one supervisor after the other is stopped in good order, and replaced."""
@@ -194,8 +207,8 @@ class Adversary:
     def lock_database(self) -> Fault:
         """Another program holds SQLite's write lock."""
         path = self.cluster.direct.removeprefix("sqlite:///")
-        with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as other:
-            other.execute("begin immediate")
+        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as other:
+            self._insist(lambda: other.execute("begin immediate"))
             fault(self.cluster, "database", how="lock")
             yield self.random.uniform(0.5, 4)
             other.execute("commit")

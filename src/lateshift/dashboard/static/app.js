@@ -80,7 +80,7 @@
       source.told = event.data;
     });
     source.addEventListener("error", () => {
-      silence ||= setTimeout(() => { silence = 0; if (source && source.readyState !== 1) complain(SILENT); }, 1500);
+      silence ||= setTimeout(() => { silence = 0; if (source && source.readyState !== 1) complain(SILENT); }, 4000); // a busy machine has been seen to take 1.5 s for the next stream
       if (source.readyState === 2) { source = null; refresh(); setTimeout(() => document.hidden || connect(), 3000); } // a session that ended is told to the page only
     });
   };
