@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from types import SimpleNamespace
 
 from adversary import Adversary
@@ -23,5 +24,5 @@ def test_it_undoes_what_is_due_while_it_waits_for_the_lock_of_sqlite(tmp_path):
     assert adversary.counts == {"lock_database": 1, "pause_queue": 1}
     assert [name for *_, name, _ in adversary._undoing] == ["pause_queue"]
     adversary._undo(float("inf"))
-    with sqlite3.connect(tmp_path / "lateshift.db") as own:
+    with closing(sqlite3.connect(tmp_path / "lateshift.db")) as own:
         assert own.execute("select count(*) from lateshift_queues where paused_at is not null").fetchone() == (0,)
