@@ -120,6 +120,13 @@ class PostgresServer(Server):
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
             connection.execute(statement)
 
+    def copy_of(self, url: str) -> str:
+        """The URL of a new database like that one, to which nobody may be connected."""
+        name = f"lateshift_{secrets.token_hex(6)}"
+        strategy = "strategy file_copy" if self.ours else ""  # PostgreSQL 15 has it
+        self.execute(f"create database {name} template {name_in(url)} {strategy}")
+        return of_database(self.url, name)
+
     def with_password(self, url: str) -> str:
         """The same database for the user who has to give a password, one with characters that a URL must escape."""
         return re.sub("//[^@]*@", f"//secret:{quote(SECRET, safe='')}@", url)

@@ -72,9 +72,9 @@ def lend(server):
         server.kill()
 
 
-def new_database(server):
+def new_database(server, make=None):
     """One for a test, which may leave the server paused or dead."""
-    url = server.new_database()
+    url = (make or server.new_database)()
     yield url
     if server.ours:
         server.start()

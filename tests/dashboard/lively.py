@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 from lively_errors import add_groups, add_jobs
@@ -52,6 +53,31 @@ INSERT = """insert into lateshift_jobs (id, name, queue, executor, priority, sta
 values (:id, :name, :queue, 'thread', :priority, :status, :run_at, :lease, :attempts, 0, 3, :worker, :enqueued_at,
     :started_at, :finished_at, :progress, :progress_message, :error_type, :error_message, :error_traceback, :result,
     :parameters)"""
+
+
+def counted(dice, done, bad, lasts, waits):
+    """What a worker counts of attempts that took and waited about so many seconds."""
+    sums = tallies.Sums(done, bad, bad * 2)
+    for buckets, mean in ((sums.runs, lasts), (sums.waits, waits)):
+        lengths = [0] * histogram.LENGTHS
+        for _ in range(done):
+            lengths[round(mean * dice.lognormvariate(0, 0.5) * SECOND).bit_length()] += 1
+        buckets[:] = histogram.by_length(lengths)
+    sums.run_time, sums.wait_time = round(done * lasts * SECOND), round(done * waits * SECOND)
+    return sums
+
+
+@cache
+def last_hour():
+    """What was counted in each minute of it: (minutes ago, queue, name, sums). Once for all sites: it takes 35 ms."""
+    dice, rows = random.Random(11), []
+    for back in range(60):
+        for name, queue, _, _, lasts, weight in KINDS:
+            done = max(0, round(dice.gauss(weight * 9, weight * 2)))
+            bad = dice.randint(0, 3) if queue == "billing" and 20 < back < 34 else int(dice.random() < 0.02)
+            waits = dice.uniform(0.05, 0.4) * (6 if bad > 1 else 1)
+            rows.append((back, queue, name, counted(dice, done, bad, lasts, waits)))
+    return rows
 
 
 class Day:
@@ -157,7 +183,8 @@ class Day:
             busy = 1 + (minute // 60 % 24 in range(7, 20)) * 2.5 + self.dice.random()
             for name, queue, _, _, lasts, weight in KINDS:
                 bad = int(self.dice.random() < 0.1) * self.dice.randint(1, 4)
-                counts = self.counts(round(weight * 22 * busy), bad, lasts, self.dice.uniform(0.05, 0.2) * busy)
+                waits = self.dice.uniform(0.05, 0.2) * busy
+                counts = counted(self.dice, round(weight * 22 * busy), bad, lasts, waits)
                 rows.append(((minute, queue, name), counts))
             self.db.transact(lambda rows=rows, back=back: tallies.add(self.db, "w-81bc02", back, rows))
         while self.db.transact(lambda: tallies.fold(self.db)):
@@ -165,28 +192,9 @@ class Day:
 
     def statistics(self):
         """The counts of the last hour, with a bad quarter of an hour in it."""
-        rows = []
-        for back in range(60):
-            minute = self.now // (60 * SECOND) - back
-            for name, queue, _, _, lasts, weight in KINDS:
-                done = max(0, round(self.dice.gauss(weight * 9, weight * 2)))
-                bad = (
-                    self.dice.randint(0, 3) if queue == "billing" and 20 < back < 34 else int(self.dice.random() < 0.02)
-                )
-                waits = self.dice.uniform(0.05, 0.4) * (6 if bad > 1 else 1)
-                rows.append(((minute, queue, name), self.counts(done, bad, lasts, waits)))
+        now = self.now // (60 * SECOND)
+        rows = [((now - back, queue, name), counted) for back, queue, name, counted in last_hour()]
         self.db.transact(lambda: tallies.add(self.db, "w-7f3a90", 1, rows))
-
-    def counts(self, done, bad, lasts, waits):
-        """What a worker counts of attempts that took and waited about so many seconds."""
-        sums = tallies.Sums(done, bad, bad * 2)
-        for buckets, mean in ((sums.runs, lasts), (sums.waits, waits)):
-            lengths = [0] * histogram.LENGTHS
-            for _ in range(done):
-                lengths[round(mean * self.dice.lognormvariate(0, 0.5) * SECOND).bit_length()] += 1
-            buckets[:] = histogram.by_length(lengths)
-        sums.run_time, sums.wait_time = round(done * lasts * SECOND), round(done * waits * SECOND)
-        return sums
 
     def fill(self, completed=120):
         self.db.transact(lambda: self._fill(completed))

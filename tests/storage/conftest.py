@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+from database_servers import PostgresServer
+from servers_plugin import new_database
 from storage_steps import Place, Steps
 
 from lateshift.testing import FrozenClock
@@ -22,7 +24,7 @@ def sqlite(request) -> str:
 
 def postgres(request) -> str:
     """A new database of the PostgreSQL server."""
-    return request.getfixturevalue("postgres_url")
+    return request.getfixturevalue("postgres_copy" if "place" in request.fixturenames else "postgres_url")
 
 
 def mariadb(request) -> str:
@@ -60,10 +62,25 @@ def bare(request, clock: FrozenClock) -> Iterator[Place]:
     place.close()
 
 
+@pytest.fixture(scope="session")
+def postgres_tables(postgres_server: PostgresServer) -> str:
+    """A database of the PostgreSQL server with our tables in it."""
+    url = postgres_server.new_database()
+    Place("postgres", url, FrozenClock(NOON)).make_tables()
+    return url
+
+
+@pytest.fixture
+def postgres_copy(postgres_server: PostgresServer, postgres_tables: str) -> Iterator[str]:
+    """A new database with our tables: 15 ms instead of 55, five hundred times."""
+    yield from new_database(postgres_server, lambda: postgres_server.copy_of(postgres_tables))
+
+
 @pytest.fixture
 def place(bare: Place) -> Place:
     """A database of each kind, with our tables and nothing in them, not opened yet."""
-    bare.make_tables()
+    if bare.kind != "postgres":
+        bare.make_tables()
     return bare
 
 
