@@ -22,15 +22,14 @@ def noted(shared):  # noqa: F811
     deeds(shared[0])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(shared, open_page, scheme):  # noqa: F811
+def test_axe_finds_nothing(shared, open_page):  # noqa: F811
     """axe-core has no complaint about these pages, the console neither, and each becomes live."""
     _, link = shared
-    page, found = open_page(link, color_scheme=scheme, bypass_csp=True), []
+    page, found = open_page(link, bypass_csp=True), []
     for path in PAGES:
         page.goto(link + path)
         expect(page.locator("#live")).to_have_attribute("data-state", "on")
-        found += complaints(page, scheme)
+        found += complaints(page)
     assert found == []
 
 
