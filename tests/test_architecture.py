@@ -135,6 +135,7 @@ def imported(module: str, name: str) -> str:
     return f"{module}.{name}" if inside.is_dir() or inside.with_suffix(".py").exists() else module
 
 
+@cache
 def own_imports() -> dict[str, set[str]]:
     """Our modules, each with those of our modules that it imports."""
     return {

@@ -22,7 +22,7 @@ def judged(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="counts file descriptors")
 def test_a_soak_of_some_seconds_measures_and_draws(tmp_path):
-    """It feeds workers, writes what it has measured, and judges it."""
+    """It feeds workers, and writes and draws what it has measured; how it judges that is shown below."""
     options = ["--minutes", "0.05", "--rate", "100", "--every", "1", "--database", "sqlite", "--keep", "2"]
     picture = tmp_path / "soak.svg"
     command = [sys.executable, str(BENCHMARKS / "soak.py"), *options, "--folder", str(tmp_path), "--svg", str(picture)]

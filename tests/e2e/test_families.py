@@ -118,6 +118,7 @@ def test_a_runner_that_a_job_started_outlives_its_worker(family):
     (family.folder / "go").touch()  # for the first one, which runs again
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has such windows")
 @pytest.mark.parametrize("name", ["console", "console_isolated"])
 def test_nothing_shows_a_console(family, name):
     """Windows would open a window for whoever has none."""
