@@ -2,15 +2,14 @@
 
 import re
 import time
-from pathlib import Path
 
 import pytest
+from accessibility import complaints
 from dashboard_site import Site, served
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.slow
 
-AXE = (Path(__file__).parent / "axe-4.14.1/axe.min.js").read_text(encoding="utf-8")
 PAGES = ["/", "/jobs", "/jobs?status=failed", "/jobs?q=queue:billing+eror:x", "/queues", "/workers", "JOB", "RUNNING"]
 PAGES += ["/bulk", "/bulk/retry/jobs?all=yes"]
 PAGES += ["/?range=7d", "/?numbers=yes", "/queues/billing", "/workers/w-81bc02", "/workers/w-3190ab"]
@@ -81,21 +80,6 @@ def test_axe_finds_nothing(shared, open_page):
         page.goto(link + real(site, path))
         found += complaints(page)
     assert found == []
-
-
-def complaints(page):
-    """What axe-core finds: all of it in light, and in dark what colours can break, as the rest is the same.
-
-    Only complaints are worked out, and come over the wire.
-    """
-    page.evaluate(AXE)
-    found = []
-    for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
-        page.emulate_media(color_scheme=scheme)
-        options = {"resultTypes": ["violations"]} | rules
-        violations = page.evaluate("options => axe.run(document, options).then((ran) => ran.violations)", options)
-        found += [(scheme, page.url, each["id"], each["nodes"][0]["html"][:200]) for each in violations]
-    return found
 
 
 def test_a_small_screen_needs_no_sideways_scrolling(shared, open_page):

@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from accessibility import complaints
 from lively import TIMEOUT
 from pictures import deeds
 from playwright.sync_api import expect
-from test_browser import complaints, open_page, own, shared  # noqa: F401 - fixtures
+from test_browser import open_page, own, shared  # noqa: F401 - fixtures
 
 from lateshift.fingerprint import fingerprint
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from accessibility import complaints
 from dashboard_site import served
 from playwright.sync_api import expect
-from test_browser import complaints, open_page  # noqa: F401 - a fixture
+from test_browser import open_page  # noqa: F401 - a fixture
 
 from lateshift.settings import to_environment
 
