@@ -2,7 +2,7 @@
 """Work on Lateshift. Needs nothing but Python 3.11 or newer and pip; makes its own .venv at the first call.
 
     python3 dev.py demo [FOLDER]          see Lateshift at work
-    python3 dev.py test                   what the CI does: the checks, all tests, and again on the newest Python here
+    python3 dev.py test                   what the CI does: checks, all tests, and some again on the newest Python here
     python3 dev.py test [PYTEST OPTIONS]  only pytest, for example: test tests/unit -k retry
     python3 dev.py test --portable        the tests that hold on every system, with no database server but SQLite
     python3 dev.py test --windows         the same with a Python for Windows, under Wine, and PostgreSQL
@@ -254,7 +254,7 @@ def check(_arguments: Sequence[str]) -> int:
 
 
 def docs(arguments: Sequence[str]) -> int:
-    return become(MAIN.pytest(str(ROOT / "tests" / "test_docs.py"), *arguments))
+    return become(MAIN.pytest(*map(str, sorted((ROOT / "tests").glob("test_docs*.py"))), *arguments))
 
 
 def pictures(arguments: Sequence[str]) -> int:

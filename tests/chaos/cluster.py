@@ -129,7 +129,7 @@ class Cluster:
                 host.proxy.close()
             if host.disk:
                 shutil.copytree(host.storage, host.storage.with_name(f"{host.name}-was"), dirs_exist_ok=True)
-                subprocess.run(["umount", str(host.disk)], check=True)
+                subprocess.run(["umount", "--lazy", str(host.disk)], check=True)  # what failed may hold a file open
                 host.disk = None
 
     def _write_project(self) -> None:

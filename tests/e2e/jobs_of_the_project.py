@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from lateshift import Cancel, Retry, RetryPolicy, Snooze, background, current_job
+from lateshift import Cancel, Retry, RetryPolicy, Snooze, background, current_job, list_jobs
 
 JOURNAL = Path("journal")
 WRITING = threading.Lock()
@@ -135,6 +135,11 @@ def wait_isolated(name: str) -> int:
     while not Path(name).exists():
         time.sleep(0.01)
     return os.getpid()
+
+
+@background(isolation="process")
+def isolated_count() -> int:
+    return len(list_jobs())
 
 
 @background(isolation="process")

@@ -62,7 +62,8 @@ def test_a_server_in_order(project, app):
     """Nothing is wrong, nothing is said of files and SQLite, and the server is named with its version."""
     checks = diagnose(**project.settings)
     assert exit_code(checks) == 0
-    assert {check.name for check in checks if check.level == "warning"} <= {"workers"}
+    warned = {check.name for check in checks if check.level == "warning"}
+    assert warned <= {"workers", "durability"}  # the servers of the tests do not wait for the disk
     names = {check.name for check in checks}
     assert not names & {"sqlite", "file system", "connection"}
     assert names >= {"database", "schema", "waking", "indexes", "transactions", "disk space", "clock", "jobs"}
@@ -72,6 +73,21 @@ def test_a_server_in_order(project, app):
     assert one(checks, "schema").message == f"{LATEST}, the current one"
     assert one(checks, "clock").message.endswith(", as on the server")
     assert one(checks, "indexes").message == "all are there"
+
+
+@BOTH
+def test_commits_that_may_be_lost(project, app, database, administrator):
+    """Each setting by which a stored job may be gone after a power cut is named, with what it should be."""
+    found = {check.message.split()[0]: check for check in diagnose(**project.settings) if check.name == "durability"}
+    if database.startswith("mysql"):
+        (check,) = found.values()
+        assert "innodb_flush_log_at_trx_commit is 2 here: when the server's machine goes down" in check.message
+        assert "set global innodb_flush_log_at_trx_commit = 1" in check.remedy
+        return
+    assert "synchronous_commit" not in found
+    administrator.execute(f"alter database {database.rpartition('/')[2]} set synchronous_commit = off")
+    told = [check.remedy for check in diagnose(**project.settings) if "synchronous_commit is off" in check.message]
+    assert told == ["If that must not be: synchronous_commit = on, for the server, this database and this user."]
 
 
 @BOTH

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from project import until
+from servers_plugin import had
 from three_hosts import Forbidden, Hosts, three_hosts
 
 JOBS = """
@@ -29,11 +31,12 @@ RESCUED_WITHIN = 20.0
 @pytest.fixture
 def hosts():
     """The three hosts."""
-    try:
-        with three_hosts() as hosts:
-            yield hosts
-    except Forbidden as reason:
-        pytest.skip(str(reason))
+    with ExitStack() as stack:
+        try:
+            hosts = had(lambda: stack.enter_context(three_hosts()))
+        except Forbidden as reason:
+            pytest.skip(str(reason))
+        yield hosts
 
 
 class Director:

@@ -60,3 +60,13 @@ def test_a_worker_and_a_program_go_on(upgraded):
     assert f"has schema {LATEST + 1}, this Lateshift knows up to {LATEST}" in late.stderr
     worker.kill()
     app.close()
+
+
+def test_what_they_start_goes_on_as_well(upgraded):
+    """A program that knew the database starts a runner, that a worker, and that an isolated job, which looks at it."""
+    app = upgraded.app(spawn="auto", idle_exit=0.5)
+    app.list_jobs()
+    upgrade(upgraded)
+    seen = app.run_background_job("app.jobs.isolated_count")
+    assert finished(app, seen).result == 1
+    app.close()

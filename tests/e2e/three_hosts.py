@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from database_servers import ServerMissing
+
 NETWORK = "10.231.77"
 """Addresses that exist in these namespaces only."""
 
@@ -22,7 +24,7 @@ NAMES = ("database", "worker-1", "worker-2")
 
 
 class Forbidden(Exception):
-    """This kernel, or this user's rights, do not allow network namespaces."""
+    """This kernel does not allow network namespaces."""
 
 
 class Hosts:
@@ -79,9 +81,11 @@ class Hosts:
 
 @contextmanager
 def three_hosts() -> Iterator[Hosts]:
-    """Make them, and remove them with what runs there. Raises Forbidden."""
-    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("ip"):
-        raise Forbidden("network namespaces need Linux, root and iproute2")
+    """Make them, and remove them with what runs there. Raises Forbidden, ServerMissing."""
+    if sys.platform != "linux":
+        raise Forbidden("only Linux has network namespaces")
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        raise ServerMissing("Network namespaces need root and iproute2.")
     hosts = Hosts()
     try:
         hosts.make()

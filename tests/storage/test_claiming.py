@@ -218,12 +218,12 @@ while True:
         break
     mine += [job.id for job in jobs]
     done = [Settlement(job, Outcome("completed", "completed", now, now, result="null")) for job in jobs]
-print(json.dumps(mine))
+print(json.dumps([mine, getattr(db, 'conflicts', 0)]))
 """
 
 
 def test_two_processes_claim_without_overlap(steps, place):
-    """Of 5,000 jobs, claimed by two processes at once, each goes to exactly one, and all are done."""
+    """Of 5,000 jobs, claimed by two processes at once, each goes to exactly one, all are done; conflicts are rare."""
     ids = steps.enqueue_many(5000)
     processes = [place.process(CLAIM_ALL) for _ in range(2)]
     for process in processes:
@@ -231,7 +231,8 @@ def test_two_processes_claim_without_overlap(steps, place):
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
-    claimed = [json.loads(process.communicate()[0]) for process in processes]
+    claimed, conflicts = zip(*(json.loads(process.communicate()[0]) for process in processes), strict=True)
+    assert sum(conflicts) <= 5  # one for 1,000 claims, as benchmarks/crowd.py measures for hundreds of workers
     assert all(claimed), "one of them came too late to take part"
     assert sorted(claimed[0] + claimed[1]) == sorted(ids)
     assert reads.counts(steps.db)["completed"] == 5000

@@ -30,7 +30,7 @@ def test_a_completed_job(steps, clock):
     )
 
 
-def test_completion_is_on_disk_when_settle_returns(steps, place):
+def test_completion_is_committed_when_settle_returns(steps, place):
     """What was settled is there for another connection at once."""
     job = steps.running()
     steps.complete(job)

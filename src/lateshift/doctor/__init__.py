@@ -21,6 +21,7 @@ CHECKS: Final[tuple[tuple[str, Look], ...]] = (
     ("database", work.database),
     ("connection", server.connection),
     ("waking", server.waking),
+    ("durability", server.durability),
     ("indexes", server.indexes),
     ("transactions", server.transactions),
     ("dead rows", server.dead_rows),

@@ -48,6 +48,21 @@ def waking(place: Place) -> Iterator[Check]:
         )
 
 
+def durability(place: Place) -> Iterator[Check]:
+    """Whether what the server has committed is on its disk."""
+    if not place.usable or place.file is not None:
+        return
+    found = health.losable(place.db)
+    for name, value in found:
+        told = f"{name} is {value} here: when the server's machine goes down, jobs that were stored may be gone."
+        wanted = f"{name} = on, for the server, this database and this user"
+        if place.db.dialect.name == "mysql":
+            wanted = f"`set global {name} = 1;`, and the same in the server's configuration"
+        yield Check("durability", "warning", told, f"If that must not be: {wanted}.")
+    if not found:
+        yield Check("durability", "ok", "a commit is on the server's disk before it counts")
+
+
 def transactions(place: Place) -> Iterator[Check]:
     """Whether somebody keeps a transaction open, which keeps dead rows from being removed."""
     if not place.usable or place.file is not None:

@@ -30,6 +30,7 @@ from lateshift.runtime.output import flush, prepare
 from lateshift.runtime.parent import close_in_forks, take_standard_input
 from lateshift.runtime.tree import tree_memory
 from lateshift.settings import load_settings
+from lateshift.storage.migrations import go_on_with_newer
 
 LOOK_AGAIN: Final = 0.5
 """Seconds after the end of the worker's lease in which it may still be heard: code that keeps the GIL is no silence."""
@@ -109,6 +110,7 @@ def main() -> None:
     channel = Channel()
     prepare()
     sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD"))["path"]
+    go_on_with_newer()
     settings = load_settings()
     pipe = take_standard_input()
     errand = msgspec.json.decode(pipe.readline(), type=Errand)

@@ -41,6 +41,7 @@ from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
 from lateshift.storage import open_database, workers
 from lateshift.storage.database import Database
+from lateshift.storage.migrations import go_on_with_newer
 from lateshift.storage.workers import NewWorker
 
 PATIENCE: Final = 3.0
@@ -150,6 +151,7 @@ def main() -> None:
     told = json.loads(os.environ.pop(PROCESS_VARIABLE, "{}"))
     if "path" in told:
         sys.path[:] = told["path"]
+    go_on_with_newer()
     sys.exit(_runner() if sys.argv[1:] == ["runner"] else _worker(told))
 
 

@@ -86,6 +86,15 @@ where n.nspname = '{{schema}}' and exists (
 order by 1""",
 }
 
+_LOSABLE: Final = {
+    "postgres": """
+select name, setting from pg_settings
+where name in ('fsync', 'full_page_writes', 'synchronous_commit') and setting = 'off' order by name""",
+    "mysql": """
+select 'innodb_flush_log_at_trx_commit', @@innodb_flush_log_at_trx_commit from dual
+where @@innodb_flush_log_at_trx_commit <> 1""",
+}
+
 # (table, index, whether it is unique, its first column, whether the database leaves it out)
 _INDEXES: Final = {
     "sqlite": """
@@ -180,6 +189,12 @@ def vacuum_off(db: Database) -> list[str]:
     """What keeps the database from clearing dead rows by itself: settings of the server, and tables of ours."""
     sql = _VACUUM_OFF.get(db.dialect.name)
     return [str(row[0]) for row in db.query(sql)] if sql else []
+
+
+def losable(db: Database) -> list[tuple[str, str]]:
+    """Settings of the server, each with its value, by which a commit may be lost when its machine goes down."""
+    sql = _LOSABLE.get(db.dialect.name)
+    return [(str(name), str(value)) for name, value in db.query(sql)] if sql else []
 
 
 def faulty_indexes(db: Database) -> list[FaultyIndex]:

@@ -6,6 +6,17 @@ from lateshift.errors import SchemaTooNew, SchemaTooOld
 from lateshift.storage.database import Database
 from lateshift.storage.schema import LATEST, MIGRATIONS, Migration
 
+_goes_on = False
+
+
+def go_on_with_newer() -> None:
+    """Take a newer schema in this process: for those which another one of this version starts that works with it.
+
+    What it starts after an upgrade, as a worker in the place of another, would leave the jobs to nobody.
+    """
+    global _goes_on  # noqa: PLW0603 - true of the process, whatever it opens
+    _goes_on = True
+
 
 def version(db: Database) -> int:
     """The number of the newest migration that the database has; 0 when it has no tables of ours."""
@@ -49,8 +60,8 @@ def statements(db: Database, migration: Migration) -> list[str]:
 
 
 def refuse_newer(db: Database, present: int) -> None:
-    """Raise SchemaTooNew when a newer Lateshift has made the schema."""
-    if present > LATEST:
+    """Raise SchemaTooNew when a newer Lateshift has made the schema, in a process that somebody starts anew."""
+    if present > LATEST and not _goes_on:
         raise SchemaTooNew(
             f"The database {db.place} has schema {present}, this Lateshift knows up to {LATEST}. "
             "Upgrade the lateshift package in this environment."
