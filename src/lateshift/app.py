@@ -48,15 +48,19 @@ class Lateshift:
     """
 
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None, **code: Any) -> None:
-        self.settings = settings or load_settings(**code)
+        self.adopt(settings or load_settings(**code))
         self.clock = clock or Clock()
         self.database: Database = open_database(self.settings, clock)
         self.events = Events()
         self.log = FileLog(self.settings)
         self.events.subscribe(self.log)
         self.cache = Cache(self)
-        self._preparation = Preparation(self.settings)
         self._neighbours = Neighbours(self.database)
+
+    def adopt(self, settings: Settings) -> None:
+        """Go by other settings from now on; the database and the log files stay."""
+        self.settings = settings
+        self._preparation = Preparation(settings)
 
     def run_background_job(
         self,

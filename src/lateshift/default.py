@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lateshift.app import JobFilters, Lateshift
+from lateshift.settings import load_settings
 
 if TYPE_CHECKING:
+    from lateshift.clock import Clock
     from lateshift.enqueuing import Call
     from lateshift.job import Job
     from lateshift.retry import RetryLike
 
 _lock = threading.RLock()
 _app: Lateshift | None = None
+_code: dict[str, Any] = {}
+"""What `configure` was given."""
+_stand_in: tuple[Lateshift, dict[str, Any]] | None = None
+"""The application object of a test, and the settings of it that `configure` does not reach."""
 
 
 def get_app() -> Lateshift:
-    """The default application object, made from the environment at the first use."""
-    global _app  # noqa: PLW0603 - the one global of the package: the object behind its functions
+    """The default application object, made at the first use of what `configure` and the environment say."""
+    global _app  # noqa: PLW0603 - the state of the package: the object behind its functions
     with _lock:
         if _app is None:
-            _app = Lateshift()
+            _app = Lateshift(**_code)
         return _app
 
 
@@ -39,11 +46,38 @@ def configure(**code: Any) -> Lateshift:
     """Set the default application object up in code: `configure(allowed=["orders"], max_retries=5)`.
 
     The names are those of `Settings`; they win over the environment, `.env` and `pyproject.toml`. A runner that starts
-    by itself gets the same settings; `lateshift work` reads its own environment. Raises SettingsError.
+    by itself gets the same settings; `lateshift work` reads its own environment. In a test that `lateshift.testing`
+    has isolated, the test's own settings win, and its database stays. Raises SettingsError.
     """
-    app = Lateshift(**code)
-    set_app(app)
-    return app
+    global _app, _code  # noqa: PLW0603 - as above
+    with _lock:
+        if _stand_in is None:
+            app = _app = Lateshift(**code)
+        else:
+            app, own = _stand_in
+            app.adopt(load_settings(**code | own | {"spawn": app.settings.spawn}))
+        _code = code
+        return app
+
+
+@contextlib.contextmanager
+def standing_in(clock: Clock | None, own: dict[str, Any]) -> Iterator[Lateshift]:
+    """Until the block ends, an application object with settings of its `own` is the default one, whoever configures."""
+    global _app, _stand_in  # noqa: PLW0603 - as above
+    with _lock:
+        code, before = _code, (_app, _stand_in)
+        app = Lateshift(clock=clock, **code | own)
+        _app, _stand_in = app, (app, own)
+    try:
+        yield app
+    finally:
+        app.close()
+        with _lock:
+            _app, _stand_in = before
+            if _code is not code and _stand_in is None:
+                _app = None  # what was configured meanwhile is in force from now on
+            elif _code is not code:
+                configure(**_code)
 
 
 def run_background_job(

@@ -23,7 +23,7 @@ from typing import Any
 from lateshift import codec
 from lateshift.app import Lateshift
 from lateshift.clock import Clock
-from lateshift.default import get_app, set_app
+from lateshift.default import get_app, standing_in
 from lateshift.errors import InvalidOption, InvalidParameters
 from lateshift.job import Job, moment, to_microseconds
 from lateshift.options import check_limit, check_queue
@@ -79,19 +79,15 @@ def isolated(*, clock: Clock | None = None, **settings: Any) -> Iterator[Lateshi
     """An empty database in a temporary folder, as the default application object until the block ends.
 
     Nothing is started by itself. `settings` are those of `Settings`, such as `allowed=["shop"]` and `max_retries=0`;
-    what is not given is the project's own, from the environment, `.env` or `pyproject.toml`. Raises SettingsError.
+    what is not given is the project's own, from `configure`, also when that is called in the block, the environment,
+    `.env` or `pyproject.toml`. Raises SettingsError.
     """
     with tempfile.TemporaryDirectory(prefix="lateshift-", ignore_cleanup_errors=True) as folder:
         own = {"database_url": f"sqlite:///{folder}/lateshift.db", "storage_dir": folder}
         own |= {"spawn": "never", "sqlite_durability": "normal"}
         settings |= {name: value for name, value in own.items() if settings.get(name) is None}
-        app = Lateshift(clock=clock, **settings)
-        before = set_app(app)
-        try:
+        with standing_in(clock, settings) as app:
             yield app
-        finally:
-            set_app(before)
-            app.close()
 
 
 @contextlib.contextmanager
@@ -107,15 +103,15 @@ def inline(app: Lateshift | None = None) -> Iterator[Lateshift]:
     if app in _inlined:  # a second subscriber would run the next attempt of what failed without a delay
         yield app
         return
-    settings = app.settings
+    spawn = app.settings.spawn
     _inlined.add(app)
-    app.settings = replace(settings, spawn="never")
+    app.settings = replace(app.settings, spawn="never")
     stop = app.events.subscribe(Inline(app))
     try:
         yield app
     finally:
         stop()
-        app.settings = settings
+        app.settings = replace(app.settings, spawn=spawn)
         _inlined.discard(app)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import lateshift
-from lateshift import Call
+from lateshift import Call, default
 from lateshift.default import get_app, set_app
 from lateshift.errors import SettingsError
 from lateshift.testing import assert_enqueued, drain, enqueued_jobs, inline, isolated
@@ -71,6 +71,7 @@ def lateshift_settings():
 def run(pytester, monkeypatch):
     """Run these tests in this process, with warnings as errors, and return the result."""
     monkeypatch.setenv("HELLO", "hello")
+    monkeypatch.setattr(default, "_code", {})
 
     def run(tests, *args, head=SHOP + ALLOWED):
         pytester.makepyfile(test_shop=head + tests)

@@ -296,7 +296,7 @@ def test_inline_ends_with_its_block(app):
     with pytest.raises(ZeroDivisionError), inline():
         raise ZeroDivisionError
     assert lateshift.get_job(enqueue(note, parameters={"what": "x"})).status == "pending"
-    assert app.settings is before
+    assert app.settings == before
 
 
 def test_inline_runs_children_before_their_parent_goes_on(app):
