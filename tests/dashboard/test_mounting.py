@@ -278,10 +278,11 @@ def test_bodies_without_a_length(site):
     assert ask(application, "/jobs/api/bulk", "POST", body, **sent)[0] == "411 Length Required"
 
 
-def test_behind_a_unix_socket(site):
-    """Ports are empty there, or the word None, and a length that is none counts as none."""
+@pytest.mark.parametrize("port", ["None", "", 40000])
+def test_ports_as_servers_have_them(site, port):
+    """On a unix socket ports are empty, or the word None, and with `flask run` a number; a length may be none."""
     application = wsgi_mount(lambda *_: [], "/jobs", site.made)
-    odd = {"REMOTE_PORT": "None", "SERVER_PORT": "", "CONTENT_LENGTH": "abc"}
+    odd = {"REMOTE_PORT": port, "SERVER_PORT": "", "CONTENT_LENGTH": "abc"}
     told = []
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/jobs/healthz", "SERVER_NAME": "x", "wsgi.input": io.BytesIO()}
     assert b"".join(application(environ | odd, lambda *start: told.append(start[0])))

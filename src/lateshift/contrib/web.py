@@ -198,9 +198,10 @@ def _scope(environ: Mapping[str, Any]) -> Scope:
     }
 
 
-def _number(text: str | None) -> int:
-    """A number of the environ; 0 for what is none: on a unix socket ports are empty, or "None"."""
-    return int(text) if text and text.isascii() and text.isdigit() else 0
+def _number(value: object) -> int:
+    """A number of the environ, which Werkzeug's server has as an int; 0 for what is none, as ports of a unix socket."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _status(code: int) -> str:
