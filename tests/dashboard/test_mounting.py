@@ -18,9 +18,16 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
+from lateshift import configure, default, run_background_job
 from lateshift.contrib.web import Bridge, asgi_mount, wsgi_mount
+from lateshift.dashboard import create_dashboard
+from lateshift.testing import isolated
 
 LOCAL = {"base_url": "http://localhost", "client": ("127.0.0.1", 1), "headers": {"accept": "text/html"}}
+
+
+def by_hand() -> None:
+    """A job."""
 
 
 def ask(application, path, method="GET", body=b"", **environ):
@@ -258,6 +265,25 @@ def test_an_old_http_is_told_on(site):
     """By which a proxy on this machine, that says nothing of itself, is not taken for this machine."""
     application = wsgi_mount(lambda *_: [], "/jobs", site.made)
     assert ask(application, "/jobs/", SERVER_PROTOCOL="HTTP/1.0")[0] == "403 Forbidden"
+
+
+def test_without_an_application_object_it_follows_the_default_one(monkeypatch):
+    """A dashboard that was made before `configure`, or outside of a test, has the jobs that are enqueued then."""
+    monkeypatch.setattr(default, "_code", {})
+    with isolated(allowed=[__name__]):
+        client = TestClient(create_dashboard(), base_url="http://localhost", client=("127.0.0.1", 50_000))
+
+        def shown() -> list[str]:
+            return [job["id"] for job in client.get("/api/jobs").json()["jobs"]]
+
+        first = run_background_job(by_hand)
+        assert shown() == [first]
+        with isolated(allowed=[__name__]):
+            second = run_background_job(by_hand)
+            assert shown() == [second]
+        assert shown() == [first]
+        configure(dashboard_read_only=True)
+        assert client.post(f"/api/jobs/{first}/cancel").status_code == 403
 
 
 def test_head_is_answered_without_a_body(site):

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from lateshift.app import Lateshift
 from lateshift.dashboard import health, login
@@ -46,14 +47,37 @@ def create_dashboard(
 ) -> Starlette:
     """The dashboard as an ASGI application, to be served or to be mounted in FastAPI, Starlette, Django or Flask.
 
-    `app` is the application object, by default the one behind `run_background_job`. `authorize` is given each request
-    and says who it is from: "viewer", "operator", "admin", a `User`, or None for nobody; it may be a coroutine. Without
-    it the settings decide (LATESHIFT_DASHBOARD_TOKEN, LATESHIFT_DASHBOARD_USERS), and without those only this machine
-    is let in. `read_only` takes every action away; by default LATESHIFT_DASHBOARD_READ_ONLY decides.
+    `app` is the application object, by default the one behind `run_background_job` at each request. `authorize` is
+    given each request and says who it is from: "viewer", "operator", "admin", a `User`, or None for nobody; it may be a
+    coroutine. Without it the settings decide (LATESHIFT_DASHBOARD_TOKEN, LATESHIFT_DASHBOARD_USERS), and without those
+    only this machine is let in. `read_only` takes every action away; by default LATESHIFT_DASHBOARD_READ_ONLY decides.
 
     Nothing is opened before the first request. Raises SettingsError.
     """
-    app = app or get_app()
+    make = partial(_dashboard, authorize=authorize, read_only=read_only)
+    if app is not None:
+        return make(app)
+    made = Starlette()
+    made.router.redirect_slashes = False
+    made.router.default = _OfDefault(make)
+    return made
+
+
+class _OfDefault:
+    """The dashboard of the default application object, which is another one after `configure`, or within a test."""
+
+    def __init__(self, make: Callable[[Lateshift], Starlette]) -> None:
+        self._make, self._made = make, make(get_app())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app, desk = get_app(), self._made.state.desk
+        if desk.settings is not app.settings:
+            self._made = self._make(app)
+            await run_in_threadpool(desk.close)
+        await self._made(scope, receive, send)
+
+
+def _dashboard(app: Lateshift, authorize: Authorize | None, *, read_only: bool | None) -> Starlette:
     desk = Desk(app, authorize, read_only=app.settings.dashboard_read_only if read_only is None else read_only)
     made = Starlette(
         routes=[*(_route(desk, page) for page in PAGES), *_others(desk), *api_routes(desk)],
