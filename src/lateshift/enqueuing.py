@@ -24,6 +24,7 @@ from lateshift.options import (
     check_timeout,
 )
 from lateshift.settings import Settings
+from lateshift.signature import Signature
 from lateshift.target import Target, importing, path_of, resolve
 
 
@@ -71,8 +72,6 @@ class Preparation:
                 f"A job was enqueued while Lateshift was importing {module!r} in order to run one: it would enqueue "
                 'itself for ever. Put the enqueuing under `if __name__ == "__main__":`, or into a function.'
             )
-        if not isinstance(call, Call):
-            raise InvalidJob(f"enqueue_many was given {call!r}: give Call objects, as Call(ProcessOrder, ...).")
         target = self.target(call.job, call.method)
         options = target.options
         if target.executor != "process" and (call.max_memory or options.max_memory):
@@ -101,27 +100,33 @@ class Preparation:
         """
         target = self._targets.get((old.name, "")) or resolve(old.name, self._allow)
         self._targets[(old.name, "")] = target
-        text = old.parameters if parameters is None else self._as_text(target, parameters)
-        target.signature.bind(text, self._settings.redact)
+        if parameters is None:
+            text = old.parameters
+            target.signature.bind(text, self._settings.redact)
+        else:
+            text = self._as_text(target.signature, parameters)
         return msgspec.structs.replace(
             old, id=new_id(now), executor=target.executor, parameters=text, run_at=now, enqueued_at=now
         )
 
-    def _as_text(self, target: Target, parameters: Mapping[str, Any]) -> str:
+    def _as_text(self, signature: Signature, parameters: Mapping[str, Any]) -> str:
         """Parameters as somebody has edited them as JSON: a date is text there, which `check` may not take for one."""
+        limit, hide = self._settings.max_parameters, self._settings.redact
         try:
-            return target.signature.check(parameters, self._settings.max_parameters, self._settings.redact)
-        except InvalidParameters:
-            text = codec.to_json(dict(parameters)).decode()
-            if len(text) > self._settings.max_parameters:
-                raise
+            return signature.check(parameters, limit, hide)
+        except InvalidParameters as refused:
             try:
-                target.signature.bind(text, self._settings.redact)
-            except InvalidParameters:
-                text = ""
-            if not text:
-                raise
-            return text
+                text = codec.to_json(dict(parameters))
+                signature.bind(text.decode(), hide)
+            except (
+                InvalidParameters,
+                TypeError,
+                ValueError,
+            ):  # neither way, no dict, nothing for JSON
+                raise refused from None
+            if len(text) > limit:
+                raise signature.refusal_of_size(parameters, len(text), limit) from None
+            return text.decode()
 
     def target(self, job: object, method: str) -> Target:
         """What a job and its method resolve to, checked against the allow-list."""

@@ -56,7 +56,7 @@ class Signature:
         else:
             refusal = self._refusal_of_change(parameters, decoded, text, hide) if self._may_change else None
             if refusal is None and len(text) > limit:
-                refusal = self._refusal_of_size(parameters, len(text), limit)
+                refusal = self.refusal_of_size(parameters, len(text), limit)
         if refusal is not None:
             raise refusal
         return text.decode()
@@ -77,6 +77,15 @@ class Signature:
         if parameter is None:
             return f"there is no such parameter; it takes ({self.describe()})"
         return parameter.problem or _wire_problem(parameter, value)
+
+    def refusal_of_size(self, parameters: Mapping[str, Any], size: int, limit: int) -> InvalidParameters:
+        """What to tell about parameters that take so many bytes as JSON, which is more than the limit."""
+        name = max(parameters, key=lambda name: len(codec.to_json(parameters[name])), default=None)
+        return InvalidParameters(
+            f"The parameters of {self.label} take {size:,} bytes as JSON, most of it in {name!r}, and "
+            f"LATESHIFT_MAX_PARAMETERS is {limit:,}. Pass an id or a path to the data, or raise the setting.",
+            name,
+        )
 
     def describe(self) -> str:
         """The parameters as they are written, for messages: `order_id: int, note: str = ...`."""
@@ -154,14 +163,6 @@ class Signature:
             if change is not None:
                 return self._refusal_of_value(name, given, change, hide)
         return None
-
-    def _refusal_of_size(self, parameters: Mapping[str, Any], size: int, limit: int) -> InvalidParameters:
-        name = max(parameters, key=lambda name: len(codec.to_json(parameters[name])), default=None)
-        return InvalidParameters(
-            f"The parameters of {self.label} take {size:,} bytes as JSON, most of it in {name!r}, and "
-            f"LATESHIFT_MAX_PARAMETERS is {limit:,}. Pass an id or a path to the data, or raise the setting.",
-            name,
-        )
 
     def _refusal_of_stored(self, text: str, error: Exception, hide: Sequence[str]) -> InvalidParameters:
         try:

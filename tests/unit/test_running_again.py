@@ -17,6 +17,10 @@ def send(order_id: int, on: date | None = None) -> None:
     """A job."""
 
 
+def note(text: str = "", on: date | None = None) -> None:
+    """A job."""
+
+
 @pytest.fixture
 def preparation(tmp_path) -> Preparation:
     return Preparation(load_settings(allowed=[__name__], storage_dir=tmp_path, max_parameters=200))
@@ -52,12 +56,23 @@ def test_other_parameters(preparation, old):
         {"order_id": 1, "extra": 1},
         {"order_id": 1, "on": "2026-02-31"},
         {"order_id": "x" * 300},
+        {"order_id": object(), "on": "2026-01-31"},
+        [1],
+        5,
     ],
 )
 def test_parameters_that_do_not_fit_are_refused(preparation, old, parameters):
     """As when a job is enqueued."""
     with pytest.raises(InvalidParameters):
         preparation.again(old, NOW, parameters)
+
+
+def test_the_limit_counts_bytes(preparation):
+    """Beside a date, too, which `check` has not taken, and the refusal speaks of the size."""
+    old = preparation.prepare(Call(note), NOW)
+    assert preparation.again(old, NOW, {"text": "ä" * 80, "on": "2026-01-31"})
+    with pytest.raises(InvalidParameters, match="take 229 bytes as JSON, most of it in 'text'"):
+        preparation.again(old, NOW, {"text": "ä" * 100, "on": "2026-01-31"})
 
 
 def test_what_is_not_allowed_any_more(preparation, old, tmp_path):
