@@ -11,7 +11,9 @@ from test_docs import blocks
 
 pytestmark = pytest.mark.slow
 
-TEXT = (Path(__file__).resolve().parent.parent / "docs" / "frameworks.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+TEXT = (DOCS / "frameworks.md").read_text(encoding="utf-8")
+TESTING = (DOCS / "testing-your-jobs.md").read_text(encoding="utf-8")
 
 
 class Place:
@@ -92,7 +94,7 @@ from shop.models import Order
 client = Client()
 job_id = client.post("/orders", {"email": "ada@example.com"}).json()["job"]
 print(wait_for_job(job_id, 30, check=True).result)
-print(client.get(f"/orders/{job_id}").json()["status"])
+print(client.get(f"/orders/{job_id}").json()["status"], client.get("/orders/none").status_code)
 """
 
 
@@ -114,12 +116,21 @@ def django(tmp_path):
 
 
 def test_django(django):
-    """A view's transaction has the job; the worker sets Django up, also if `ready()` imports the jobs."""
+    """A view's transaction has the job; the worker sets Django up, also if `ready()` imports the jobs.
+
+    And so it is in a test of Django, as docs/testing-your-jobs.md has it.
+    """
     (after_commit,) = [block.code for block in django.blocks if block.language == "python" and not block.file_name]
     last = "print(wait_for_job(list_jobs(limit=1)[0].id, 30, check=True).result)\n"
     django.write("try_it.py", f"{IN_DJANGO}\n{after_commit}\n{last}\n{DASHBOARD}")
     confirmed = "confirmed to ada@example.com"
-    assert django.python("try_it.py") == [confirmed, "completed", confirmed, "200 OK"]
+    assert django.python("try_it.py") == [confirmed, "completed 404", confirmed, "200 OK"]
+
+    [tests] = [block for block in blocks(TESTING) if block.file_name == "shop/tests.py"]
+    django.write("shop/tests.py", tests.code)
+    settings = django.folder / "config/settings.py"
+    settings.write_text(settings.read_text() + "\nDATABASES['default']['TEST'] = {'NAME': BASE_DIR / 'test.sqlite3'}\n")
+    django.python("manage.py", "test", "--noinput")
 
 
 def test_django_that_nobody_sets_up(django):
@@ -146,7 +157,7 @@ client = application.test_client()
 answer = client.post("/orders", data={"id": 7})
 job_id = answer.get_json()["job"]
 print(answer.status_code, wait_for_job(job_id, 30, check=True).result)
-print(client.get(f"/orders/{job_id}").get_json()["status"])
+print(client.get(f"/orders/{job_id}").get_json()["status"], client.get("/orders/none").status_code)
 """
 
 
@@ -155,7 +166,7 @@ def test_flask(tmp_path):
     pytest.importorskip("flask")
     place = Place(tmp_path, "Flask")
     place.write("try_it.py", IN_FLASK + DASHBOARD)
-    assert place.python("try_it.py") == ["202 receipt 7 sent by store@example.com", "completed", "200 OK"]
+    assert place.python("try_it.py") == ["202 receipt 7 sent by store@example.com", "completed 404", "200 OK"]
 
 
 IN_FASTAPI = """

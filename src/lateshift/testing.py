@@ -27,6 +27,8 @@ from lateshift.default import get_app, standing_in
 from lateshift.errors import InvalidOption, InvalidParameters
 from lateshift.job import Job, moment, to_microseconds
 from lateshift.options import check_limit, check_queue
+from lateshift.settings import Settings
+from lateshift.storage import migrations, open_database
 from lateshift.target import path_of
 from lateshift.testing_attempts import Attempts, Inline
 from lateshift.texts import shown
@@ -80,13 +82,17 @@ def isolated(*, clock: Clock | None = None, **settings: Any) -> Iterator[Lateshi
 
     Nothing is started by itself. `settings` are those of `Settings`, such as `allowed=["shop"]` and `max_retries=0`;
     what is not given is the project's own, from `configure`, also when that is called in the block, the environment,
-    `.env` or `pyproject.toml`. Raises SettingsError.
+    `.env` or `pyproject.toml`. With a `database_url` the jobs are in that database instead, and stay there; its tables
+    are made if there are none. Raises SettingsError, StorageError.
     """
     with tempfile.TemporaryDirectory(prefix="lateshift-", ignore_cleanup_errors=True) as folder:
+        elsewhere = settings.get("database_url") is not None
         own = {"database_url": f"sqlite:///{folder}/lateshift.db", "storage_dir": folder}
         own |= {"spawn": "never", "sqlite_durability": "normal"}
         settings |= {name: value for name, value in own.items() if settings.get(name) is None}
         with standing_in(clock, settings) as app:
+            if elsewhere:
+                _make_tables(app.settings)
             yield app
 
 
@@ -182,6 +188,13 @@ def assert_enqueued(
         f"Expected {'at least 1' if times is None else times} enqueued, found {len(found)}: {wanted}\n"
         f"Enqueued were{' (the last 20)' if len(others) > 20 else ''}:{lines}"
     )
+
+
+def _make_tables(settings: Settings) -> None:
+    """Nobody else makes them on a server, and on SQLite an open transaction of the test would be in their way."""
+    with contextlib.closing(open_database(settings, as_is=True)) as database:
+        if not database.has_tables():
+            migrations.migrate(database)
 
 
 def _names(job: object, method: str) -> tuple[str, ...]:
