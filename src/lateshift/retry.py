@@ -39,6 +39,21 @@ class RetryPolicy:
     only: Exceptions = ()
     never: Exceptions = ()
 
+    def __post_init__(self) -> None:
+        if self.kind == "function":
+            _function(self.compute)
+        elif self.kind in ("fixed", "exponential", "delays"):
+            _steps(self.steps)
+        else:
+            raise InvalidOption(
+                f"There is no retry policy {shown(self.kind)}: make one with RetryPolicy.fixed, exponential, delays or "
+                "function."
+            )
+        _factor(self.factor)
+        check_seconds(self.ceiling, "The ceiling of the retry delay")
+        _types(self.only, "only")
+        _types(self.never, "never")
+
     @classmethod
     def fixed(cls, seconds: float | timedelta, *, only: Sequence[type] = (), never: Sequence[type] = ()) -> RetryPolicy:
         """The same wait before each retry."""

@@ -53,6 +53,24 @@ def test_delays_repeat_the_last():
     assert [policy.delay(attempt, ERROR) for attempt in (1, 2, 3, 4, 99)] == [1, 10, 60.5, 60.5, 60.5]
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        partial(RetryPolicy, "delays"),
+        partial(RetryPolicy, "fixed", (-1,)),
+        partial(RetryPolicy, "function"),
+        partial(RetryPolicy, "linear", (1,)),
+        partial(RetryPolicy, "exponential", (1,), factor=0),
+        partial(RetryPolicy, "exponential", (1,), ceiling=-1),
+        partial(RetryPolicy, "fixed", (1,), only=("ValueError",)),
+    ],
+)
+def test_a_policy_made_by_hand_is_checked(policy):
+    """What no policy can be is refused when it is made, not when a job has failed."""
+    with pytest.raises(InvalidOption):
+        policy()
+
+
 def test_function():
     """A function sees the attempt and the exception; None means no retry."""
     policy = RetryPolicy.function(lambda attempt, error: None if isinstance(error, KeyError) else attempt * 2)
