@@ -1,6 +1,7 @@
 """The checks that keep the code as style.md wants it: layers, lengths, public names, docstrings, lazy imports."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -57,6 +58,16 @@ PUBLIC = (
     "run_background_job",
     "wait_for_job",
 )
+
+PUBLIC_MODULES = {
+    "contrib.web": "asgi_mount wsgi_mount",
+    "dashboard": "Role User create_dashboard",
+    "errors": "AlreadyStored CallableNotAllowed CallableNotFound InvalidJob InvalidOption InvalidParameters"
+    " InvalidSearch JobFailed JobNotFound JobStateError LateshiftError MemoryExceeded NotInsideJob QueryTooSlow"
+    " ResultNotStorable SchemaTooNew SchemaTooOld SettingsError SpawnError StorageCorrupt StorageError"
+    " StorageUnavailable TransactionEnded WaitTimeout WorkerDied",
+    "testing": "FrozenClock assert_enqueued drain enqueued_jobs inline isolated",
+}
 
 # From the bottom up. A module may import its own layer and those before it.
 LAYERS = {
@@ -227,6 +238,18 @@ def test_public_names_are_pinned():
 
     assert tuple(sorted(lateshift.__all__)) == PUBLIC
     expect_none(f"{name}: lateshift has no such name" for name in PUBLIC if not hasattr(lateshift, name))
+
+
+def test_names_of_public_modules_are_pinned():
+    """As for the package itself, of the modules that a user imports besides it."""
+    for where, names in PUBLIC_MODULES.items():
+        module = importlib.import_module(f"lateshift.{where}")
+        there = getattr(module, "__all__", None) or [
+            name
+            for name, found in vars(module).items()
+            if getattr(found, "__module__", None) == module.__name__ and not name.startswith("_")
+        ]
+        assert " ".join(sorted(there)) == names, where
 
 
 def test_public_names_have_docstrings():
