@@ -32,6 +32,8 @@ def test_enqueue_takes_what_a_call_takes(project):
     assert (job["run_at"], job["max_attempts"], job["timeout"]) == ("2030-01-31T07:30:00Z", 8, 3600.0)
     delayed = project.invoke_json("enqueue", "app.jobs.quick", "--delay", "1d")
     assert datetime.fromisoformat(delayed["run_at"]) - datetime.now(UTC) > timedelta(hours=23)
+    refused = project.invoke("enqueue", "app.jobs.quick", "--max-memory", "500M", code=2)
+    assert 'isolation="process"' in refused.stderr
 
 
 def test_enqueue_can_print_the_job(project):

@@ -68,6 +68,7 @@ def test_a_job_is_enqueued(site, client):
         ({"name": "os.system", "parameters": {"command": "ls"}}, None, "LATESHIFT_ALLOWED"),
         ({"name": "api_code.gone"}, None, "gone"),
         ({"name": "api_code.work", "queue": "a,b"}, None, "comma"),
+        ({"name": "api_code.work", "max_memory": "500M"}, None, 'isolation="process"'),
         ({"name": "api_code.work", "delay": 1, "run_at": "2030-01-01T00:00:00Z"}, None, "one of them"),
     ],
     ids=str,

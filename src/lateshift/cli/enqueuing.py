@@ -56,6 +56,7 @@ def moment_of(text: str) -> datetime:
 @click.option("--max-retries", type=int, metavar="N", help="Attempts after the first. Default: the job's own.")
 @click.option("--retry-delay", type=duration_of, metavar="S", help="Time before each of these. Default: the job's own.")
 @click.option("--timeout", type=duration_of, metavar="S", help="Time that an attempt may take. Default: the job's own.")
+@click.option("--max-memory", metavar="M", help="Memory of an isolated job: 500M, 2G. Default: the job's own.")
 @click.option("--wait", "wait_for_end", is_flag=True, help="Wait until it is finished and print its result too.")
 @json_option(f"the job as one object: {JOB_KEYS}")
 def enqueue(

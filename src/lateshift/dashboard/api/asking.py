@@ -26,6 +26,7 @@ QueueName = Annotated[str, Meta(min_length=1, max_length=LONGEST_QUEUE_NAME)]
 Identifier = Annotated[str, Meta(pattern="^[!-~]{1,64}$")]
 Path = Annotated[str, Meta(min_length=1, max_length=500, description="A dotted name: app.jobs.ProcessOrder")]
 Seconds = Annotated[float, Meta(ge=0, le=LONGEST_DURATION)]
+Memory = Annotated[int | str, Meta(description="Of an isolated job: bytes, or text such as 500M")]
 
 Step = Annotated[int, Meta(ge=60, le=2_678_400, description="Seconds; by default a sixtieth of the time")]
 
@@ -98,6 +99,7 @@ class NewJob(Asked, frozen=True):
     max_retries: Annotated[int, Meta(ge=0, le=MOST_RETRIES)] | None = None
     retry_delay: Seconds | list[Seconds] | None = None
     timeout: Annotated[float, Meta(gt=0, le=LONGEST_DURATION)] | None = None
+    max_memory: Memory | None = None
 
 
 class Again(Asked, frozen=True):
