@@ -364,7 +364,7 @@ class Cache:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
-        key = storable(key)
+        key = storable(str(key))
         job = reads.get(self._app.database, key.removeprefix(self.PREFIX)) if key.startswith(self.PREFIX) else None
         if job is None:
             return None

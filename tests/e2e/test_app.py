@@ -181,6 +181,7 @@ def test_the_short_way_to_a_status(app):
     assert (found["status"], found["parameters"]) == ("pending", {"order_id": 9})
     assert lateshift.cache.get("background_job:unknown") is None
     assert lateshift.cache.get(job_id) is None
+    assert lateshift.cache.get(5) is None
 
 
 def test_jobs_are_listed_by_status_queue_and_name(app):
