@@ -118,11 +118,7 @@ class Preparation:
             try:
                 text = codec.to_json(dict(parameters))
                 signature.bind(text.decode(), hide)
-            except (
-                InvalidParameters,
-                TypeError,
-                ValueError,
-            ):  # neither way, no dict, nothing for JSON
+            except (InvalidParameters, TypeError, ValueError):  # neither way, no dict, nothing for JSON
                 raise refused from None
             if len(text) > limit:
                 raise signature.refusal_of_size(parameters, len(text), limit) from None
