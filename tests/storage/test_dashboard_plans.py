@@ -7,7 +7,7 @@ from plans import examined, plans
 from test_query_plans import LIMITS, crowd, held  # noqa: F401 - the jobs that both look at
 
 from lateshift.query import parse
-from lateshift.storage import glimpses, history, reads, requests, search
+from lateshift.storage import counting, glimpses, history, reads, requests, search
 
 
 def page(text: str, **options):
@@ -17,7 +17,7 @@ def page(text: str, **options):
 @pytest.fixture(autouse=True)
 def _few(monkeypatch) -> None:
     """Counts stop early, as they do in a large table."""
-    monkeypatch.setattr(search.reads, "COUNT_LIMIT", 500)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 500)
 
 
 def job_id(steps) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lateshift.job import STATUSES
-from lateshift.storage import reads, writes
+from lateshift.storage import counting, reads, writes
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -64,7 +64,7 @@ def test_jobs_are_listed_by_a_part_of_their_name(steps, name, found):
 
 def test_counting_stops_at_its_limit(steps, monkeypatch):
     """A large table is not counted to its end: the answer is then one more than the limit."""
-    monkeypatch.setattr(reads, "COUNT_LIMIT", 10)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 10)
     steps.enqueue_many(30)
     assert reads.counts(steps.db)["pending"] == 11
     assert reads.queues(steps.db, steps.now)[0].waiting == 11
@@ -88,7 +88,7 @@ def test_queues_at_a_glance(steps, clock):
 
 def test_due_and_delayed_jobs_of_a_long_queue_are_told_apart(steps, monkeypatch):
     """Also where there are more than are counted, over all priorities: each count stops by itself."""
-    monkeypatch.setattr(reads, "COUNT_LIMIT", 10)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 10)
     steps.enqueue_many(6, priority=9)
     steps.enqueue_many(3, priority=4)
     steps.enqueue_many(30, priority=2, delay=60)

@@ -10,7 +10,7 @@ from lateshift.errors import QueryTooSlow
 from lateshift.job import STATUSES, Job, JobError
 from lateshift.outcome import Outcome
 from lateshift.query import parse
-from lateshift.storage import completion, search, streams, writes
+from lateshift.storage import completion, counting, search, streams, writes
 from lateshift.storage.counting import Count
 
 HARD = JobError(
@@ -249,7 +249,7 @@ def test_a_search_that_looks_at_much_says_so(steps, monkeypatch):
 
 def test_counts_stop(steps, monkeypatch):
     """Of many jobs a count says that there are more."""
-    monkeypatch.setattr(search.reads, "COUNT_LIMIT", 10)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 10)
     monkeypatch.setattr(search, "COUNT_WINDOW", 10)
     steps.enqueue_many(20)
     for _ in range(12):

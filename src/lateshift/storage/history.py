@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lateshift import histogram
-from lateshift.storage import reads
+from lateshift.storage import counting, reads
 from lateshift.storage.counting import Count
 from lateshift.storage.database import Database, Row
 from lateshift.storage.tallies import COLUMNS, COUNTS, KEPT, NAME_LENGTH, SPANS, Sums
@@ -188,7 +188,7 @@ def queue_rates(db: Database, now: int) -> list[QueueRate]:
         speed_out, left = done[queue] / elapsed, waiting.get(queue, 0)
         net = speed_out - speed_in
         empty_in = 0.0 if not left else left / net if net > 0 else None
-        rates.append(QueueRate(queue, speed_in, speed_out, Count.of(left, reads.COUNT_LIMIT), empty_in))
+        rates.append(QueueRate(queue, speed_in, speed_out, Count.of(left), empty_in))
     return rates
 
 
@@ -196,7 +196,7 @@ def _waiting(db: Database, queue: str) -> int:
     rows = db.query(
         "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue"
         " order by queue, executor limit :limit) as counted",
-        {"queue": queue, "limit": reads.COUNT_LIMIT + 1},
+        {"queue": queue, "limit": counting.COUNT_LIMIT + 1},
     )
     return int(rows[0][0])
 

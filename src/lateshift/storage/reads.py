@@ -11,11 +11,9 @@ import msgspec
 
 from lateshift.job import Attempt, CallOptions, Claimed, ExecutorKind, Job, JobError, moment, to_datetime
 from lateshift.outcome import Outcome
+from lateshift.storage import counting
 from lateshift.storage.database import Database, Row
 from lateshift.storage.soundness import CLAIMED, REAL, TEXT, WHOLE, Kind, sound
-
-COUNT_LIMIT: Final = 10_000
-"""Counting stops here: a bounded count of a large table costs milliseconds, an exact one seconds."""
 
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
 _LANES = """
@@ -76,7 +74,7 @@ class WorkerRow(msgspec.Struct, frozen=True):
 
 
 class QueueRow(msgspec.Struct, frozen=True):
-    """A queue at a glance. Counts stop at `COUNT_LIMIT`; `oldest` is when its longest waiting job became due."""
+    """A queue at a glance. Counts stop above `COUNT_LIMIT`; `oldest` is when its longest waiting job became due."""
 
     name: str
     paused: bool
@@ -167,7 +165,7 @@ def list_jobs(
 
 
 def counts(db: Database) -> dict[str, int]:
-    """How many jobs have each status, counting no further than `COUNT_LIMIT`."""
+    """How many jobs have each status, counting no further than one above `COUNT_LIMIT`."""
     sql = "select count(*) from (select 1 from lateshift_jobs where status = '%s' and %s limit :limit) as counted"
     groups = {
         "{waiting}": ("pending", "pending_retry"),
@@ -175,7 +173,7 @@ def counts(db: Database) -> dict[str, int]:
         "finished_at is not null": ("completed", "failed", "cancelled"),
     }
     return {
-        name: int(db.query(sql % (name, group), {"limit": COUNT_LIMIT + 1})[0][0])
+        name: int(db.query(sql % (name, group), {"limit": counting.COUNT_LIMIT + 1})[0][0])
         for group, names in groups.items()
         for name in names
     }
@@ -211,7 +209,7 @@ def jobs_ahead(db: Database, job_id: str, now: int) -> tuple[int, int]:
         select count(*) from (
             select 1 from lateshift_jobs me join lateshift_jobs o on o.queue = me.queue
             where me.id = :id and o.{waiting} and o.run_at <= :now and %s limit :limit) as counted"""
-    values = {"id": job_id, "now": now, "limit": COUNT_LIMIT + 1}
+    values = {"id": job_id, "now": now, "limit": counting.COUNT_LIMIT + 1}
     higher = db.query(ahead % "o.priority > me.priority", values)
     same = db.query(ahead % "o.priority = me.priority and (o.run_at, o.seq) < (me.run_at, me.seq)", values)
     return int(higher[0][0]), int(same[0][0])
@@ -279,13 +277,13 @@ def logs(db: Database, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
 
 def _count_waiting(db: Database, queue: str, lanes: Sequence[Lane], now: int) -> tuple[int, int]:
     """(due, delayed) jobs of a queue: all in one go, or lane by lane from both ends where they are too many."""
-    values = {"queue": queue, "now": now, "limit": COUNT_LIMIT + 1}
+    values = {"queue": queue, "now": now, "limit": counting.COUNT_LIMIT + 1}
     number, due = db.query(
         "select count(*), sum(case when run_at <= :now then 1 else 0 end) from (select run_at from lateshift_jobs"
         " where {waiting} and queue = :queue order by queue, executor limit :limit) as counted",
         values,
     )[0]
-    if number <= COUNT_LIMIT:
+    if number <= counting.COUNT_LIMIT:
         return int(due or 0), int(number - (due or 0))
     return _count_lanes(db, lanes, "<=", now), _count_lanes(db, lanes, ">", now)
 
@@ -293,12 +291,12 @@ def _count_waiting(db: Database, queue: str, lanes: Sequence[Lane], now: int) ->
 def _count_lanes(db: Database, lanes: Sequence[Lane], comparison: str, now: int) -> int:
     total = 0
     for lane in lanes:
-        if total <= COUNT_LIMIT and (comparison == ">" or lane.run_at <= now):
+        if total <= counting.COUNT_LIMIT and (comparison == ">" or lane.run_at <= now):
             values = {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority}
             rows = db.query(
                 "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue and"
                 f" executor = :executor and priority = :priority and run_at {comparison} :now limit :limit) as counted",
-                {**values, "now": now, "limit": COUNT_LIMIT + 1 - total},
+                {**values, "now": now, "limit": counting.COUNT_LIMIT + 1 - total},
             )
             total += int(rows[0][0])
     return total

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from lateshift.job import FINISHED, STATUSES, WAITING, Job
 from lateshift.query import Query
-from lateshift.storage import reads, streams
+from lateshift.storage import counting, reads, streams
 from lateshift.storage.counting import Count
 from lateshift.storage.database import Database
 from lateshift.storage.filters import Filters, make_filters
@@ -102,7 +102,7 @@ def state_counts(db: Database, query: Query) -> dict[str, Count]:
         found = [_count(db, way, filters) for way in ways]
         more = any(not ended for _, ended in found)
         for numbers, _ in found:
-            counts |= {status: counts[status] + Count.of(n, reads.COUNT_LIMIT) for status, n in numbers.items()}
+            counts |= {status: counts[status] + Count.of(n) for status, n in numbers.items()}
         return {status: Count(count.number, count.more or more) for status, count in counts.items()}
     now = db.now()
     filters = make_filters(query, now)
@@ -111,7 +111,7 @@ def state_counts(db: Database, query: Query) -> dict[str, Count]:
             db, way, filters if way.access != _QUEUED else make_filters(query, now, without=["queue"])
         )
         for status in statuses:
-            counts[status] = Count.of(numbers.get(status, 0), reads.COUNT_LIMIT)
+            counts[status] = Count.of(numbers.get(status, 0))
             counts[status] = Count(counts[status].number, counts[status].more or not ended)
     return counts
 
@@ -121,10 +121,10 @@ def count_matching(db: Database, query: Query, seconds: float | None = None) -> 
     number, budget = 0, Budget.of(WINDOW, SECONDS if seconds is None else seconds)
     for reader in _all_readers(db, query, None):
         while not reader.ended:
-            if budget.spent or number > reads.COUNT_LIMIT:
-                return Count(min(number, reads.COUNT_LIMIT), more=True)
+            if budget.spent or number > counting.COUNT_LIMIT:
+                return Count(min(number, counting.COUNT_LIMIT), more=True)
             number += len(reader.read_piece(1_000, budget))
-    return Count.of(number, reads.COUNT_LIMIT)
+    return Count.of(number)
 
 
 def matching_ids(db: Database, query: Query, until: int) -> Iterator[list[str]]:
@@ -210,7 +210,7 @@ def _states(query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
 def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, int], bool]:
     """(how many match by state, whether the stream ended) in the first rows of a stream."""
     bare = not filters.conditions and not filters.checks
-    piece = reads.COUNT_LIMIT + 1 if bare else COUNT_WINDOW
+    piece = counting.COUNT_LIMIT + 1 if bare else COUNT_WINDOW
     stream = stream.for_database(db)
     if "queue" not in stream.keys:
         stream = replace(stream, keys=stream.keys[:1])

@@ -43,7 +43,7 @@ def summary(view: View, _: Nothing) -> shapes.Summary:
     counted = view.read(history.minutes, view.now // 60_000_000 - 59)
     facts = observe(view.read, view.now, counted, spawns=view.desk.settings.spawn != "never")
     verdict = judge(facts)
-    counts = {status: Count.of(number, reads.COUNT_LIMIT) for status, number in view.read(reads.counts).items()}
+    counts = {status: Count.of(number) for status, number in view.read(reads.counts).items()}
     return shapes.Summary(
         light=verdict.light,
         sentence=verdict.sentence,
