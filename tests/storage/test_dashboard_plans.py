@@ -7,7 +7,7 @@ from plans import examined, plans
 from test_query_plans import LIMITS, crowd, held  # noqa: F401 - the jobs that both look at
 
 from lateshift.query import parse
-from lateshift.storage import counting, glimpses, history, reads, requests, search
+from lateshift.storage import counting, glimpses, history, pulse, reads, requests, search
 
 
 def page(text: str, **options):
@@ -22,6 +22,17 @@ def _few(monkeypatch) -> None:
 
 def job_id(steps) -> str:
     return held(steps)[0].id
+
+
+def ahead(steps, queue: str, priority: int, way: str) -> None:
+    """What stands before the first or the last job of a lane."""
+    [(place,)] = steps.db.query(
+        "select id from lateshift_jobs where {waiting} and queue = :queue and executor = 'thread'"
+        f" and priority = :priority order by run_at {way}, seq {way} limit 1",
+        {"queue": queue, "priority": priority},
+    )
+    higher, same = reads.jobs_ahead(steps.db, place, steps.now)
+    assert (higher + same > 0) == (way == "desc")
 
 
 # What is done, and how many rows it may make a database look at: in PostgreSQL's count, in MySQL's, and in tens of
@@ -43,8 +54,12 @@ READS = {
     "runs around a job": (lambda steps: search.runs_around(steps.db, job_id(steps)), 600, 1_200, 1_500),
     "newest names": (lambda steps: glimpses.newest_names(steps.db), 2_500, 4_500, 3_000),
     "workers": (lambda steps: requests.worker_details(steps.db), 1_500, 1_500, 3_000),
-    "queues": (lambda steps: reads.queues(steps.db, steps.now), 10_000, 18_000, 8_000),
-    "rates": (lambda steps: history.queue_rates(steps.db, steps.now), 11_000, 26_000, 20_000),
+    "queues": (lambda steps: reads.queues(steps.db, steps.now), 10_000, 10_000, 6_000),
+    "counts of a queue": (lambda steps: search.state_counts(steps.db, parse("queue:queue-1")), 7_000, 10_000, 6_000),
+    "pulse": (lambda steps: pulse.pulse(steps.db), 250, 250, 300),
+    "jobs ahead of the first": (lambda steps: ahead(steps, "default", 10, "asc"), 40, 400, 150),
+    "jobs ahead of the last": (lambda steps: ahead(steps, "queue-1", 2, "desc"), 1_000, 2_300, 1_100),
+    "rates": (lambda steps: history.queue_rates(steps.db, steps.now), 11_000, 20_500, 17_000),
 }
 
 

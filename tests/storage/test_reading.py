@@ -115,6 +115,16 @@ def test_jobs_ahead(steps, clock):
     assert ahead(steps, job_id) == (3, 1)
 
 
+def test_jobs_ahead_of_one_that_is_not_due_and_in_every_kind_of_slot(steps):
+    """All that are due come before a delayed job; whether a job needs a thread or a process makes no difference."""
+    steps.enqueue_many(2, executor="process", priority=9)
+    steps.enqueue(executor="process")
+    thread = steps.enqueue()
+    delayed = steps.enqueue(executor="process", delay=60)
+    steps.enqueue(delay=30)
+    assert (ahead(steps, thread), ahead(steps, delayed)) == ((2, 1), (2, 2))
+
+
 def test_jobs_ahead_among_those_enqueued_together(steps):
     """Of jobs with the same priority and time those enqueued before it come first."""
     ids = steps.enqueue_many(5)

@@ -205,14 +205,17 @@ def queue_paused(db: Database, name: str) -> bool:
 
 def jobs_ahead(db: Database, job_id: str, now: int) -> tuple[int, int]:
     """How many due jobs of its queue stand before a waiting job: of a higher priority, and of its own. Bounded."""
-    ahead = """
-        select count(*) from (
-            select 1 from lateshift_jobs me join lateshift_jobs o on o.queue = me.queue
-            where me.id = :id and o.{waiting} and o.run_at <= :now and %s limit :limit) as counted"""
-    values = {"id": job_id, "now": now, "limit": counting.COUNT_LIMIT + 1}
-    higher = db.query(ahead % "o.priority > me.priority", values)
-    same = db.query(ahead % "o.priority = me.priority and (o.run_at, o.seq) < (me.run_at, me.seq)", values)
-    return int(higher[0][0]), int(same[0][0])
+    own = db.query("select queue, priority, run_at, seq from lateshift_jobs where id = :id", {"id": job_id})
+    if not own:
+        return 0, 0
+    queue, priority, run_at, seq = sound(own[0], (str, int, int, int))
+    mine = [lane for lane in lanes(db) if lane.queue == queue]
+    higher = _count_lanes(db, [lane for lane in mine if lane.priority > priority], "run_at <= :now", now=now)
+    same = [lane for lane in mine if lane.priority == priority]
+    if run_at > now:
+        return higher, _count_lanes(db, same, "run_at <= :now", now=now)
+    earlier = _count_lanes(db, same, "run_at < :run_at", run_at=run_at)
+    return higher, earlier + _count_lanes(db, same, "run_at = :run_at and seq < :seq", run_at=run_at, seq=seq)
 
 
 _WORKER: Final[tuple[Kind, ...]] = (str, str, str, int, str, str, str, int, int)
@@ -275,28 +278,37 @@ def logs(db: Database, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
     return [(number, tuple(lines.split("\n"))) for number, lines in rows]
 
 
+def first_waiting(db: Database, queue: str, now: int) -> tuple[int, int]:
+    """(how many jobs of a queue wait, how many of these are due) among the first that are counted."""
+    # Not ordered by the queue as well: MariaDB would then sort all of it.
+    [(number, due)] = db.query(
+        "select count(*), sum(case when run_at <= :now then 1 else 0 end) from (select run_at from lateshift_jobs"
+        " where {waiting} and queue = :queue order by executor limit :limit) as counted",
+        {"queue": queue, "now": now, "limit": counting.COUNT_LIMIT + 1},
+    )
+    return int(number), int(due or 0)
+
+
 def _count_waiting(db: Database, queue: str, lanes: Sequence[Lane], now: int) -> tuple[int, int]:
     """(due, delayed) jobs of a queue: all in one go, or lane by lane from both ends where they are too many."""
-    values = {"queue": queue, "now": now, "limit": counting.COUNT_LIMIT + 1}
-    number, due = db.query(
-        "select count(*), sum(case when run_at <= :now then 1 else 0 end) from (select run_at from lateshift_jobs"
-        " where {waiting} and queue = :queue order by queue, executor limit :limit) as counted",
-        values,
-    )[0]
+    number, due = first_waiting(db, queue, now)
     if number <= counting.COUNT_LIMIT:
-        return int(due or 0), int(number - (due or 0))
-    return _count_lanes(db, lanes, "<=", now), _count_lanes(db, lanes, ">", now)
+        return due, number - due
+    begun = [lane for lane in lanes if lane.run_at <= now]
+    return _count_lanes(db, begun, "run_at <= :now", now=now), _count_lanes(db, lanes, "run_at > :now", now=now)
 
 
-def _count_lanes(db: Database, lanes: Sequence[Lane], comparison: str, now: int) -> int:
+def _count_lanes(db: Database, lanes: Sequence[Lane], condition: str, **values: int) -> int:
+    """The waiting jobs of some lanes for which a condition holds that is a piece of each lane's order."""
     total = 0
     for lane in lanes:
-        if total <= counting.COUNT_LIMIT and (comparison == ">" or lane.run_at <= now):
-            values = {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority}
+        if total <= counting.COUNT_LIMIT:
+            place = {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority}
             rows = db.query(
                 "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue and"
-                f" executor = :executor and priority = :priority and run_at {comparison} :now limit :limit) as counted",
-                {**values, "now": now, "limit": counting.COUNT_LIMIT + 1 - total},
+                f" executor = :executor and priority = :priority and {condition}"
+                " order by run_at, seq limit :limit) as counted",
+                {**place, **values, "limit": counting.COUNT_LIMIT + 1 - total},
             )
             total += int(rows[0][0])
     return total

@@ -200,11 +200,13 @@ def _states(query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
     yield streams.running(), ("running",)
     yield streams.retrying(), ("pending_retry",)
     queues = _queues(query)
-    order = ("queue", "executor")  # of the index, for PostgreSQL would else read the table from its beginning
+    # In the order of the index, for PostgreSQL would else read the table from its beginning; and not by the queue where
+    # there is only one, for MariaDB would else sort all of it.
     if len(queues) == 1:
-        yield Stream(order, descending=False, access=_QUEUED, parameters={"queue": queues[0]}), ("pending",)
+        only = {"queue": queues[0]}
+        yield Stream(("executor",), descending=False, access=_QUEUED, parameters=only), ("pending",)
     else:
-        yield Stream(order, descending=False, access="{waiting}"), ("pending",)
+        yield Stream(("queue",), descending=False, access="{waiting}"), ("pending",)
 
 
 def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, int], bool]:
@@ -212,8 +214,7 @@ def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, in
     bare = not filters.conditions and not filters.checks
     piece = counting.COUNT_LIMIT + 1 if bare else COUNT_WINDOW
     stream = stream.for_database(db)
-    if "queue" not in stream.keys:
-        stream = replace(stream, keys=stream.keys[:1])
+    stream = replace(stream, keys=stream.keys[:1])
     checked = ("parameters",) if filters.checks else ()
     rows, parameters = stream.piece({"status", *filters.columns, *checked})
     values = {**parameters, **filters.parameters, "piece": piece}
