@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from lateshift.job import Attempt, CallOptions, Claimed, ExecutorKind, Job, JobError, moment, to_datetime
+from lateshift.job import Attempt, Claimed, ExecutorKind, Job, to_datetime
 from lateshift.outcome import Outcome
 from lateshift.storage import counting
-from lateshift.storage.database import Database, Row
-from lateshift.storage.soundness import CLAIMED, REAL, TEXT, WHOLE, Kind, sound
+from lateshift.storage.database import Database
+from lateshift.storage.job_rows import JOB_ROWS, as_job, error_of
+from lateshift.storage.soundness import CLAIMED, TEXT, WHOLE, Kind, sound
 
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
 _LANES = """
@@ -36,12 +37,6 @@ with recursive head(place) as (
 select j.queue, j.executor, j.priority, j.run_at,
        exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
 from head join lateshift_jobs j on j.{row} = head.place"""
-
-_JOB = """
-select id, name, queue, priority, status, parameters, attempts, max_retries, run_at, enqueued_at, started_at,
-       finished_at, result, error_type, error_message, error_traceback, worker, crashes, progress, progress_message,
-       options, cancel_requested, lease
-from lateshift_jobs"""
 
 _CLAIMED = """
 select id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries, run_at, enqueued_at,
@@ -130,16 +125,16 @@ def completion(db: Database, job: Claimed) -> Outcome | None:
 
 def get(db: Database, job_id: str, *, history: bool = False) -> Job | None:
     """A job, with its attempts if asked; None when there is no such job."""
-    rows = db.query(f"{_JOB} where id = :id", {"id": job_id})
+    rows = db.query(f"{JOB_ROWS} where id = :id", {"id": job_id})
     if not rows:
         return None
-    job = _job(rows[0])
+    job = as_job(rows[0])
     return replace(job, history=_history(db, job, rows[0][-1])) if history else job
 
 
 def by_ids(db: Database, ids: Sequence[str]) -> list[Job]:
     """Those of these jobs that are there, in any order, without their histories."""
-    return [_job(row) for row in db.query_each(f"{_JOB} where id {{among ids}}", ids)]
+    return [as_job(row) for row in db.query_each(f"{JOB_ROWS} where id {{among ids}}", ids)]
 
 
 def list_jobs(
@@ -161,7 +156,7 @@ def list_jobs(
     chosen = [condition for condition, value in conditions.items() if value is not None]
     where = f" where {' and '.join(chosen)}" if chosen else ""
     parameters = {"status": status, "queue": queue, "name": name, "before": before, "limit": limit}
-    return [_job(row) for row in db.query(f"{_JOB}{where} order by {{age}} desc limit :limit", parameters)]
+    return [as_job(row) for row in db.query(f"{JOB_ROWS}{where} order by {{age}} desc limit :limit", parameters)]
 
 
 def counts(db: Database) -> dict[str, int]:
@@ -332,7 +327,7 @@ def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
             to_datetime(start),
             to_datetime(end),
             worker,
-            _error(kind, message, trace),
+            error_of(kind, message, trace),
             _lines(lines, key),
         )
         for key, number, outcome, worker, start, end, kind, message, trace in (sound(row, _ATTEMPT) for row in rows)
@@ -346,58 +341,3 @@ def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
 
 def _lines(lines: dict[int, str], lease: int) -> tuple[str, ...]:
     return tuple(lines[lease].split("\n")) if lease in lines else ()
-
-
-def _error(kind: str | None, message: str | None, trace: str | None) -> JobError | None:
-    return None if kind is None else JobError(kind, message or "", trace or "")
-
-
-_JOB_KINDS: Final[tuple[Kind, ...]] = (
-    *(str, str, str, int, str, TEXT, int, int, int, int, WHOLE, WHOLE),
-    *(TEXT, TEXT, TEXT, TEXT, TEXT, int, REAL, TEXT, TEXT, WHOLE, WHOLE),
-)
-
-
-def _job(row: Row) -> Job:
-    known = sound(row, _JOB_KINDS)
-    (id_, name, queue, priority, state, parameters, attempts, retries, run_at, enqueued, started, finished) = known[:12]
-    (result, kind, message, trace, worker, crashes, progress, progress_message, options, cancelling, _) = known[12:]
-    return Job(
-        id=id_,
-        name=name,
-        queue=queue,
-        priority=priority,
-        status=state,
-        parameters=_decoded(parameters) or {},
-        attempts=attempts,
-        max_attempts=retries + 1,
-        run_at=moment(run_at),
-        enqueued_at=moment(enqueued),
-        started_at=to_datetime(started),
-        finished_at=to_datetime(finished),
-        result=_decoded(result),
-        error=_error(kind, message, trace),
-        worker=worker,
-        crashes=crashes,
-        progress=progress,
-        progress_message=progress_message,
-        timeout=_timeout(options),
-        cancel_requested=bool(cancelling),
-    )
-
-
-def _timeout(options: str | None) -> float | None:
-    try:
-        return msgspec.json.decode(options, type=CallOptions).timeout if options else None
-    except (msgspec.DecodeError, RecursionError):  # a row written by other hands must not hide the others
-        return None
-
-
-def _decoded(text: str | None) -> Any:
-    """JSON as it stands in the row; a text that is none is shown as it is rather than hiding the job."""
-    if text is None:
-        return None
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return {"unreadable": text}
