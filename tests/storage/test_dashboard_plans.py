@@ -24,6 +24,13 @@ def job_id(steps) -> str:
     return held(steps)[0].id
 
 
+def listed(status: str, number: int):
+    def act(steps) -> None:
+        assert len(reads.list_jobs(steps.db, status=status, limit=5)) == number
+
+    return act
+
+
 def ahead(steps, queue: str, priority: int, way: str) -> None:
     """What stands before the first or the last job of a lane."""
     [(place,)] = steps.db.query(
@@ -59,6 +66,10 @@ READS = {
     "pulse": (lambda steps: pulse.pulse(steps.db), 250, 250, 300),
     "jobs ahead of the first": (lambda steps: ahead(steps, "default", 10, "asc"), 40, 400, 150),
     "jobs ahead of the last": (lambda steps: ahead(steps, "queue-1", 2, "desc"), 1_000, 2_300, 1_100),
+    "list of running": (listed("running", 5), 500, 1_000, 700),
+    "list of failed": (listed("failed", 5), 2_200, 4_300, 3_000),
+    "list of retries, which there are not": (listed("pending_retry", 0), 20, 20, 20),
+    "list of cancelled, which there are not": (listed("cancelled", 0), 20, 20, 20),
     "rates": (lambda steps: history.queue_rates(steps.db, steps.now), 11_000, 20_500, 17_000),
 }
 

@@ -43,6 +43,18 @@ def test_jobs_are_listed_by_status_and_queue(steps):
     assert reads.list_jobs(steps.db, status="failed", queue="mail") == []
 
 
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_jobs_of_a_status_are_listed_alike_however_many_there_are(steps, monkeypatch, few):
+    """Those of a rare status are found in another way than those of a common one, in the same order and pages."""
+    monkeypatch.setattr(reads, "FEW", few)
+    made = {status: [steps.in_status(status) for _ in range(3)][::-1] for status in STATUSES}
+    for status, ids in made.items():
+        first = reads.list_jobs(steps.db, status=status, queue="default", limit=2)
+        rest = reads.list_jobs(steps.db, status=status, name=first[0].name, before=first[-1].id)
+        assert [job.id for job in first + rest] == ids
+        assert reads.list_jobs(steps.db, status=status, queue="other") == []
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

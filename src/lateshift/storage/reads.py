@@ -1,4 +1,7 @@
-"""Everything that is asked of the database and changes nothing. No function here reads more than it shows."""
+"""What is asked about jobs, queues and workers, and changes nothing.
+
+No function here reads more than it shows or counts, but for `list_jobs`, where few jobs pass its filters.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from lateshift.job import Attempt, Claimed, ExecutorKind, Job, to_datetime
+from lateshift.job import FINISHED, Attempt, Claimed, ExecutorKind, Job, to_datetime
 from lateshift.outcome import Outcome
 from lateshift.storage import counting
-from lateshift.storage.database import Database
+from lateshift.storage.database import Database, Parameters
 from lateshift.storage.job_rows import JOB_ROWS, as_job, error_of
 from lateshift.storage.soundness import CLAIMED, TEXT, WHOLE, Kind, sound
 
@@ -37,6 +40,17 @@ with recursive head(place) as (
 select j.queue, j.executor, j.priority, j.run_at,
        exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
 from head join lateshift_jobs j on j.{row} = head.place"""
+
+FEW: Final = 1_000
+"""Jobs of a status that are looked at one and all, rather than looked for among those of all ages."""
+
+# How an index has the jobs of each status, and in which order.
+_OF_STATUS: Final = {
+    "pending": "{waiting} order by queue",
+    "pending_retry": "status = 'pending_retry' and finished_at is null order by {retry}",
+    "running": "status = 'running' order by worker",
+    **dict.fromkeys(FINISHED, "status = :status and finished_at is not null order by finished_at desc"),
+}
 
 _CLAIMED = """
 select id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries, run_at, enqueued_at,
@@ -133,8 +147,9 @@ def get(db: Database, job_id: str, *, history: bool = False) -> Job | None:
 
 
 def by_ids(db: Database, ids: Sequence[str]) -> list[Job]:
-    """Those of these jobs that are there, in any order, without their histories."""
-    return [as_job(row) for row in db.query_each(f"{JOB_ROWS} where id {{among ids}}", ids)]
+    """Those of these jobs that are there, in the order of the ids, without their histories."""
+    jobs = {job.id: job for job in map(as_job, db.query_each(f"{JOB_ROWS} where id {{among ids}}", ids))}
+    return [jobs[id_] for id_ in ids if id_ in jobs]
 
 
 def list_jobs(
@@ -146,7 +161,10 @@ def list_jobs(
     limit: int = 50,
     before: str | None = None,
 ) -> list[Job]:
-    """Jobs, newest first; `name` matches the callable path or a part of it after a dot; `before` is the last id."""
+    """Jobs, newest first; `name` matches the callable path or a part of it after a dot; `before` is the last id.
+
+    They are read by age. The jobs of a status that few have are found by its index instead, as they may be far apart.
+    """
     conditions = {
         "status = :status": status,
         "queue = :queue": queue,
@@ -156,7 +174,20 @@ def list_jobs(
     chosen = [condition for condition, value in conditions.items() if value is not None]
     where = f" where {' and '.join(chosen)}" if chosen else ""
     parameters = {"status": status, "queue": queue, "name": name, "before": before, "limit": limit}
+    if status in _OF_STATUS and (few := _few(db, _OF_STATUS[status], where, parameters)) is not None:
+        return [job for job in by_ids(db, few) if job.status == status]
     return [as_job(row) for row in db.query(f"{JOB_ROWS}{where} order by {{age}} desc limit :limit", parameters)]
+
+
+def _few(db: Database, access: str, where: str, parameters: Parameters) -> list[str] | None:
+    """The ids of those jobs that pass, newest first; None where more than `FEW` are to be looked at."""
+    parameters = {**parameters, "most": FEW + 1}
+    rows = f"from lateshift_jobs where {access} limit :most"
+    if db.query(f"select count(*) from (select 1 {rows}) as counted", parameters)[0][0] > FEW:
+        return None
+    looked_at = f"(select id, seq, status, queue, name {rows}) as few"
+    found = db.query(f"select id from {looked_at}{where} order by {{age}} desc limit :limit", parameters)
+    return [row[0] for row in found]
 
 
 def counts(db: Database) -> dict[str, int]:

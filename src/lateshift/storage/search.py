@@ -256,8 +256,7 @@ def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Read
 
 
 def _jobs(db: Database, hits: Sequence[Hit]) -> list[Job]:
-    found = {job.id: job for job in reads.by_ids(db, [hit.id for hit in hits])}
-    return [found[hit.id] for hit in hits if hit.id in found]
+    return reads.by_ids(db, [hit.id for hit in hits])
 
 
 def _cursor(way: str, key: Key | None) -> str | None:
