@@ -75,7 +75,7 @@ def search(
     chosen = sort if sort in possible else possible[0]
     ways, filters = _ways(db, query, chosen)
     every = len(ways) <= streams.MOST_LANES
-    ways = [way.for_database(db) for way in ways[: streams.MOST_LANES]]
+    ways = ways[: streams.MOST_LANES]
     back, key = _read_cursor(cursor, ways)
     ways = [way.reverse() for way in ways] if back else ways
     readers = [Reader(db, way, filters, key) for way in ways]
@@ -106,7 +106,7 @@ def state_counts(db: Database, query: Query) -> dict[str, Count]:
         return {status: Count(count.number, count.more or more) for status, count in counts.items()}
     now = db.now()
     filters = make_filters(query, now)
-    for way, statuses in _states(query):
+    for way, statuses in _states(db, query):
         numbers, ended = _count(
             db, way, filters if way.access != _QUEUED else make_filters(query, now, without=["queue"])
         )
@@ -149,7 +149,7 @@ def runs_around(db: Database, job_id: str, limit: int = 4, seconds: float = 0.03
     same = Filters(("name = :same", "attempts > 0"), frozenset({"name", "attempts"}), {"same": name}, ())
     older, newer = (
         Reader(db, way, same, (age,)).read(limit, Budget.of(WINDOW, seconds))
-        for way in (streams.by_age(), streams.by_age().reverse())
+        for way in (streams.by_age(db), streams.by_age(db).reverse())
     )
     return _jobs(db, older), _jobs(db, newer)
 
@@ -167,19 +167,19 @@ def _ways(db: Database, query: Query, sort: Sort) -> tuple[list[Stream], Filters
     if prints := [value for term in query.of("fingerprint") for value in term.values]:
         return [streams.failed_so(value.lower()) for value in prints], make_filters(query, now, without=["fingerprint"])
     if sort == "finished":
-        ways = [streams.finished(status) for status in FINISHED if status in query.statuses]
+        ways = [streams.finished(db, status) for status in FINISHED if status in query.statuses]
         return ways, make_filters(query, now, without=["status"])
     if sort == "longest":
-        return [streams.running()], make_filters(query, now, without=["status"])
+        return [streams.running(db)], make_filters(query, now, without=["status"])
     if sort == "due" and "pending" not in query.statuses:
-        return [streams.retrying()], make_filters(query, now, without=["status"])
+        return [streams.retrying(db)], make_filters(query, now, without=["status"])
     if sort == "due":
         queues = _queues(query)
         without = (["queue"] if queues else []) + (["status"] if set(WAITING) <= set(query.statuses) else [])
         return streams.waiting(db, queues), make_filters(query, now, without=without)
     if _by_error(query, query.statuses):
         return [streams.failed_so(None)], make_filters(query, now)
-    return [streams.by_age()], make_filters(query, now)
+    return [streams.by_age(db)], make_filters(query, now)
 
 
 def _by_error(query: Query, statuses: Sequence[str]) -> bool:
@@ -193,12 +193,12 @@ def _queues(query: Query) -> list[str]:
     return [] if any(term.negated for term in terms) else [value for term in terms for value in term.values]
 
 
-def _states(query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
+def _states(db: Database, query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
     """Streams that tell apart the states, for counting."""
     for status in FINISHED:
-        yield streams.finished(status), (status,)
-    yield streams.running(), ("running",)
-    yield streams.retrying(), ("pending_retry",)
+        yield streams.finished(db, status), (status,)
+    yield streams.running(db), ("running",)
+    yield streams.retrying(db), ("pending_retry",)
     queues = _queues(query)
     # In the order of the index, for PostgreSQL would else read the table from its beginning; and not by the queue where
     # there is only one, for MariaDB would else sort all of it.
@@ -213,7 +213,6 @@ def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, in
     """(how many match by state, whether the stream ended) in the first rows of a stream."""
     bare = not filters.conditions and not filters.checks
     piece = counting.COUNT_LIMIT + 1 if bare else COUNT_WINDOW
-    stream = stream.for_database(db)
     stream = replace(stream, keys=stream.keys[:1])
     checked = ("parameters",) if filters.checks else ()
     rows, parameters = stream.piece({"status", *filters.columns, *checked})
@@ -241,7 +240,7 @@ def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Read
             yield Reader(db, way, filters.enqueued_by(until))
         return
     if set(WAITING) & set(query.statuses) == {"pending_retry"}:
-        yield Reader(db, streams.retrying(), make_filters(query, now, without=["status"]).enqueued_by(until))
+        yield Reader(db, streams.retrying(db), make_filters(query, now, without=["status"]).enqueued_by(until))
     elif set(WAITING) & set(query.statuses):  # first: what a bulk action makes wait is not to be met again
         without = ["status"] if set(WAITING) <= set(query.statuses) else []
         filters = make_filters(query.narrowed(WAITING), now, without=without).enqueued_by(until)
@@ -249,10 +248,10 @@ def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Read
             yield Reader(db, way, filters)
     by_status = make_filters(query, now, without=["status"])
     if "running" in query.statuses:
-        yield Reader(db, streams.running(), by_status.enqueued_by(until))
+        yield Reader(db, streams.running(db), by_status.enqueued_by(until))
     for status in FINISHED:
         if status in query.statuses:
-            yield Reader(db, streams.finished(status, until), by_status)
+            yield Reader(db, streams.finished(db, status, until), by_status)
 
 
 def _jobs(db: Database, hits: Sequence[Hit]) -> list[Job]:
