@@ -7,7 +7,7 @@ from plans import examined, plans
 from test_query_plans import LIMITS, crowd, held  # noqa: F401 - the jobs that both look at
 
 from lateshift.query import parse
-from lateshift.storage import counting, glimpses, history, pulse, reads, requests, search
+from lateshift.storage import counting, glimpses, history, pulse, reads, search, workers
 
 
 def page(text: str, **options):
@@ -60,7 +60,7 @@ READS = {
     "counts of a name": (lambda steps: search.state_counts(steps.db, parse("name:send")), 8_000, 16_000, 20_000),
     "runs around a job": (lambda steps: search.runs_around(steps.db, job_id(steps)), 600, 1_200, 1_500),
     "newest names": (lambda steps: glimpses.newest_names(steps.db), 2_500, 4_500, 3_000),
-    "workers": (lambda steps: requests.worker_details(steps.db), 1_500, 1_500, 3_000),
+    "workers": (lambda steps: workers.worker_details(steps.db), 1_500, 1_500, 3_000),
     "queues": (lambda steps: reads.queues(steps.db, steps.now), 10_000, 10_000, 6_000),
     "counts of a queue": (lambda steps: search.state_counts(steps.db, parse("queue:queue-1")), 7_000, 10_000, 6_000),
     "pulse": (lambda steps: pulse.pulse(steps.db), 250, 250, 300),

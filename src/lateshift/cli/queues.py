@@ -15,6 +15,7 @@ from lateshift.job import to_datetime
 from lateshift.storage import reads, requests
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import QueueRow
+from lateshift.storage.workers import served
 from lateshift.wording import duration
 
 QUEUE_COLUMNS: Final = (
@@ -95,7 +96,7 @@ def workers(context: click.Context, *, as_json: bool) -> None:
             str(held[row.id]),
             when(to_datetime(row.started_at)),
             str(row.pid),
-            ", ".join(queue.strip(" ()") for queue in row.queues) or "all",
+            served(row.queues),
         )
         for row, alive in rows
     ]

@@ -7,7 +7,7 @@ most 500 jobs, so nobody waits for long; what has been done stays done when it i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -82,10 +82,10 @@ class BulkAction:
         self.progress = replace(done, seen=done.seen + len(ids), changed=done.changed + changed, undo=undo)
         return self.progress
 
-    def run(self, tell: Callable[[Progress], object] = lambda _: None) -> Progress:
-        """Do all of it, telling of each step."""
+    def run(self) -> Progress:
+        """Do all of it."""
         while not self.step().finished:
-            tell(self.progress)
+            pass
         return self.progress
 
     def _plan(self, target: Sequence[str] | Query) -> tuple[Iterator[list[str]], Count]:

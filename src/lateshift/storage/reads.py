@@ -259,12 +259,16 @@ def workers(db: Database) -> list[WorkerRow]:
     ]
 
 
+UNREADABLE: Final = " (unreadable)"
+"""In place of the queues in a worker's row that other hands have written: no queue can have such a name."""
+
+
 def queue_names(text: str) -> tuple[str, ...]:
-    """The queues in a worker's row; of one written by other hands a name that no queue can have."""
+    """The queues in a worker's row, or `UNREADABLE`."""
     try:
         return tuple(msgspec.json.decode(text, type=list[str]))
     except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
-        return (" (unreadable)",)
+        return (UNREADABLE,)
 
 
 def held_jobs(db: Database) -> Counter[str]:

@@ -15,11 +15,12 @@ import lateshift
 from lateshift import histogram
 from lateshift.dashboard.view import View
 from lateshift.host.fleet import is_alive
-from lateshift.storage import reads, requests
+from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import QueueRow
 from lateshift.storage.tallies import Sums
 from lateshift.storage.totals import totals
+from lateshift.storage.workers import worker_details
 
 PATH: Final = "/metrics"
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -130,7 +131,7 @@ def _of_workers(view: View) -> Iterator[Family]:
         [Sample({"state": state}, number) for state, number in states.items()],
     )
     slots: dict[str, int] = {}
-    for worker in view.read(requests.worker_details):
+    for worker in view.read(worker_details):
         for kind, number in worker.slots.items() if worker.id in alive else ():
             slots[kind] = slots.get(kind, 0) + number
     yield Family(
