@@ -23,12 +23,12 @@ from lateshift.settings import load_settings
 from lateshift.storage import (
     audit,
     bulk,
-    completion,
     failures,
     history,
     open_database,
     reads,
     search,
+    suggestions,
     tallies,
     workers,
 )
@@ -194,7 +194,7 @@ def measures(db: Database) -> dict[str, Callable[[], object]]:
         "count before bulk": lambda: search.count_matching(db, parse("status:failed")),
         "jobs, completed, page 40": lambda: search.search(db, parse("status:completed"), cursor=cursor),
         **{name: lambda text=text: search.search(db, parse(text)) for name, text in searches(some).items()},
-        "completion of queues": lambda: completion.complete(db, "queue:q", 7),
+        "suggestion of queues": lambda: suggestions.suggest(db, "queue:q", 7),
         "bulk: 500 priorities": bulk.BulkAction(db, "priority", parse("status:pending"), priority=3).step,
     }
 
