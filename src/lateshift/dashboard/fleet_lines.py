@@ -10,7 +10,7 @@ from lateshift.dashboard.view import View
 from lateshift.host.fleet import is_alive
 from lateshift.job import EXECUTORS
 from lateshift.storage import reads
-from lateshift.storage.workers import NO_QUEUE, HeldJob, WorkerDetail, served, worker_details
+from lateshift.storage.workers import HeldJob, WorkerDetail, claims_jobs, served, worker_details
 
 
 class Slots(NamedTuple):
@@ -36,7 +36,7 @@ class WorkerLine:
     @property
     def leaving(self) -> bool:
         """Whether it takes no more jobs, and ends when those that it has have ended."""
-        return self.alive and self.worker.queues == (NO_QUEUE,)
+        return self.alive and not claims_jobs(self.worker.queues)
 
     @property
     def queues(self) -> str:
