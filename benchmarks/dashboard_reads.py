@@ -23,13 +23,12 @@ from lateshift.settings import load_settings
 from lateshift.storage import (
     audit,
     bulk,
-    completion,
     failures,
     history,
     open_database,
     reads,
-    requests,
     search,
+    suggestions,
     tallies,
     workers,
 )
@@ -185,7 +184,7 @@ def measures(db: Database) -> dict[str, Callable[[], object]]:
         "queue rates": lambda: history.queue_rates(db, now),
         "queues": lambda: reads.queues(db, now),
         "error groups, week": lambda: failures.groups(db, week, now),
-        "workers": lambda: requests.worker_details(db),
+        "workers": lambda: workers.worker_details(db),
         "audit": lambda: audit.page(db),
         "marks": lambda: audit.marks(db, week, now),
         "counts, all": lambda: search.state_counts(db, parse("")),
@@ -195,7 +194,7 @@ def measures(db: Database) -> dict[str, Callable[[], object]]:
         "count before bulk": lambda: search.count_matching(db, parse("status:failed")),
         "jobs, completed, page 40": lambda: search.search(db, parse("status:completed"), cursor=cursor),
         **{name: lambda text=text: search.search(db, parse(text)) for name, text in searches(some).items()},
-        "completion of queues": lambda: completion.complete(db, "queue:q", 7),
+        "suggestion of queues": lambda: suggestions.suggest(db, "queue:q", 7),
         "bulk: 500 priorities": bulk.BulkAction(db, "priority", parse("status:pending"), priority=3).step,
     }
 

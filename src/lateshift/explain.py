@@ -15,6 +15,7 @@ from lateshift.host.fleet import LEASE, host_name, is_alive, serves
 from lateshift.job import WAITING, Job, JobError, moment
 from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
+from lateshift.storage.counting import Count
 from lateshift.storage.reads import WorkerRow
 from lateshift.target import resolve
 from lateshift.wording import count, duration, local_time, shortened
@@ -193,16 +194,13 @@ def _in_line(scene: _Scene, serving: list[WorkerRow]) -> Iterator[str]:
         return
     ahead = []
     if higher:
-        ahead.append(f"{_bounded(higher)} of higher priority")
+        ahead.append(f"{Count.of(higher).words('job')} of higher priority")
     if same:
-        ahead.append(f"{_bounded(same)} of its own priority that {'was' if same == 1 else 'were'} due before it")
+        ahead.append(
+            f"{Count.of(same).words('job')} of its own priority that {'was' if same == 1 else 'were'} due before it"
+        )
     yield f"It is behind {' and '.join(ahead)}."
     yield f"{workers.capitalize()} {'serves' if len(serving) == 1 else 'serve'} the queue, highest priority first."
-
-
-def _bounded(number: int) -> str:
-    limit = reads.COUNT_LIMIT
-    return f"more than {count(limit, 'job')}" if number > limit else count(number, "job")
 
 
 def _running(scene: _Scene) -> Iterator[str]:

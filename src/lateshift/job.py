@@ -118,13 +118,11 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
 class CallOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one call of `run_background_job` overrides; stored as JSON in the job's `options`.
 
-    `retry` is a policy as `retry.encode` writes it; `timeout` is in seconds; `isolation` is "process" or None;
-    `max_memory` is in bytes.
+    `retry` is a policy as `retry.encode` writes it; `timeout` is in seconds, `max_memory` in bytes.
     """
 
     retry: dict[str, Any] | None = None
     timeout: float | None = None
-    isolation: str | None = None
     max_memory: int | None = None
 
 

@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 from lateshift.host.fleet import is_alive, serves
 from lateshift.storage import reads
+from lateshift.storage.counting import Count
 from lateshift.storage.history import QueueRate
-from lateshift.storage.reads import COUNT_LIMIT, QueueRow, WorkerRow
+from lateshift.storage.reads import QueueRow, WorkerRow
 from lateshift.wording import count, long_duration
 
 Light = Literal["good", "warning", "bad"]
@@ -159,10 +160,12 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     lost = [held for owner in (*(worker.id for worker in facts.dead), *facts.absent) if (held := facts.held.get(owner))]
     if lost:
         hold = "hold" if len(lost) > 1 else "holds"
-        yield Reason("warning", f"{count(len(lost), 'dead worker')} still {hold} {_jobs(sum(lost))}.", "/workers")
+        words = f"{count(len(lost), 'dead worker')} still {hold} {count(sum(lost), 'job')}."
+        yield Reason("warning", words, "/workers")
     if facts.failed and facts.failed > FAILING * facts.finished:
         share = facts.failed / max(facts.finished, facts.failed)
-        words = f"{facts.failed:,} of {_jobs(facts.finished)} that finished in the last hour failed, {share:.0%}."
+        finished = count(facts.finished, "job")
+        words = f"{facts.failed:,} of {finished} that finished in the last hour failed, {share:.0%}."
         yield Reason("warning", words, "/errors")
     for queue in facts.queues:
         if queue.paused and queue.waiting:
@@ -186,4 +189,4 @@ def _page(queue: QueueRow) -> str:
 
 
 def _jobs(number: int) -> str:
-    return f"more than {count(COUNT_LIMIT, 'job')}" if number > COUNT_LIMIT else count(number, "job")
+    return Count.of(number).words("job")

@@ -25,9 +25,6 @@ from lateshift.storage import reads, workers, writes
 
 T = TypeVar("T")
 
-NO_QUEUE: Final = " (tests)"
-"""What the worker of a test says it serves: no queue can have that name, so it keeps no real runner from starting."""
-
 DEEPEST: Final = 20
 """How deep jobs in line may enqueue one another for each to run at once."""
 
@@ -79,7 +76,7 @@ class Attempts:
     def __enter__(self) -> Self:
         version = sys.modules["lateshift"].__version__
         folder = str(self._app.settings.storage_dir)
-        row = workers.NewWorker(self._worker, "worker", host_name(), os.getpid(), folder, (NO_QUEUE,), version)
+        row = workers.NewWorker(self._worker, "worker", host_name(), os.getpid(), folder, (workers.TESTS,), version)
         workers.register_worker(self._db, row, self._db.now())
         _job_logs.begin(self._app)
         return self

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lateshift import Lateshift
 from lateshift.dashboard.api.operations import OPERATIONS
 from lateshift.job import moment, to_microseconds
-from lateshift.storage import migrations, open_database, reads, tallies, workers
+from lateshift.storage import counting, migrations, open_database, tallies, workers
 
 TOKEN = "a-token-of-many-characters"
 
@@ -133,7 +133,7 @@ def test_slots_are_those_of_the_living(make_site):
 
 def test_counts_stop(make_site, monkeypatch):
     """A full queue is told as 10,000, never counted to its end."""
-    monkeypatch.setattr(reads, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 3)
     found = families(make_site().client())
     assert values(found["lateshift_jobs"], status="failed") == {("lateshift_jobs",): 3}
     assert values(found["lateshift_queue_jobs"], queue="billing", state="waiting") == {("lateshift_queue_jobs",): 3}

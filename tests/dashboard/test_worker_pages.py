@@ -120,6 +120,14 @@ def test_a_worker_of_an_odd_name_has_a_page(site, client):
     assert requests.unanswered(site.app.database, "a/b c?-1")
 
 
+def test_lateshift_run_is_no_worker_for_others(site, client):
+    """It takes no more jobs than the one that it was started for."""
+    row = workers.NewWorker("run-1", "worker", "a host", 1, "/run", (workers.ONE_JOB,), "1")
+    workers.register_worker(site.app.database, row, site.app.database.now())
+    assert "It serves one job" not in client.get("/workers/run-1").text
+    assert "Leaving" in row_of(client.get("/workers").text, "run-1")
+
+
 def test_a_viewer_asks_nothing_of_a_worker(make_site):
     """Neither button is there."""
     text = make_site(authorize=lambda _: "viewer").client().get(f"/workers/{ALIVE}").text

@@ -8,6 +8,7 @@ from project import finished, gone, until
 
 from lateshift.host.presence import runner_file
 from lateshift.storage import audit, reads, requests
+from lateshift.storage.workers import WorkerDetail, worker_details
 
 
 def begun(app, job_id: str):
@@ -123,7 +124,11 @@ def test_what_a_worker_tells_of_itself(project):
     """Its memory, how busy it is, its slots, and the version of the program, which charts mark."""
     app = project.app()
     worker = project.worker(env={"LATESHIFT_RELEASE": "v41"}, lease=6.0)
-    detail = until(lambda: (told := requests.worker_detail(app.database, worker.id)) and told.cpu is not None and told)
+
+    def told() -> WorkerDetail | None:
+        return next((row for row in worker_details(app.database) if row.id == worker.id and row.cpu is not None), None)
+
+    detail = until(told)
     assert detail.memory > 10_000_000
     assert 0 <= detail.cpu < 2
     assert (detail.revision, detail.slots["thread"]) == ("v41", 8)

@@ -147,9 +147,9 @@ def test_a_deletion_can_be_undone(steps, place, action):
     assert (done.changed, done.undo is None) == (4 if action == "delete" else 2, False)
     assert everything(steps.db) != before
     assert trash.can_restore(place.open(), done.undo)
-    assert bulk.undo(place.open(), done.undo) == done.changed
+    assert trash.restore(place.open(), done.undo) == done.changed
     assert everything(steps.db) == before
-    assert bulk.undo(steps.db, done.undo) == 0
+    assert trash.restore(steps.db, done.undo) == 0
 
 
 def test_a_job_comes_back_though_its_number_is_taken(steps):
@@ -157,7 +157,7 @@ def test_a_job_comes_back_though_its_number_is_taken(steps):
     job_id = steps.finished("completed")
     done = BulkAction(steps.db, "delete", [job_id]).run()
     other = steps.enqueue()
-    assert bulk.undo(steps.db, done.undo) == 1
+    assert trash.restore(steps.db, done.undo) == 1
     assert (steps.status(job_id), steps.status(other)) == ("completed", "pending")
     assert {job.id for job in reads.list_jobs(steps.db)} == {job_id, other}
 
@@ -172,7 +172,7 @@ def test_after_ten_minutes_it_is_too_late(steps, clock):
     clock.move(2)
     trash.empty(steps.db, steps.now)
     assert not trash.can_restore(steps.db, done.undo)
-    assert bulk.undo(steps.db, done.undo) == 0
+    assert trash.restore(steps.db, done.undo) == 0
 
 
 def test_a_long_deletion_is_kept_for_ten_minutes_from_its_end(steps, clock):
@@ -195,12 +195,12 @@ def test_restoring_what_is_there_changes_nothing(steps):
     job_id = steps.finished("failed")
     batch = BulkAction(steps.db, "delete", [job_id]).run().undo
     content = steps.db.query("select content, deleted_at from lateshift_trash")
-    assert bulk.undo(steps.db, batch) == 1
+    assert trash.restore(steps.db, batch) == 1
     steps.db.execute(
         "insert into lateshift_trash (batch, job_id, deleted_at, content) values (:batch, :id, :at, :content)",
         {"batch": batch, "id": job_id, "at": content[0][1], "content": content[0][0]},
     )
-    assert bulk.undo(steps.db, batch) == 1
+    assert trash.restore(steps.db, batch) == 1
     assert len(reads.list_jobs(steps.db)) == 1
 
 

@@ -137,5 +137,42 @@ def test_a_worker_that_stops_claiming_serves_no_queue(steps):
     rows = {worker.id: worker for worker in reads.workers(steps.db)}
     assert not any(serves(rows["worker-1"], queue) for queue in ("default", "mail"))
     assert serves(rows["worker-2"], "mail")
+
+
+@pytest.mark.parametrize("mark", [workers.NO_QUEUE, workers.ONE_JOB, workers.TESTS, reads.UNREADABLE])
+def test_no_queue_can_have_the_name_of_what_stands_in_place_of_queues(mark):
+    """So whose row has it serves none, and people read why."""
     with pytest.raises(errors.InvalidOption):
-        check_queue(*rows["worker-1"].queues)
+        check_queue(mark)
+    assert not workers.claims_jobs((mark,))
+    assert f" ({workers.served((mark,))})" == mark
+
+
+@pytest.mark.parametrize(("queues", "words"), [((), "all"), (("mail", "reports"), "mail, reports")])
+def test_what_a_worker_serves_in_words(queues, words):
+    """Its queues, or all."""
+    assert workers.claims_jobs(queues)
+    assert workers.served(queues) == words
+
+
+def test_workers_in_detail(steps, clock):
+    """Who they are, what they use, what runs in them and since when."""
+    row = workers.NewWorker(
+        "worker-1", "worker", "host-1", 17, "/run", ("mail",), "0.3", "v7", {"thread": 8, "loop": 9}
+    )
+    workers.register_worker(steps.db, row, steps.now)
+    steps.register("worker-2")
+    first = steps.running("worker-1", queue="mail")
+    clock.move(2)
+    second = steps.running("worker-1")
+    writes.save_progress(steps.db, [(second, 0.5, "half")])
+    assert workers.heartbeat(steps.db, "worker-1", steps.now, 50_000_000, 0.25)
+    assert workers.heartbeat(steps.db, "worker-1", steps.now)
+    one, two = workers.worker_details(steps.db)
+    assert (one.id, one.pid, one.queues, one.revision, one.slots) == ("worker-1", 17, ("mail",), "v7", row.slots)
+    assert (one.memory, one.cpu, one.heartbeat_at, one.held) == (50_000_000, 0.25, steps.now, 2)
+    assert [(job.id, job.queue, job.attempt) for job in one.jobs] == [(first.id, "mail", 1), (second.id, "default", 1)]
+    assert one.jobs[1].since - one.jobs[0].since == 2_000_000
+    assert {job.executor for job in one.jobs} == {"thread"}
+    assert (one.jobs[1].progress, one.jobs[1].progress_message) == (0.5, "half")
+    assert (two.revision, two.memory, two.cpu, two.jobs) == ("1.0", None, None, ())

@@ -9,7 +9,7 @@ from lateshift.events import Events
 from lateshift.host.fleet import host_name
 from lateshift.query import parse
 from lateshift.runtime.duties import rescue
-from lateshift.storage import reads, requests, search, trash, workers
+from lateshift.storage import reads, search, trash, workers
 from lateshift.storage.workers import NewWorker
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -66,8 +66,8 @@ def test_a_hostile_row_of_a_worker_hides_no_other(steps, database, text):
         " values ('w', 'worker', 'h', 1, '/', :text, '1', 1, 1, :slots)",
         {"text": text, "slots": text if text != '{"a": 1}' else '{"thread": "x"}'},
     )
-    assert [row.queues for row in reads.workers(database)] == [(" (unreadable)",)]
-    assert [detail.slots for detail in requests.worker_details(database)] == [{}]
+    assert [row.queues for row in reads.workers(database)] == [(reads.UNREADABLE,)]
+    assert [detail.slots for detail in workers.worker_details(database)] == [{}]
 
 
 def test_names_of_columns_in_the_trash_become_no_sql(steps, database):

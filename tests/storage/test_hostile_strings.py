@@ -9,7 +9,7 @@ import pytest
 from lateshift import Call, Lateshift
 from lateshift.errors import LateshiftError
 from lateshift.query import FIELDS, parse
-from lateshift.storage import audit, completion, search
+from lateshift.storage import audit, search, suggestions
 from lateshift.testing import drain
 
 HOSTILE = (
@@ -104,7 +104,7 @@ def test_searches_find_what_has_the_text_only(app, text):
             jobs = search.search(app.database, query).jobs
             assert len(jobs) <= 1
             assert search.count_matching(app.database, query).number <= 1
-    completion.complete(app.database, f"queue:{text}", len(text) + 6)
+    suggestions.suggest(app.database, f"queue:{text}", len(text) + 6)
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if "\x00" not in text and "\ud800" not in text])

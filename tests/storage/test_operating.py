@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from storage_steps import ERROR, SECOND, everything
 
-from lateshift.job import FINISHED, STATUSES, WAITING
+from lateshift.job import FINISHED, WAITING
 from lateshift.storage import reads, writes
 
 
@@ -155,7 +155,6 @@ def test_prune_never_takes_a_live_job(steps, clock):
     writes.claim_one(steps.db, "worker-1", steps.now, taken)
     clock.move(10 * 365 * 86_400)
     assert writes.prune(steps.db, steps.now) == 0
-    assert writes.prune(steps.db, steps.now, statuses=STATUSES) == 0
     assert all(steps.status(job_id) for job_id in [*live, *retried, taken])
 
 
@@ -168,14 +167,6 @@ def test_prune_takes_the_oldest_first_and_no_more_than_told(steps, clock):
     assert writes.prune(steps.db, steps.now, limit=2) == 2
     assert [steps.status(job_id) for job_id in ids] == [None, None] + ["completed"] * 3
     assert [writes.prune(steps.db, steps.now, limit=2) for _ in range(3)] == [2, 1, 0]
-
-
-def test_prune_one_status(steps, clock):
-    """Asked for one status, it leaves the others."""
-    completed, failed = steps.finished("completed"), steps.finished("failed")
-    clock.move(1)
-    assert writes.prune(steps.db, steps.now, statuses=["completed"]) == 1
-    assert (steps.status(completed), steps.status(failed)) == (None, "failed")
 
 
 def test_prune_takes_attempts_and_logs_along(steps, clock):

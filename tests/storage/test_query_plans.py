@@ -139,7 +139,7 @@ VERBS = {
     "nothing to prune": (nothing_to_prune, 5, 10, 20),
     "first page": (first_page, 60, 60, 400),
     "next page": (page_of(), 100, 100, 300),
-    "next page of a status": (page_of(status="completed"), 150, 150, 300),
+    "next page of a status": (page_of(status="completed"), 1_300, 2_500, 1_200),
     "next page of a queue": (page_of(queue="queue-1"), 400, 400, 400),
     "anything waiting": (lambda steps: reads.anything_waiting(steps.db, ()), 5, 5, 10),
 }

@@ -15,7 +15,7 @@ from storage_steps import SECOND, Steps
 from test_random_operations import OFTEN, PICKS, TABLES, Model, Operations, pair
 
 from lateshift.job import FINISHED, WAITING
-from lateshift.storage import bulk, writes
+from lateshift.storage import bulk, trash, writes
 from lateshift.storage.writes import Settlement
 
 EXAMPLES = {"sqlite": 30, "postgres": 10, "mariadb": 10}
@@ -76,8 +76,8 @@ class Operators(Operations):
     def undo(self, pick: int) -> None:
         batch = list(self.trash)[pick % len(self.trash)]
         back = self.trash.pop(batch)
-        assert self.operate(lambda steps: bulk.undo(steps.db, batch)) == len(back)
-        assert self.operate(lambda steps: bulk.undo(steps.db, batch)) == 0
+        assert self.operate(lambda steps: trash.restore(steps.db, batch)) == len(back)
+        assert self.operate(lambda steps: trash.restore(steps.db, batch)) == 0
         self.jobs.update(back)
         for job_id, seq in self.work(lambda steps: steps.db.query("select id, seq from lateshift_jobs")):
             self.jobs[job_id].age = seq  # another job may have got its number meanwhile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lateshift.job import STATUSES
-from lateshift.storage import reads, writes
+from lateshift.storage import counting, reads, writes
 
 
 @pytest.mark.parametrize("status", STATUSES)
@@ -43,6 +43,18 @@ def test_jobs_are_listed_by_status_and_queue(steps):
     assert reads.list_jobs(steps.db, status="failed", queue="mail") == []
 
 
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_jobs_of_a_status_are_listed_alike_however_many_there_are(steps, monkeypatch, few):
+    """Those of a rare status are found in another way than those of a common one, in the same order and pages."""
+    monkeypatch.setattr(reads, "FEW", few)
+    made = {status: [steps.in_status(status) for _ in range(3)][::-1] for status in STATUSES}
+    for status, ids in made.items():
+        first = reads.list_jobs(steps.db, status=status, queue="default", limit=2)
+        rest = reads.list_jobs(steps.db, status=status, name=first[0].name, before=first[-1].id)
+        assert [job.id for job in first + rest] == ids
+        assert reads.list_jobs(steps.db, status=status, queue="other") == []
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [
@@ -64,7 +76,7 @@ def test_jobs_are_listed_by_a_part_of_their_name(steps, name, found):
 
 def test_counting_stops_at_its_limit(steps, monkeypatch):
     """A large table is not counted to its end: the answer is then one more than the limit."""
-    monkeypatch.setattr(reads, "COUNT_LIMIT", 10)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 10)
     steps.enqueue_many(30)
     assert reads.counts(steps.db)["pending"] == 11
     assert reads.queues(steps.db, steps.now)[0].waiting == 11
@@ -88,7 +100,7 @@ def test_queues_at_a_glance(steps, clock):
 
 def test_due_and_delayed_jobs_of_a_long_queue_are_told_apart(steps, monkeypatch):
     """Also where there are more than are counted, over all priorities: each count stops by itself."""
-    monkeypatch.setattr(reads, "COUNT_LIMIT", 10)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 10)
     steps.enqueue_many(6, priority=9)
     steps.enqueue_many(3, priority=4)
     steps.enqueue_many(30, priority=2, delay=60)
@@ -113,6 +125,16 @@ def test_jobs_ahead(steps, clock):
     job_id = steps.enqueue()
     steps.enqueue()
     assert ahead(steps, job_id) == (3, 1)
+
+
+def test_jobs_ahead_of_one_that_is_not_due_and_in_every_kind_of_slot(steps):
+    """All that are due come before a delayed job; whether a job needs a thread or a process makes no difference."""
+    steps.enqueue_many(2, executor="process", priority=9)
+    steps.enqueue(executor="process")
+    thread = steps.enqueue()
+    delayed = steps.enqueue(executor="process", delay=60)
+    steps.enqueue(delay=30)
+    assert (ahead(steps, thread), ahead(steps, delayed)) == ((2, 1), (2, 2))
 
 
 def test_jobs_ahead_among_those_enqueued_together(steps):

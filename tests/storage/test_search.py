@@ -10,7 +10,7 @@ from lateshift.errors import QueryTooSlow
 from lateshift.job import STATUSES, Job, JobError
 from lateshift.outcome import Outcome
 from lateshift.query import parse
-from lateshift.storage import completion, search, streams, writes
+from lateshift.storage import counting, search, streams, suggestions, writes
 from lateshift.storage.counting import Count
 
 HARD = JobError(
@@ -249,7 +249,7 @@ def test_a_search_that_looks_at_much_says_so(steps, monkeypatch):
 
 def test_counts_stop(steps, monkeypatch):
     """Of many jobs a count says that there are more."""
-    monkeypatch.setattr(search.reads, "COUNT_LIMIT", 10)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 10)
     monkeypatch.setattr(search, "COUNT_WINDOW", 10)
     steps.enqueue_many(20)
     for _ in range(12):
@@ -313,10 +313,10 @@ def test_words_that_do_not_look_into_parameters(crowd):
 
 
 def offers(steps, text: str) -> list[str]:
-    return [offer.text for offer in completion.complete(steps.db, text, len(text))]
+    return [offer.text for offer in suggestions.suggest(steps.db, text, len(text))]
 
 
-def test_completion(crowd):
+def test_suggestions(crowd):
     """Fields by their beginning; values that there are."""
     steps = crowd.steps
     steps.register("worker-7")
@@ -333,8 +333,8 @@ def test_completion(crowd):
         "parameters.order_id:",
     ]
     assert offers(steps, "parameters.ORD") == ["parameters.order_id:"]
-    assert len(offers(steps, "")) == completion.MOST
-    [offer] = completion.complete(steps.db, "a queue:ma b", 10)
+    assert len(offers(steps, "")) == suggestions.MOST
+    [offer] = suggestions.suggest(steps.db, "a queue:ma b", 10)
     assert ("a queue:ma b"[: offer.start] + offer.text + "a queue:ma b"[offer.end :]) == "a queue:mail b"
 
 

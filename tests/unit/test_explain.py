@@ -12,7 +12,7 @@ from lateshift import Call, JobNotFound
 from lateshift.explain import explain
 from lateshift.job import moment
 from lateshift.outcome import Outcome, returned
-from lateshift.storage import reads
+from lateshift.storage import counting
 from lateshift.wording import local_time
 
 
@@ -88,7 +88,7 @@ def test_behind_others(stage):
 
 def test_behind_more_than_are_counted(stage, monkeypatch):
     """Counting ends at a limit, and the sentence says so."""
-    monkeypatch.setattr(reads, "COUNT_LIMIT", 20)
+    monkeypatch.setattr(counting, "COUNT_LIMIT", 20)
     stage.hire()
     stage.app.enqueue_many(Call("shop.send", priority=9) for _ in range(30))
     assert "It is behind more than 20 jobs of higher priority." in stage.explained(stage.enqueue())

@@ -13,7 +13,9 @@ from lateshift.cli.shapes import QUEUE_KEYS, WORKER_KEYS, queue_shape, worker_sh
 from lateshift.host.fleet import host_name, is_alive
 from lateshift.job import to_datetime
 from lateshift.storage import reads, requests
-from lateshift.storage.reads import COUNT_LIMIT, QueueRow
+from lateshift.storage.counting import Count
+from lateshift.storage.reads import QueueRow
+from lateshift.storage.workers import served
 from lateshift.wording import duration
 
 QUEUE_COLUMNS: Final = (
@@ -94,7 +96,7 @@ def workers(context: click.Context, *, as_json: bool) -> None:
             str(held[row.id]),
             when(to_datetime(row.started_at)),
             str(row.pid),
-            ", ".join(queue.strip(" ()") for queue in row.queues) or "all",
+            served(row.queues),
         )
         for row, alive in rows
     ]
@@ -136,11 +138,7 @@ def _goes_on(context: click.Context, *, as_json: bool) -> bool:
 def _queue_row(row: QueueRow, now: int) -> tuple[str, ...]:
     longest = "" if row.oldest is None else duration((now - row.oldest) / 1_000_000)
     state = "paused" if row.paused else "open"
-    return (row.name, state, _count(row.waiting), _count(row.delayed), str(row.running), longest)
-
-
-def _count(number: int) -> str:
-    return f"{COUNT_LIMIT}+" if number > COUNT_LIMIT else str(number)
+    return (row.name, state, str(Count.of(row.waiting)), str(Count.of(row.delayed)), f"{row.running:,}", longest)
 
 
 COMMANDS: Final = (queues, workers)

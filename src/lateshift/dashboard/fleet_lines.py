@@ -9,9 +9,8 @@ from typing import NamedTuple
 from lateshift.dashboard.view import View
 from lateshift.host.fleet import is_alive
 from lateshift.job import EXECUTORS
-from lateshift.storage import reads, requests
-from lateshift.storage.requests import HeldJob, WorkerDetail
-from lateshift.storage.workers import NO_QUEUE
+from lateshift.storage import reads
+from lateshift.storage.workers import HeldJob, WorkerDetail, claims_jobs, served, worker_details
 
 
 class Slots(NamedTuple):
@@ -37,12 +36,12 @@ class WorkerLine:
     @property
     def leaving(self) -> bool:
         """Whether it takes no more jobs, and ends when those that it has have ended."""
-        return self.alive and self.worker.queues == (NO_QUEUE,)
+        return self.alive and not claims_jobs(self.worker.queues)
 
     @property
     def queues(self) -> str:
         """The queues that it serves, in words."""
-        return ", ".join(queue.strip(" ()") for queue in self.worker.queues) or "all"
+        return served(self.worker.queues)
 
     @property
     def slots(self) -> list[Slots]:
@@ -57,7 +56,7 @@ class WorkerLine:
 def read_workers(view: View) -> list[WorkerLine]:
     """Every worker that has announced itself and not signed off, dead ones included, by host."""
     alive = {row.id for row in view.read(reads.workers) if is_alive(row, view.now)}
-    lines = [WorkerLine(worker, worker.id in alive) for worker in view.read(requests.worker_details)]
+    lines = [WorkerLine(worker, worker.id in alive) for worker in view.read(worker_details)]
     return sorted(lines, key=lambda line: (line.worker.host, not line.alive, line.worker.started_at, line.worker.id))
 
 

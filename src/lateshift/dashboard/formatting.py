@@ -17,7 +17,6 @@ from markupsafe import Markup, escape
 from lateshift.fingerprint import fingerprint
 from lateshift.job import JobError, moment
 from lateshift.storage.counting import Count
-from lateshift.storage.reads import COUNT_LIMIT
 from lateshift.wording import ago, count, last_part, local_time, short_id
 from lateshift.wording import long_duration as duration
 
@@ -64,9 +63,8 @@ def status(name: str) -> Status:
 
 def bounded(number: int | Count) -> str:
     """A count that stops at its limit: "10,000+"; "…" where nothing could be counted in a moment."""
-    if isinstance(number, Count):
-        return str(number) if number.number or not number.more else "…"
-    return f"{COUNT_LIMIT:,}+" if number > COUNT_LIMIT else f"{number:,}"
+    counted = number if isinstance(number, Count) else Count.of(number)
+    return str(counted) if counted.number or not counted.more else "…"
 
 
 def compact(number: float) -> str:

@@ -11,7 +11,7 @@ from lateshift.judgement import ORDER, Trouble, find_trouble
 from lateshift.storage import history, reads
 from lateshift.storage.counting import Count
 from lateshift.storage.history import QueueRate
-from lateshift.storage.reads import COUNT_LIMIT, QueueRow, WorkerRow
+from lateshift.storage.reads import QueueRow, WorkerRow
 
 DAY: Final = 86_400_000_000
 
@@ -30,12 +30,12 @@ class QueueLine(NamedTuple):
     @property
     def due(self) -> Count:
         """What could run now."""
-        return Count.of(self.row.waiting, COUNT_LIMIT)
+        return Count.of(self.row.waiting)
 
     @property
     def waiting(self) -> Count:
         """What is due and what is delayed."""
-        return self.due + Count.of(self.row.delayed, COUNT_LIMIT)
+        return self.due + Count.of(self.row.delayed)
 
 
 def living(view: View) -> list[WorkerRow]:

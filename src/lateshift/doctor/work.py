@@ -6,20 +6,18 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from lateshift.doctor.place import Check, Place, can_make
 from lateshift.host.fleet import HEARTBEAT, host_name, serves
+from lateshift.judgement import LATE
 from lateshift.storage import reads
+from lateshift.storage.counting import Count
 from lateshift.storage.health import product
 from lateshift.storage.migrations import pending, version
 from lateshift.storage.reads import QueueRow, WorkerRow
 from lateshift.storage.schema import LATEST
 from lateshift.storage.workers import NewWorker, register_worker, remove_worker
 from lateshift.wording import count, duration
-
-LONG_WAIT: Final = 60.0
-"""Seconds that a due job may wait before somebody should look why."""
 
 
 def database(place: Place) -> Iterator[Check]:
@@ -72,7 +70,7 @@ def jobs(place: Place) -> Iterator[Check]:
     now = place.db.now()
     for queue in reads.queues(place.db, now):
         late = 0.0 if queue.oldest is None else (now - queue.oldest) / 1_000_000
-        if late > LONG_WAIT:
+        if late > LATE:
             troubles.append(_late(place, queue, late, sum(serves(worker, queue.name) for worker in alive)))
     yield from troubles or [Check("jobs", "ok", "none is stuck, none has lost its worker")]
 
@@ -108,9 +106,7 @@ def _orphans(place: Place, owners: list[str], alive: list[WorkerRow]) -> Iterato
 
 
 def _late(place: Place, queue: QueueRow, late: float, serving: int) -> Check:
-    limit = reads.COUNT_LIMIT
-    due = f"more than {count(limit, 'due job')}" if queue.waiting > limit else count(queue.waiting, "due job")
-    told = f"The queue {queue.name!r} has {due}, the oldest since {duration(late)}"
+    told = f"The queue {queue.name!r} has {Count.of(queue.waiting).words('due job')}, the oldest since {duration(late)}"
     if queue.paused:
         return Check("jobs", "warning", f"{told}: it is paused.", f"`lateshift queues resume {queue.name}`.")
     if not serving:

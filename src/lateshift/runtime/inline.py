@@ -40,9 +40,6 @@ from lateshift.storage.writes import Settlement
 LAST_WORDS: Final = 2.0
 """Seconds that the job gets to end after Ctrl-C."""
 
-NO_QUEUE: Final = " (one job)"
-"""What this worker says it serves. No queue can have that name, so other jobs still get a runner of their own."""
-
 
 def run_one(app: Lateshift, job_id: str) -> Job:
     """Run a waiting job, due or not, to the end of one attempt, and return it as it stands then.
@@ -183,9 +180,8 @@ def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
     except OSError as error:
         raise StorageUnavailable(no_place_for_locks(app.settings, error)) from error
     try:
-        row = workers.NewWorker(
-            worker, "worker", host_name(), os.getpid(), str(folder), (NO_QUEUE,), sys.modules["lateshift"].__version__
-        )
+        version = sys.modules["lateshift"].__version__
+        row = workers.NewWorker(worker, "worker", host_name(), os.getpid(), str(folder), (workers.ONE_JOB,), version)
         workers.register_worker(app.database, row, app.database.now())
         try:
             yield presence

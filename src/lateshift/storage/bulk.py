@@ -7,7 +7,7 @@ most 500 jobs, so nobody waits for long; what has been done stays done when it i
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -34,14 +34,14 @@ STATUSES: Final[dict[Action, tuple[str, ...]]] = {
 """The jobs that each action applies to: others are passed over."""
 
 TAKEN_BACK: Final = ("delete", "purge")
-"""The actions that can be undone, for ten minutes, by `undo`."""
+"""The actions that can be undone, for ten minutes, by `trash.restore`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a bulk action is: `seen` jobs were looked at, `changed` of them changed. `total` is a count made before.
 
-    `undo` is what `undo` takes, for an action that can be taken back and has changed anything.
+    `undo` is what `trash.restore` takes, for an action that can be taken back and has changed anything.
     """
 
     action: Action
@@ -55,7 +55,7 @@ class Progress:
 class BulkAction:
     """An action on jobs, as a value that is moved on by `step`. What it has done so far is `progress`.
 
-    `id` names it, and the batch that `undo` takes.
+    `id` names it, and the batch that `trash.restore` takes.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class BulkAction:
         self.progress = replace(done, seen=done.seen + len(ids), changed=done.changed + changed, undo=undo)
         return self.progress
 
-    def run(self, tell: Callable[[Progress], object] = lambda _: None) -> Progress:
-        """Do all of it, telling of each step."""
+    def run(self) -> Progress:
+        """Do all of it."""
         while not self.step().finished:
-            tell(self.progress)
+            pass
         return self.progress
 
     def _plan(self, target: Sequence[str] | Query) -> tuple[Iterator[list[str]], Count]:
@@ -108,14 +108,6 @@ class BulkAction:
         if self._action == "run_now":
             return run_now(self._db, ids, self._now)
         return trash.throw_away(self._db, self.id, ids, STATUSES[self._action], self._db.now())
-
-
-def undo(db: Database, batch: str) -> int:
-    """Bring back what a deletion took; returns how many jobs. `Progress.undo` names it, for ten minutes."""
-    total = 0
-    while count := trash.restore(db, batch):
-        total += count
-    return total
 
 
 @transactional

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+COUNT_LIMIT: Final = 10_000
+"""Counting stops above this number: a statement counts one more, to tell that there are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +17,13 @@ class Count:
     more: bool = False
 
     @classmethod
-    def of(cls, number: int, limit: int) -> Count:
-        """What a count gives that stopped above `limit`."""
-        return cls(min(number, limit), number > limit)
+    def of(cls, number: int) -> Count:
+        """What a count gives that stopped above `COUNT_LIMIT`."""
+        return cls(min(number, COUNT_LIMIT), number > COUNT_LIMIT)
+
+    def words(self, noun: str) -> str:
+        """The count with what was counted: "1 job", "1,204 jobs", "more than 10,000 jobs"."""
+        return f"{'more than ' if self.more else ''}{self.number:,} {noun if self.number == 1 else noun + 's'}"
 
     def __str__(self) -> str:
         return f"{self.number:,}{'+' if self.more else ''}"

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 import msgspec
 
-PARAMETER: Final = re.compile(r"(?<!:):([a-z_]+)")
+PARAMETER: Final = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 TABLES: Final = (
     *("jobs", "attempts", "logs", "workers", "queues", "statistics", "meta"),
     *("tallies", "history", "groups", "failures", "requests", "trash", "audit", "marks"),

@@ -82,7 +82,7 @@ def make_filters(query: Query, now: int, *, without: Sequence[str] = ()) -> Filt
 
 
 class _Maker:
-    """Collects conditions, and numbers their parameters by letters: `:p_a`, `:p_b`."""
+    """Collects conditions, and numbers their parameters: `:p0`, `:p1`."""
 
     def __init__(self, now: int) -> None:
         self._now = now
@@ -134,8 +134,7 @@ class _Maker:
         return name
 
     def _parameter(self, value: object) -> str:
-        number = len(self._values)
-        name = f"p_{chr(97 + number // 676)}{chr(97 + number // 26 % 26)}{chr(97 + number % 26)}"
+        name = f"p{len(self._values)}"
         self._values[name] = value
         return f":{name}"
 

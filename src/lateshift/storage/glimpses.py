@@ -7,7 +7,7 @@ from typing import Final
 from lateshift.job import Job
 from lateshift.storage import reads
 from lateshift.storage.database import Database
-from lateshift.storage.reads import _JOB, _job
+from lateshift.storage.job_rows import JOB_ROWS, as_job
 
 LANES: Final = 40
 """Lanes that are looked into for what comes next; a program has a handful."""
@@ -18,17 +18,17 @@ NEWEST: Final = 2_000
 
 def running(db: Database, limit: int) -> list[Job]:
     """Jobs that run, those first that have run longest."""
-    rows = db.query(f"{_JOB} where status = 'running' order by started_at limit :limit", {"limit": limit})
-    return [_job(row) for row in rows]
+    rows = db.query(f"{JOB_ROWS} where status = 'running' order by started_at limit :limit", {"limit": limit})
+    return [as_job(row) for row in rows]
 
 
 def latest(db: Database, status: str, limit: int) -> list[Job]:
     """Finished jobs of a status, the last to finish first."""
     rows = db.query(
-        f"{_JOB} where status = :status and finished_at is not null order by finished_at desc limit :limit",
+        f"{JOB_ROWS} where status = :status and finished_at is not null order by finished_at desc limit :limit",
         {"status": status, "limit": limit},
     )
-    return [_job(row) for row in rows]
+    return [as_job(row) for row in rows]
 
 
 def upcoming(db: Database, now: int, limit: int) -> list[Job]:
@@ -36,11 +36,11 @@ def upcoming(db: Database, now: int, limit: int) -> list[Job]:
     found: list[Job] = []
     for lane in reads.lanes(db)[:LANES]:
         rows = db.query(
-            f"{_JOB} where {{waiting}} and queue = :queue and executor = :executor and priority = :priority"
+            f"{JOB_ROWS} where {{waiting}} and queue = :queue and executor = :executor and priority = :priority"
             " and run_at > :now order by run_at, seq limit :limit",
             {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority, "now": now, "limit": limit},
         )
-        found += [_job(row) for row in rows]
+        found += [as_job(row) for row in rows]
     return sorted(found, key=lambda job: job.run_at)[:limit]
 
 

@@ -181,24 +181,15 @@ def queue_rates(db: Database, now: int) -> list[QueueRate]:
         done[queue] += row[0] + row[1] + row[3]
     elapsed = (now - first * MINUTE) / 1_000_000
     came = _speeds_in(db, now)
-    waiting = {queue: _waiting(db, queue) for queue in {lane.queue for lane in reads.lanes(db)}}
+    waiting = {queue: reads.first_waiting(db, queue, now)[0] for queue in {lane.queue for lane in reads.lanes(db)}}
     rates = []
     for queue in sorted({*done, *came, *waiting}):
         speed_in = came.get(queue, 0.0)
         speed_out, left = done[queue] / elapsed, waiting.get(queue, 0)
         net = speed_out - speed_in
         empty_in = 0.0 if not left else left / net if net > 0 else None
-        rates.append(QueueRate(queue, speed_in, speed_out, Count.of(left, reads.COUNT_LIMIT), empty_in))
+        rates.append(QueueRate(queue, speed_in, speed_out, Count.of(left), empty_in))
     return rates
-
-
-def _waiting(db: Database, queue: str) -> int:
-    rows = db.query(
-        "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue"
-        " order by queue, executor limit :limit) as counted",
-        {"queue": queue, "limit": reads.COUNT_LIMIT + 1},
-    )
-    return int(rows[0][0])
 
 
 def _speeds_in(db: Database, now: int) -> dict[str, float]:

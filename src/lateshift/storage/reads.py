@@ -1,21 +1,23 @@
-"""Everything that is asked of the database and changes nothing. No function here reads more than it shows."""
+"""What is asked about jobs, queues and workers, and changes nothing.
+
+No function here reads more than it shows or counts, but for `list_jobs`, where few jobs pass its filters.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from lateshift.job import Attempt, CallOptions, Claimed, ExecutorKind, Job, JobError, moment, to_datetime
+from lateshift.job import FINISHED, Attempt, Claimed, ExecutorKind, Job, to_datetime
 from lateshift.outcome import Outcome
-from lateshift.storage.database import Database, Row
-from lateshift.storage.soundness import CLAIMED, REAL, TEXT, WHOLE, Kind, sound
-
-COUNT_LIMIT: Final = 10_000
-"""Counting stops here: a bounded count of a large table costs milliseconds, an exact one seconds."""
+from lateshift.storage import counting
+from lateshift.storage.database import Database, Parameters
+from lateshift.storage.job_rows import JOB_ROWS, as_job, error_of
+from lateshift.storage.soundness import CLAIMED, TEXT, WHOLE, Kind, sound
 
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
 _LANES = """
@@ -39,11 +41,16 @@ select j.queue, j.executor, j.priority, j.run_at,
        exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
 from head join lateshift_jobs j on j.{row} = head.place"""
 
-_JOB = """
-select id, name, queue, priority, status, parameters, attempts, max_retries, run_at, enqueued_at, started_at,
-       finished_at, result, error_type, error_message, error_traceback, worker, crashes, progress, progress_message,
-       options, cancel_requested, lease
-from lateshift_jobs"""
+FEW: Final = 1_000
+"""Jobs of a status that are looked at one and all, rather than looked for among those of all ages."""
+
+# How an index has the jobs of each status, and in which order.
+_OF_STATUS: Final = {
+    "pending": "{waiting} order by queue",
+    "pending_retry": "status = 'pending_retry' and finished_at is null order by {retry}",
+    "running": "status = 'running' order by worker",
+    **dict.fromkeys(FINISHED, "status = :status and finished_at is not null order by finished_at desc"),
+}
 
 _CLAIMED = """
 select id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries, run_at, enqueued_at,
@@ -76,7 +83,7 @@ class WorkerRow(msgspec.Struct, frozen=True):
 
 
 class QueueRow(msgspec.Struct, frozen=True):
-    """A queue at a glance. Counts stop at `COUNT_LIMIT`; `oldest` is when its longest waiting job became due."""
+    """A queue at a glance. Counts stop above `COUNT_LIMIT`; `oldest` is when its longest waiting job became due."""
 
     name: str
     paused: bool
@@ -132,16 +139,17 @@ def completion(db: Database, job: Claimed) -> Outcome | None:
 
 def get(db: Database, job_id: str, *, history: bool = False) -> Job | None:
     """A job, with its attempts if asked; None when there is no such job."""
-    rows = db.query(f"{_JOB} where id = :id", {"id": job_id})
+    rows = db.query(f"{JOB_ROWS} where id = :id", {"id": job_id})
     if not rows:
         return None
-    job = _job(rows[0])
+    job = as_job(rows[0])
     return replace(job, history=_history(db, job, rows[0][-1])) if history else job
 
 
 def by_ids(db: Database, ids: Sequence[str]) -> list[Job]:
-    """Those of these jobs that are there, in any order, without their histories."""
-    return [_job(row) for row in db.query_each(f"{_JOB} where id {{among ids}}", ids)]
+    """Those of these jobs that are there, in the order of the ids, without their histories."""
+    jobs = {job.id: job for job in map(as_job, db.query_each(f"{JOB_ROWS} where id {{among ids}}", ids))}
+    return [jobs[id_] for id_ in ids if id_ in jobs]
 
 
 def list_jobs(
@@ -153,7 +161,10 @@ def list_jobs(
     limit: int = 50,
     before: str | None = None,
 ) -> list[Job]:
-    """Jobs, newest first; `name` matches the callable path or a part of it after a dot; `before` is the last id."""
+    """Jobs, newest first; `name` matches the callable path or a part of it after a dot; `before` is the last id.
+
+    They are read by age. The jobs of a status that few have are found by its index instead, as they may be far apart.
+    """
     conditions = {
         "status = :status": status,
         "queue = :queue": queue,
@@ -163,11 +174,24 @@ def list_jobs(
     chosen = [condition for condition, value in conditions.items() if value is not None]
     where = f" where {' and '.join(chosen)}" if chosen else ""
     parameters = {"status": status, "queue": queue, "name": name, "before": before, "limit": limit}
-    return [_job(row) for row in db.query(f"{_JOB}{where} order by {{age}} desc limit :limit", parameters)]
+    if status in _OF_STATUS and (few := _few(db, _OF_STATUS[status], where, parameters)) is not None:
+        return [job for job in by_ids(db, few) if job.status == status]
+    return [as_job(row) for row in db.query(f"{JOB_ROWS}{where} order by {{age}} desc limit :limit", parameters)]
+
+
+def _few(db: Database, access: str, where: str, parameters: Parameters) -> list[str] | None:
+    """The ids of those jobs that pass, newest first; None where more than `FEW` are to be looked at."""
+    parameters = {**parameters, "most": FEW + 1}
+    rows = f"from lateshift_jobs where {access} limit :most"
+    if db.query(f"select count(*) from (select 1 {rows}) as counted", parameters)[0][0] > FEW:
+        return None
+    looked_at = f"(select id, seq, status, queue, name {rows}) as few"
+    found = db.query(f"select id from {looked_at}{where} order by {{age}} desc limit :limit", parameters)
+    return [row[0] for row in found]
 
 
 def counts(db: Database) -> dict[str, int]:
-    """How many jobs have each status, counting no further than `COUNT_LIMIT`."""
+    """How many jobs have each status, counting no further than one above `COUNT_LIMIT`."""
     sql = "select count(*) from (select 1 from lateshift_jobs where status = '%s' and %s limit :limit) as counted"
     groups = {
         "{waiting}": ("pending", "pending_retry"),
@@ -175,7 +199,7 @@ def counts(db: Database) -> dict[str, int]:
         "finished_at is not null": ("completed", "failed", "cancelled"),
     }
     return {
-        name: int(db.query(sql % (name, group), {"limit": COUNT_LIMIT + 1})[0][0])
+        name: int(db.query(sql % (name, group), {"limit": counting.COUNT_LIMIT + 1})[0][0])
         for group, names in groups.items()
         for name in names
     }
@@ -207,14 +231,17 @@ def queue_paused(db: Database, name: str) -> bool:
 
 def jobs_ahead(db: Database, job_id: str, now: int) -> tuple[int, int]:
     """How many due jobs of its queue stand before a waiting job: of a higher priority, and of its own. Bounded."""
-    ahead = """
-        select count(*) from (
-            select 1 from lateshift_jobs me join lateshift_jobs o on o.queue = me.queue
-            where me.id = :id and o.{waiting} and o.run_at <= :now and %s limit :limit) as counted"""
-    values = {"id": job_id, "now": now, "limit": COUNT_LIMIT + 1}
-    higher = db.query(ahead % "o.priority > me.priority", values)
-    same = db.query(ahead % "o.priority = me.priority and (o.run_at, o.seq) < (me.run_at, me.seq)", values)
-    return int(higher[0][0]), int(same[0][0])
+    own = db.query("select queue, priority, run_at, seq from lateshift_jobs where id = :id", {"id": job_id})
+    if not own:
+        return 0, 0
+    queue, priority, run_at, seq = sound(own[0], (str, int, int, int))
+    mine = [lane for lane in lanes(db) if lane.queue == queue]
+    higher = _count_lanes(db, [lane for lane in mine if lane.priority > priority], "run_at <= :now", now=now)
+    same = [lane for lane in mine if lane.priority == priority]
+    if run_at > now:
+        return higher, _count_lanes(db, same, "run_at <= :now", now=now)
+    earlier = _count_lanes(db, same, "run_at < :run_at", run_at=run_at)
+    return higher, earlier + _count_lanes(db, same, "run_at = :run_at and seq < :seq", run_at=run_at, seq=seq)
 
 
 _WORKER: Final[tuple[Kind, ...]] = (str, str, str, int, str, str, str, int, int)
@@ -232,12 +259,16 @@ def workers(db: Database) -> list[WorkerRow]:
     ]
 
 
+UNREADABLE: Final = " (unreadable)"
+"""In place of the queues in a worker's row that other hands have written: no queue can have such a name."""
+
+
 def queue_names(text: str) -> tuple[str, ...]:
-    """The queues in a worker's row; of one written by other hands a name that no queue can have."""
+    """The queues in a worker's row, or `UNREADABLE`."""
     try:
         return tuple(msgspec.json.decode(text, type=list[str]))
     except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):
-        return (" (unreadable)",)
+        return (UNREADABLE,)
 
 
 def held_jobs(db: Database) -> Counter[str]:
@@ -277,28 +308,37 @@ def logs(db: Database, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
     return [(number, tuple(lines.split("\n"))) for number, lines in rows]
 
 
+def first_waiting(db: Database, queue: str, now: int) -> tuple[int, int]:
+    """(how many jobs of a queue wait, how many of these are due) among the first that are counted."""
+    # Not ordered by the queue as well: MariaDB would then sort all of it.
+    [(number, due)] = db.query(
+        "select count(*), sum(case when run_at <= :now then 1 else 0 end) from (select run_at from lateshift_jobs"
+        " where {waiting} and queue = :queue order by executor limit :limit) as counted",
+        {"queue": queue, "now": now, "limit": counting.COUNT_LIMIT + 1},
+    )
+    return int(number), int(due or 0)
+
+
 def _count_waiting(db: Database, queue: str, lanes: Sequence[Lane], now: int) -> tuple[int, int]:
     """(due, delayed) jobs of a queue: all in one go, or lane by lane from both ends where they are too many."""
-    values = {"queue": queue, "now": now, "limit": COUNT_LIMIT + 1}
-    number, due = db.query(
-        "select count(*), sum(case when run_at <= :now then 1 else 0 end) from (select run_at from lateshift_jobs"
-        " where {waiting} and queue = :queue order by queue, executor limit :limit) as counted",
-        values,
-    )[0]
-    if number <= COUNT_LIMIT:
-        return int(due or 0), int(number - (due or 0))
-    return _count_lanes(db, lanes, "<=", now), _count_lanes(db, lanes, ">", now)
+    number, due = first_waiting(db, queue, now)
+    if number <= counting.COUNT_LIMIT:
+        return due, number - due
+    begun = [lane for lane in lanes if lane.run_at <= now]
+    return _count_lanes(db, begun, "run_at <= :now", now=now), _count_lanes(db, lanes, "run_at > :now", now=now)
 
 
-def _count_lanes(db: Database, lanes: Sequence[Lane], comparison: str, now: int) -> int:
+def _count_lanes(db: Database, lanes: Sequence[Lane], condition: str, **values: int) -> int:
+    """The waiting jobs of some lanes for which a condition holds that is a piece of each lane's order."""
     total = 0
     for lane in lanes:
-        if total <= COUNT_LIMIT and (comparison == ">" or lane.run_at <= now):
-            values = {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority}
+        if total <= counting.COUNT_LIMIT:
+            place = {"queue": lane.queue, "executor": lane.executor, "priority": lane.priority}
             rows = db.query(
                 "select count(*) from (select 1 from lateshift_jobs where {waiting} and queue = :queue and"
-                f" executor = :executor and priority = :priority and run_at {comparison} :now limit :limit) as counted",
-                {**values, "now": now, "limit": COUNT_LIMIT + 1 - total},
+                f" executor = :executor and priority = :priority and {condition}"
+                " order by run_at, seq limit :limit) as counted",
+                {**place, **values, "limit": counting.COUNT_LIMIT + 1 - total},
             )
             total += int(rows[0][0])
     return total
@@ -322,7 +362,7 @@ def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
             to_datetime(start),
             to_datetime(end),
             worker,
-            _error(kind, message, trace),
+            error_of(kind, message, trace),
             _lines(lines, key),
         )
         for key, number, outcome, worker, start, end, kind, message, trace in (sound(row, _ATTEMPT) for row in rows)
@@ -336,58 +376,3 @@ def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
 
 def _lines(lines: dict[int, str], lease: int) -> tuple[str, ...]:
     return tuple(lines[lease].split("\n")) if lease in lines else ()
-
-
-def _error(kind: str | None, message: str | None, trace: str | None) -> JobError | None:
-    return None if kind is None else JobError(kind, message or "", trace or "")
-
-
-_JOB_KINDS: Final[tuple[Kind, ...]] = (
-    *(str, str, str, int, str, TEXT, int, int, int, int, WHOLE, WHOLE),
-    *(TEXT, TEXT, TEXT, TEXT, TEXT, int, REAL, TEXT, TEXT, WHOLE, WHOLE),
-)
-
-
-def _job(row: Row) -> Job:
-    known = sound(row, _JOB_KINDS)
-    (id_, name, queue, priority, state, parameters, attempts, retries, run_at, enqueued, started, finished) = known[:12]
-    (result, kind, message, trace, worker, crashes, progress, progress_message, options, cancelling, _) = known[12:]
-    return Job(
-        id=id_,
-        name=name,
-        queue=queue,
-        priority=priority,
-        status=state,
-        parameters=_decoded(parameters) or {},
-        attempts=attempts,
-        max_attempts=retries + 1,
-        run_at=moment(run_at),
-        enqueued_at=moment(enqueued),
-        started_at=to_datetime(started),
-        finished_at=to_datetime(finished),
-        result=_decoded(result),
-        error=_error(kind, message, trace),
-        worker=worker,
-        crashes=crashes,
-        progress=progress,
-        progress_message=progress_message,
-        timeout=_timeout(options),
-        cancel_requested=bool(cancelling),
-    )
-
-
-def _timeout(options: str | None) -> float | None:
-    try:
-        return msgspec.json.decode(options, type=CallOptions).timeout if options else None
-    except (msgspec.DecodeError, RecursionError):  # a row written by other hands must not hide the others
-        return None
-
-
-def _decoded(text: str | None) -> Any:
-    """JSON as it stands in the row; a text that is none is shown as it is rather than hiding the job."""
-    if text is None:
-        return None
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return {"unreadable": text}

@@ -1,4 +1,4 @@
-"""What an operator asks of one worker: to stop, to drain, to show the stack of a job it runs. And workers in detail.
+"""What an operator asks of one worker: to stop, to drain, to show the stack of a job it runs.
 
 A request is a row that the worker finds within a second, acts upon, and answers in the row. It is kept for a minute.
 """
@@ -6,23 +6,15 @@ A request is a row that the worker finds within a second, acts upon, and answers
 from __future__ import annotations
 
 import secrets
-from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-import msgspec
-
-from lateshift.job import ExecutorKind
-from lateshift.storage import reads
 from lateshift.storage.database import Database, transactional
 
 KEPT: Final = 60_000_000
 """Microseconds for which a request is kept."""
 
 LONGEST_ANSWER: Final = 64 * 1024
-MOST_JOBS: Final = 100
-"""Running jobs of a worker that are listed."""
-
 RequestKind = Literal["stack", "stop", "drain"]
 
 
@@ -37,63 +29,19 @@ class Request:
     id: str
     kind: RequestKind
     job_id: str | None
-    lease: int | None
     asked_at: int
     answered_at: int | None
     answer: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HeldJob:
-    """A job in a worker's hand, and since when (microseconds); it may not have begun yet if it is short.
-
-    `executor` is the kind of slot that it takes.
-    """
-
-    id: str
-    name: str
-    queue: str
-    executor: ExecutorKind
-    attempt: int
-    since: int
-    progress: float | None
-    progress_message: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerDetail:
-    """A worker as it last told of itself; times in microseconds, `memory` in bytes, `cpu` in cores.
-
-    `revision` is LATESHIFT_RELEASE, or the version; `slots` how many jobs of each kind of executor it runs at once.
-    `held` counts the jobs it has (at most 10,000), `jobs` are the ones that it has had for longest.
-    """
-
-    id: str
-    kind: str
-    host: str
-    pid: int
-    queues: tuple[str, ...]
-    version: str
-    revision: str
-    started_at: int
-    heartbeat_at: int
-    memory: int | None
-    cpu: float | None
-    slots: dict[str, int]
-    held: int
-    jobs: tuple[HeldJob, ...]
-
-
 @transactional
-def ask(
-    db: Database, worker: str, kind: RequestKind, now: int, job_id: str | None = None, lease: int | None = None
-) -> str:
-    """Ask a worker for something; the request's id. For a stack give the job and, if known, its lease."""
+def ask(db: Database, worker: str, kind: RequestKind, now: int, job_id: str | None = None) -> str:
+    """Ask a worker for something; the request's id. For a stack give the job."""
     request = secrets.token_hex(8)
     db.execute(
-        "insert into lateshift_requests (worker, id, kind, job_id, lease, asked_at)"
-        " values (:worker, :id, :kind, :job_id, :lease, :now)",
-        {"worker": worker, "id": request, "kind": kind, "job_id": job_id, "lease": lease, "now": now},
+        "insert into lateshift_requests (worker, id, kind, job_id, asked_at)"
+        " values (:worker, :id, :kind, :job_id, :now)",
+        {"worker": worker, "id": request, "kind": kind, "job_id": job_id, "now": now},
     )
     return request
 
@@ -125,55 +73,4 @@ def prune_requests(db: Database, now: int) -> None:
     db.execute("delete from lateshift_requests where asked_at < :before", {"before": now - KEPT})
 
 
-def worker_details(db: Database) -> list[WorkerDetail]:
-    """Every worker that has announced itself and not signed off, oldest first, with what runs in it."""
-    rows = db.query(
-        "select id, kind, host, pid, queues, version, revision, started_at, heartbeat_at, memory, cpu, slots"
-        " from lateshift_workers order by started_at, id"
-    )
-    held: Counter[str] = reads.held_jobs(db)
-    return [_detail(db, row, held[row[0]]) for row in rows]
-
-
-def worker_detail(db: Database, worker: str) -> WorkerDetail | None:
-    """One worker; None when it has signed off or was found dead."""
-    return next((detail for detail in worker_details(db) if detail.id == worker), None)
-
-
-_SELECT: Final = "select worker, id, kind, job_id, lease, asked_at, answered_at, answer from lateshift_requests"
-
-
-def _detail(db: Database, row: tuple[Any, ...], held: int) -> WorkerDetail:
-    id_, kind, host, pid, queues, version, revision, started_at, heartbeat_at, memory, cpu, slots = row
-    return WorkerDetail(
-        id=id_,
-        kind=kind,
-        host=host,
-        pid=pid,
-        queues=reads.queue_names(queues),
-        version=version,
-        revision=revision or version,
-        started_at=started_at,
-        heartbeat_at=heartbeat_at,
-        memory=memory,
-        cpu=cpu,
-        slots=_slots(slots),
-        held=held,
-        jobs=_jobs(db, id_) if held else (),
-    )
-
-
-def _slots(text: str | None) -> dict[str, int]:
-    try:
-        return msgspec.json.decode(text, type=dict[str, int]) if text else {}
-    except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):  # a row written by other hands
-        return {}
-
-
-def _jobs(db: Database, worker: str) -> tuple[HeldJob, ...]:
-    rows = db.query(
-        "select id, name, queue, executor, attempts, started_at, progress, progress_message from lateshift_jobs"
-        " where worker = :worker and status = 'running' order by started_at, id limit :limit",
-        {"worker": worker, "limit": MOST_JOBS},
-    )
-    return tuple(HeldJob(*row) for row in rows)
+_SELECT: Final = "select worker, id, kind, job_id, asked_at, answered_at, answer from lateshift_requests"

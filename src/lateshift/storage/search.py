@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from lateshift.job import FINISHED, STATUSES, WAITING, Job
 from lateshift.query import Query
-from lateshift.storage import reads, streams
+from lateshift.storage import counting, reads, streams
 from lateshift.storage.counting import Count
 from lateshift.storage.database import Database
 from lateshift.storage.filters import Filters, make_filters
@@ -75,7 +75,7 @@ def search(
     chosen = sort if sort in possible else possible[0]
     ways, filters = _ways(db, query, chosen)
     every = len(ways) <= streams.MOST_LANES
-    ways = [way.for_database(db) for way in ways[: streams.MOST_LANES]]
+    ways = ways[: streams.MOST_LANES]
     back, key = _read_cursor(cursor, ways)
     ways = [way.reverse() for way in ways] if back else ways
     readers = [Reader(db, way, filters, key) for way in ways]
@@ -102,16 +102,16 @@ def state_counts(db: Database, query: Query) -> dict[str, Count]:
         found = [_count(db, way, filters) for way in ways]
         more = any(not ended for _, ended in found)
         for numbers, _ in found:
-            counts |= {status: counts[status] + Count.of(n, reads.COUNT_LIMIT) for status, n in numbers.items()}
+            counts |= {status: counts[status] + Count.of(n) for status, n in numbers.items()}
         return {status: Count(count.number, count.more or more) for status, count in counts.items()}
     now = db.now()
     filters = make_filters(query, now)
-    for way, statuses in _states(query):
+    for way, statuses in _states(db, query):
         numbers, ended = _count(
             db, way, filters if way.access != _QUEUED else make_filters(query, now, without=["queue"])
         )
         for status in statuses:
-            counts[status] = Count.of(numbers.get(status, 0), reads.COUNT_LIMIT)
+            counts[status] = Count.of(numbers.get(status, 0))
             counts[status] = Count(counts[status].number, counts[status].more or not ended)
     return counts
 
@@ -121,10 +121,10 @@ def count_matching(db: Database, query: Query, seconds: float | None = None) -> 
     number, budget = 0, Budget.of(WINDOW, SECONDS if seconds is None else seconds)
     for reader in _all_readers(db, query, None):
         while not reader.ended:
-            if budget.spent or number > reads.COUNT_LIMIT:
-                return Count(min(number, reads.COUNT_LIMIT), more=True)
+            if budget.spent or number > counting.COUNT_LIMIT:
+                return Count(min(number, counting.COUNT_LIMIT), more=True)
             number += len(reader.read_piece(1_000, budget))
-    return Count.of(number, reads.COUNT_LIMIT)
+    return Count.of(number)
 
 
 def matching_ids(db: Database, query: Query, until: int) -> Iterator[list[str]]:
@@ -149,7 +149,7 @@ def runs_around(db: Database, job_id: str, limit: int = 4, seconds: float = 0.03
     same = Filters(("name = :same", "attempts > 0"), frozenset({"name", "attempts"}), {"same": name}, ())
     older, newer = (
         Reader(db, way, same, (age,)).read(limit, Budget.of(WINDOW, seconds))
-        for way in (streams.by_age(), streams.by_age().reverse())
+        for way in (streams.by_age(db), streams.by_age(db).reverse())
     )
     return _jobs(db, older), _jobs(db, newer)
 
@@ -167,19 +167,19 @@ def _ways(db: Database, query: Query, sort: Sort) -> tuple[list[Stream], Filters
     if prints := [value for term in query.of("fingerprint") for value in term.values]:
         return [streams.failed_so(value.lower()) for value in prints], make_filters(query, now, without=["fingerprint"])
     if sort == "finished":
-        ways = [streams.finished(status) for status in FINISHED if status in query.statuses]
+        ways = [streams.finished(db, status) for status in FINISHED if status in query.statuses]
         return ways, make_filters(query, now, without=["status"])
     if sort == "longest":
-        return [streams.running()], make_filters(query, now, without=["status"])
+        return [streams.running(db)], make_filters(query, now, without=["status"])
     if sort == "due" and "pending" not in query.statuses:
-        return [streams.retrying()], make_filters(query, now, without=["status"])
+        return [streams.retrying(db)], make_filters(query, now, without=["status"])
     if sort == "due":
         queues = _queues(query)
         without = (["queue"] if queues else []) + (["status"] if set(WAITING) <= set(query.statuses) else [])
         return streams.waiting(db, queues), make_filters(query, now, without=without)
     if _by_error(query, query.statuses):
         return [streams.failed_so(None)], make_filters(query, now)
-    return [streams.by_age()], make_filters(query, now)
+    return [streams.by_age(db)], make_filters(query, now)
 
 
 def _by_error(query: Query, statuses: Sequence[str]) -> bool:
@@ -193,27 +193,27 @@ def _queues(query: Query) -> list[str]:
     return [] if any(term.negated for term in terms) else [value for term in terms for value in term.values]
 
 
-def _states(query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
+def _states(db: Database, query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
     """Streams that tell apart the states, for counting."""
     for status in FINISHED:
-        yield streams.finished(status), (status,)
-    yield streams.running(), ("running",)
-    yield streams.retrying(), ("pending_retry",)
+        yield streams.finished(db, status), (status,)
+    yield streams.running(db), ("running",)
+    yield streams.retrying(db), ("pending_retry",)
     queues = _queues(query)
-    order = ("queue", "executor")  # of the index, for PostgreSQL would else read the table from its beginning
+    # In the order of the index, for PostgreSQL would else read the table from its beginning; and not by the queue where
+    # there is only one, for MariaDB would else sort all of it.
     if len(queues) == 1:
-        yield Stream(order, descending=False, access=_QUEUED, parameters={"queue": queues[0]}), ("pending",)
+        only = {"queue": queues[0]}
+        yield Stream(("executor",), descending=False, access=_QUEUED, parameters=only), ("pending",)
     else:
-        yield Stream(order, descending=False, access="{waiting}"), ("pending",)
+        yield Stream(("queue",), descending=False, access="{waiting}"), ("pending",)
 
 
 def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, int], bool]:
     """(how many match by state, whether the stream ended) in the first rows of a stream."""
     bare = not filters.conditions and not filters.checks
-    piece = reads.COUNT_LIMIT + 1 if bare else COUNT_WINDOW
-    stream = stream.for_database(db)
-    if "queue" not in stream.keys:
-        stream = replace(stream, keys=stream.keys[:1])
+    piece = counting.COUNT_LIMIT + 1 if bare else COUNT_WINDOW
+    stream = replace(stream, keys=stream.keys[:1])
     checked = ("parameters",) if filters.checks else ()
     rows, parameters = stream.piece({"status", *filters.columns, *checked})
     values = {**parameters, **filters.parameters, "piece": piece}
@@ -240,7 +240,7 @@ def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Read
             yield Reader(db, way, filters.enqueued_by(until))
         return
     if set(WAITING) & set(query.statuses) == {"pending_retry"}:
-        yield Reader(db, streams.retrying(), make_filters(query, now, without=["status"]).enqueued_by(until))
+        yield Reader(db, streams.retrying(db), make_filters(query, now, without=["status"]).enqueued_by(until))
     elif set(WAITING) & set(query.statuses):  # first: what a bulk action makes wait is not to be met again
         without = ["status"] if set(WAITING) <= set(query.statuses) else []
         filters = make_filters(query.narrowed(WAITING), now, without=without).enqueued_by(until)
@@ -248,15 +248,14 @@ def _all_readers(db: Database, query: Query, until: int | None) -> Iterator[Read
             yield Reader(db, way, filters)
     by_status = make_filters(query, now, without=["status"])
     if "running" in query.statuses:
-        yield Reader(db, streams.running(), by_status.enqueued_by(until))
+        yield Reader(db, streams.running(db), by_status.enqueued_by(until))
     for status in FINISHED:
         if status in query.statuses:
-            yield Reader(db, streams.finished(status, until), by_status)
+            yield Reader(db, streams.finished(db, status, until), by_status)
 
 
 def _jobs(db: Database, hits: Sequence[Hit]) -> list[Job]:
-    found = {job.id: job for job in reads.by_ids(db, [hit.id for hit in hits])}
-    return [found[hit.id] for hit in hits if hit.id in found]
+    return reads.by_ids(db, [hit.id for hit in hits])
 
 
 def _cursor(way: str, key: Key | None) -> str | None:

@@ -48,10 +48,6 @@ class Stream:
         """The same jobs from the other end."""
         return replace(self, descending=not self.descending)
 
-    def for_database(self, db: Database) -> Stream:
-        """The same with the name of its keys in this database."""
-        return replace(self, keys=tuple(db.dialect.words.get(key, key) for key in self.keys))
-
     def piece(self, columns: Iterable[str], after: Key | None = None) -> tuple[str, dict[str, Any]]:
         """(select, parameters) of the first :piece rows behind a key, with these columns and the keys."""
         rows, parameters = self.rows_after(after)
@@ -115,7 +111,7 @@ class Reader:
     def __init__(self, db: Database, stream: Stream, filters: Filters, after: Key | None = None) -> None:
         self.ended = False
         self.looked_to = after
-        self._db, self._stream, self._filters = db, stream.for_database(db), filters
+        self._db, self._stream, self._filters = db, stream, filters
         self._bare = not filters.conditions and not filters.checks and not stream.through_attempts
         self._piece = 0
 
@@ -208,23 +204,22 @@ def _place(key: Key) -> Key:
     return tuple((isinstance(part, str), part) for part in key)
 
 
-def by_age() -> Stream:
+def by_age(db: Database) -> Stream:
     """All jobs, the newest first."""
-    return Stream(("{age}",), descending=True)
+    return Stream((db.dialect.words["{age}"],), descending=True)
 
 
-def finished(status: str, until: int | None = None) -> Stream:
+def finished(db: Database, status: str, until: int | None = None) -> Stream:
     """The finished jobs of a status, those last that ended first; none that ended after `until`."""
     limit = "" if until is None else " and finished_at <= :until"
     access = f"status = :status and finished_at is not null{limit}"
-    return Stream(
-        ("finished_at", "{age}"), descending=True, access=access, parameters={"status": status, "until": until}
-    )
+    keys = "finished_at", db.dialect.words["{age}"]
+    return Stream(keys, descending=True, access=access, parameters={"status": status, "until": until})
 
 
-def running() -> Stream:
+def running(db: Database) -> Stream:
     """What runs, what has run for longest first."""
-    return Stream(("started_at", "{age}"), descending=False, access="status = 'running'")
+    return Stream(("started_at", db.dialect.words["{age}"]), descending=False, access="status = 'running'")
 
 
 def waiting(db: Database, queues: Iterable[str] = ()) -> list[Stream]:
@@ -244,10 +239,10 @@ def waiting(db: Database, queues: Iterable[str] = ()) -> list[Stream]:
     ]
 
 
-def retrying() -> Stream:
+def retrying(db: Database) -> Stream:
     """The jobs that wait for another attempt, what is due first before the others; on MySQL the oldest."""
     access = "status = 'pending_retry' and finished_at is null"
-    return Stream(("{retry}", "seq"), descending=False, access=access)
+    return Stream((db.dialect.words["{retry}"], "seq"), descending=False, access=access)
 
 
 def identified(prefix: str) -> Stream:

@@ -8,17 +8,34 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from lateshift.job import ExecutorKind
 from lateshift.storage import reads
 from lateshift.storage.audit import mark_deploy
 from lateshift.storage.database import Database, transactional
 
+# What a worker's row has in place of queues where it takes no jobs of any. No queue can have a name that begins so, and
+# as it serves none, others still get a runner of their own.
 NO_QUEUE: Final = " (none any more)"
-"""What the row of a worker that has stopped claiming says it serves: no queue can have a name that begins so."""
+"""Of one that has stopped claiming."""
+
+ONE_JOB: Final = " (one job)"
+"""Of `lateshift run`."""
+
+TESTS: Final = " (tests)"
+"""Of a test, which runs its jobs itself."""
+
+MOST_JOBS: Final = 100
+"""Running jobs of a worker that are listed."""
 
 
 def claims_jobs(queues: Collection[str]) -> bool:
-    """Whether a worker whose row has these queues takes more jobs; one with a single job in hand has a mark too."""
+    """Whether a worker whose row has these queues takes more jobs."""
     return not any(queue.startswith(" ") for queue in queues)
+
+
+def served(queues: Collection[str]) -> str:
+    """What a worker whose row has these queues serves, for people: the queues, `all`, or why it takes no more jobs."""
+    return ", ".join(queue.strip(" ()") for queue in queues) or "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,47 @@ class NewWorker:
     version: str
     revision: str = ""
     slots: Mapping[Any, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJob:
+    """A job in a worker's hand, and since when (microseconds); it may not have begun yet if it is short.
+
+    `executor` is the kind of slot that it takes.
+    """
+
+    id: str
+    name: str
+    queue: str
+    executor: ExecutorKind
+    attempt: int
+    since: int
+    progress: float | None
+    progress_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDetail:
+    """A worker as it last told of itself; times in microseconds, `memory` in bytes, `cpu` in cores.
+
+    `revision` is LATESHIFT_RELEASE, or the version; `slots` how many jobs of each kind of executor it runs at once.
+    `held` counts the jobs it has, `jobs` are the ones that it has had for longest.
+    """
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    version: str
+    revision: str
+    started_at: int
+    heartbeat_at: int
+    memory: int | None
+    cpu: float | None
+    slots: dict[str, int]
+    held: int
+    jobs: tuple[HeldJob, ...]
 
 
 @transactional
@@ -102,6 +160,52 @@ def stop_claiming(db: Database, worker: str) -> None:
 def look(db: Database, queues: Collection[str]) -> list[reads.Lane]:
     """The lanes of these queues (of all, when empty), as they are after every transaction that has begun before."""
     return [lane for lane in reads.lanes(db) if not queues or lane.queue in queues]
+
+
+def worker_details(db: Database) -> list[WorkerDetail]:
+    """Every worker that has announced itself and not signed off, oldest first, with what runs in it."""
+    rows = db.query(
+        "select id, kind, host, pid, queues, version, revision, started_at, heartbeat_at, memory, cpu, slots"
+        " from lateshift_workers order by started_at, id"
+    )
+    held = reads.held_jobs(db)
+    return [_detail(db, row, held[row[0]]) for row in rows]
+
+
+def _detail(db: Database, row: tuple[Any, ...], held: int) -> WorkerDetail:
+    id_, kind, host, pid, queues, version, revision, started_at, heartbeat_at, memory, cpu, slots = row
+    return WorkerDetail(
+        id=id_,
+        kind=kind,
+        host=host,
+        pid=pid,
+        queues=reads.queue_names(queues),
+        version=version,
+        revision=revision or version,
+        started_at=started_at,
+        heartbeat_at=heartbeat_at,
+        memory=memory,
+        cpu=cpu,
+        slots=_slots(slots),
+        held=held,
+        jobs=_jobs(db, id_) if held else (),
+    )
+
+
+def _slots(text: str | None) -> dict[str, int]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, int]) if text else {}
+    except (msgspec.MsgspecError, RecursionError, TypeError, ValueError):  # a row written by other hands
+        return {}
+
+
+def _jobs(db: Database, worker: str) -> tuple[HeldJob, ...]:
+    rows = db.query(
+        "select id, name, queue, executor, attempts, started_at, progress, progress_message from lateshift_jobs"
+        " where worker = :worker and status = 'running' order by started_at, id limit :limit",
+        {"worker": worker, "limit": MOST_JOBS},
+    )
+    return tuple(HeldJob(*row) for row in rows)
 
 
 def _json(value: Any) -> str:

@@ -7,7 +7,7 @@ Each takes the database first, and is a transaction of its own or a part of its 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -230,10 +230,10 @@ def delete(db: Database, job_id: str) -> str | None:
 
 
 @transactional
-def prune(db: Database, before: int, limit: int = 1000, statuses: Collection[str] = ()) -> int:
+def prune(db: Database, before: int, limit: int = 1000) -> int:
     """Delete up to `limit` finished jobs that ended before `before`; returns how many. Never takes a live job."""
     ids: list[str] = []
-    for status in statuses or ("completed", "cancelled", "failed"):
+    for status in ("completed", "cancelled", "failed"):
         rows = db.query(
             "select id from lateshift_jobs where status = :status and finished_at < :before"
             " order by finished_at limit :limit{skip_locked}",

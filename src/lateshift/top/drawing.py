@@ -12,7 +12,6 @@ from lateshift.cli.output import COLOURS, GAP, one_line
 from lateshift.job import moment
 from lateshift.judgement import Light
 from lateshift.storage.counting import Count
-from lateshift.storage.reads import COUNT_LIMIT
 from lateshift.top import tables
 from lateshift.top.picture import PANES, Pane, Picture
 from lateshift.top.state import State
@@ -82,7 +81,7 @@ def figures(picture: Picture) -> list[str]:
         f"{0 if rate is None else rate:.1%} failed".replace(".0%", "%"),
         *oldest,
         f"{facts.running:,} running",
-        f"{Count.of(facts.waiting, COUNT_LIMIT)} waiting",
+        f"{Count.of(facts.waiting)} waiting",
         count(len(facts.alive), "worker") + dead,
     ]
 

@@ -14,8 +14,8 @@ from rich.text import Text
 from lateshift.app import Lateshift
 from lateshift.errors import LateshiftError
 from lateshift.query import Query
-from lateshift.storage.completion import complete
 from lateshift.storage.database import Database
+from lateshift.storage.suggestions import suggest
 from lateshift.top import detail, drawing
 from lateshift.top.acting import act
 from lateshift.top.picture import Picture, look
@@ -97,7 +97,7 @@ class Top:
 
     def _complete(self) -> None:
         typed = self._state.typed
-        offers = complete(self._db, typed, len(typed), 1)
+        offers = suggest(self._db, typed, len(typed), 1)
         if offers:
             self._state.typed = typed[: offers[0].start] + offers[0].text
 

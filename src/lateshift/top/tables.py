@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from lateshift.cli.output import GAP, Column, one_line, shortened_cell
 from lateshift.job import Job, moment
 from lateshift.storage.counting import Count
-from lateshift.storage.reads import COUNT_LIMIT, QueueRow
+from lateshift.storage.reads import QueueRow
 from lateshift.top.picture import ROWS, Pane, Picture
 from lateshift.wording import ago, last_part, long_duration
 
@@ -77,12 +77,12 @@ def title(pane: Pane, picture: Picture, *, filtered: bool) -> str:
     if filtered:
         return f"{TITLES[pane]} {shown:,}+"
     number = picture.facts.waiting if pane == "waiting" else picture.counts[pane]
-    return f"{TITLES[pane]} {Count.of(number, COUNT_LIMIT)}"
+    return f"{TITLES[pane]} {Count.of(number)}"
 
 
 def later(picture: Picture) -> str:
     """How many jobs are not due yet."""
-    delayed = Count.of(sum(queue.delayed for queue in picture.facts.queues), COUNT_LIMIT)
+    delayed = Count.of(sum(queue.delayed for queue in picture.facts.queues))
     return f"{delayed} later" if delayed.number else ""
 
 
@@ -134,12 +134,12 @@ def line(columns: Sequence[Column], widths: Mapping[int, int], row: Sequence[str
 def _queue(row: QueueRow, picture: Picture) -> tuple[str, ...]:
     return (
         one_line(row.name),
-        str(Count.of(row.waiting, COUNT_LIMIT)),
+        str(Count.of(row.waiting)),
         f"{row.running:,}",
         "" if row.oldest is None else age((picture.now - row.oldest) / 1_000_000),
         "paused" if row.paused else "open",
         speed(picture.speeds.get(row.name, 0.0)),
-        str(Count.of(row.delayed, COUNT_LIMIT)),
+        str(Count.of(row.delayed)),
     )
 
 

@@ -14,8 +14,8 @@ from lateshift.storage.counting import Count
 from lateshift.storage.failures import ErrorGroup
 from lateshift.storage.history import CallableRow, Point, Quantiles, QueueRate
 from lateshift.storage.reads import QueueRow
-from lateshift.storage.requests import HeldJob, Request, WorkerDetail
-from lateshift.storage.workers import claims_jobs
+from lateshift.storage.requests import Request
+from lateshift.storage.workers import HeldJob, WorkerDetail, claims_jobs
 
 
 def job_fields(view: View, job: Job) -> dict[str, Any]:

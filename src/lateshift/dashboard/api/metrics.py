@@ -15,10 +15,12 @@ import lateshift
 from lateshift import histogram
 from lateshift.dashboard.view import View
 from lateshift.host.fleet import is_alive
-from lateshift.storage import reads, requests
+from lateshift.storage import reads
+from lateshift.storage.counting import Count
 from lateshift.storage.reads import QueueRow
 from lateshift.storage.tallies import Sums
 from lateshift.storage.totals import totals
+from lateshift.storage.workers import worker_details
 
 PATH: Final = "/metrics"
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -60,7 +62,7 @@ def _families(view: View) -> Iterator[Family]:
         "lateshift_jobs",
         "gauge",
         "Jobs in the database by status; counting stops at 10,000.",
-        [Sample({"status": status}, min(number, reads.COUNT_LIMIT)) for status, number in counts.items()],
+        [Sample({"status": status}, Count.of(number).number) for status, number in counts.items()],
     )
     yield from _of_queues(view.read(reads.queues, view.now), view.now)
     yield from _of_attempts(_this_month(view))
@@ -74,7 +76,7 @@ def _of_queues(queues: Iterable[QueueRow], now: int) -> Iterator[Family]:
         "gauge",
         "Jobs that are due (waiting), due later (delayed) or running, by queue; counting stops at 10,000.",
         [
-            Sample({"queue": row.name, "state": state}, min(getattr(row, state), reads.COUNT_LIMIT))
+            Sample({"queue": row.name, "state": state}, Count.of(getattr(row, state)).number)
             for row in rows
             for state in ("waiting", "delayed", "running")
         ],
@@ -129,7 +131,7 @@ def _of_workers(view: View) -> Iterator[Family]:
         [Sample({"state": state}, number) for state, number in states.items()],
     )
     slots: dict[str, int] = {}
-    for worker in view.read(requests.worker_details):
+    for worker in view.read(worker_details):
         for kind, number in worker.slots.items() if worker.id in alive else ():
             slots[kind] = slots.get(kind, 0) + number
     yield Family(

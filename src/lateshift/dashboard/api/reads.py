@@ -30,6 +30,7 @@ from lateshift.settings import explain_in_force
 from lateshift.storage import audit, failures, history, reads, requests
 from lateshift.storage import search as searching
 from lateshift.storage.counting import Count
+from lateshift.storage.workers import worker_details
 
 BACK: Final = 3 * 365 * 86_400_000_000
 """Microseconds: a year more than the history has."""
@@ -43,7 +44,7 @@ def summary(view: View, _: Nothing) -> shapes.Summary:
     counted = view.read(history.minutes, view.now // 60_000_000 - 59)
     facts = observe(view.read, view.now, counted, spawns=view.desk.settings.spawn != "never")
     verdict = judge(facts)
-    counts = {status: Count.of(number, reads.COUNT_LIMIT) for status, number in view.read(reads.counts).items()}
+    counts = {status: Count.of(number) for status, number in view.read(reads.counts).items()}
     return shapes.Summary(
         light=verdict.light,
         sentence=verdict.sentence,
@@ -102,7 +103,7 @@ def queues(view: View, _: Nothing) -> list[shapes.Queue]:
 def workers(view: View, _: Nothing) -> list[shapes.Worker]:
     """Every worker that has announced itself and not signed off, with what it runs."""
     alive = {row.id for row in view.read(reads.workers) if is_alive(row, view.now)}
-    return [forms.worker(detail, alive=detail.id in alive) for detail in view.read(requests.worker_details)]
+    return [forms.worker(detail, alive=detail.id in alive) for detail in view.read(worker_details)]
 
 
 def worker(view: View, _: Nothing) -> shapes.Worker:

@@ -14,7 +14,7 @@ from lateshift.dashboard.searching import Search
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidSearch
 from lateshift.query import parse
-from lateshift.storage import bulk, completion, search
+from lateshift.storage import bulk, search, suggestions
 from lateshift.storage.counting import Count
 from lateshift.storage.search import Found
 from lateshift.wording import last_part
@@ -93,7 +93,7 @@ def show(view: View) -> Response:
         sorts=SORTS,
         buttons=_buttons(view, wanted, found),
         going=[(run, which(view, run)) for run in view.desk.runs.going()],
-        meanings=completion.MEANINGS,
+        meanings=suggestions.MEANINGS,
     )
 
 
@@ -101,7 +101,7 @@ def suggest(view: View) -> Response:
     """What could stand at the caret, as a list; or what is wrong with the search, when there is nothing to offer."""
     text, caret = view.query.get("q", "")[:2000], view.query.get("at", "")
     place = int(caret) if caret.isascii() and caret.isdigit() and len(caret) < 5 else len(text)
-    offers = view.read(completion.complete, text, place)
+    offers = view.read(suggestions.suggest, text, place)
     template = view.desk.templates.get_template("suggestions.html")
     return HTMLResponse(template.render(offers=offers, text=text, trouble=_trouble(text)))
 
@@ -141,7 +141,7 @@ def _filters(view: View, wanted: Search) -> list[Filter]:
 
     def known(field: str) -> list[str]:
         database = view.desk.database
-        found: list[str] = view.desk.once(("known", field), lambda: completion.known(database, field), LISTED)
+        found: list[str] = view.desk.once(("known", field), lambda: suggestions.known(database, field), LISTED)
         return found
 
     return [

@@ -34,7 +34,7 @@ MEANINGS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class Suggestion:
     """One offer: `text` replaces the search from `start` to `end`; `hint` says what it is."""
 
     text: str
@@ -43,7 +43,7 @@ class Completion:
     end: int
 
 
-def complete(db: Database, text: str, caret: int, limit: int = MOST) -> list[Completion]:
+def suggest(db: Database, text: str, caret: int, limit: int = MOST) -> list[Suggestion]:
     """What could stand at the caret of a search, the best first. Never fails for what is typed."""
     place = place_at(text, caret)
     if place.field is None and place.typed.lower().startswith("parameters."):
@@ -68,8 +68,8 @@ def _names(place: Place) -> list[str]:
     return [name for name in FIELDS if name.startswith(place.typed.lower())]
 
 
-def _offer(place: Place, text: str, hint: str) -> Completion:
-    return Completion(text, hint, place.start, place.end)
+def _offer(place: Place, text: str, hint: str) -> Suggestion:
+    return Suggestion(text, hint, place.start, place.end)
 
 
 def _quoted(value: str) -> str:
