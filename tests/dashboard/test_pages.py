@@ -1,17 +1,21 @@
 """Every page answers, shows what it should, and is mounted wherever it is asked to be."""
 
+import asyncio
 import json
 import re
+import threading
 from types import SimpleNamespace
 
+import httpx2 as httpx
 import pytest
+from dashboard_site import HERE
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from lateshift.dashboard import desk
 from lateshift.dashboard.routes import PAGES
 from lateshift.dashboard.sections import SECTIONS
-from lateshift.errors import QueryTooSlow
+from lateshift.errors import QueryTooSlow, StorageUnavailable
 
 PLAIN = [page.path for page in PAGES if not page.change and not page.part and "{" not in page.path]
 
@@ -180,6 +184,33 @@ def test_ten_tabs_ask_the_database_once(site, client, monkeypatch):
     for _ in range(9):
         client.get("/")
     assert len(asked) == once
+
+
+def test_a_database_that_hangs_takes_no_login_with_it(site):
+    """All who ask the same wait for one answer and get what comes of it; each asked once more, one after the other."""
+    asked, given_up = [], threading.Event()
+
+    def hang(*_):
+        asked.append(1)
+        assert given_up.wait(30)
+        raise StorageUnavailable("It does not answer.")
+
+    site.desk.database.query = site.desk.database.now = hang
+
+    async def visit():
+        transport = httpx.ASGITransport(site.made, client=("127.0.0.1", 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
+            waiting = [asyncio.create_task(client.get(path)) for path in ["/readyz"] * 50 + ["/jobs"] * 10]
+            while len(asked) < 2:
+                await asyncio.sleep(0)
+            for path in ("/login", site.desk.assets.path("app.css")):
+                assert (await client.get(path)).status_code in (200, 303)
+            assert not any(task.done() for task in waiting)
+            given_up.set()
+            return [answer.status_code for answer in await asyncio.gather(*waiting)]
+
+    assert asyncio.run(asyncio.wait_for(visit(), 25)) == [503] * 60
+    assert len(asked) == 2
 
 
 def test_what_serves_for_longer_is_not_read_anew_for_each_change(site):

@@ -123,7 +123,7 @@ def _others(desk: Desk) -> list[BaseRoute]:
             desk.watcher.stream(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
 
-    def static(request: Request) -> Response:
+    async def static(request: Request) -> Response:
         return desk.assets.serve(request)
 
     return [
@@ -133,7 +133,7 @@ def _others(desk: Desk) -> list[BaseRoute]:
         Route("/login", partial(_with_form, desk, login.log_in), methods=["POST"]),
         Route("/logout", partial(_with_form, desk, login.log_out), methods=["POST"]),
         Route("/healthz", health.alive),
-        Route("/readyz", partial(_with_form, desk, health.ready)),
+        Route("/readyz", health.make_ready(desk)),
     ]
 
 

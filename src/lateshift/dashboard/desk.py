@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
@@ -78,7 +79,7 @@ class Desk:
         self.watcher = Watcher(lambda: pulse(self.database), self._outdate)
         self.runs = Runs(lambda: self.database, self.forget)
         self._answers: dict[Hashable, Answer] = {}
-        self._asking: dict[Hashable, threading.Lock] = {}
+        self._asking: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
         self._age = 0
 
@@ -100,23 +101,28 @@ class Desk:
     def once(self, key: Hashable, work: Callable[[], T], seconds: float = FRESH) -> T:
         """What `work` gives, or gave less than `seconds` ago under the same key.
 
-        With more seconds than usual it may do without what changes elsewhere, but not without what is changed here.
+        Who asks while it works waits for it, and gets what it raises as well. With more seconds than
+        usual it may do without what changes elsewhere, but not without what is changed here.
         """
         with self._lock:
-            turn = self._asking.setdefault(key, threading.Lock())
-        try:
-            with turn:
-                kept = self._answers.get(key)
-                if kept is None or time.monotonic() > kept.until:
-                    age = self._age
-                    kept = Answer(work(), time.monotonic() + seconds, lasting=seconds > FRESH)
-                    self._keep(key, kept, age)
-        finally:
-            with self._lock:
-                if self._asking.get(key) is turn:
-                    del self._asking[key]
-        found: T = kept.value
-        return found
+            kept, age = self._answers.get(key), self._age
+            if kept is not None and time.monotonic() <= kept.until:
+                found: T = kept.value
+                return found
+            joins = key in self._asking
+            asked: Future[T] = self._asking.setdefault(key, Future())
+        if not joins:
+            try:
+                value = work()
+                self._keep(key, Answer(value, time.monotonic() + seconds, lasting=seconds > FRESH), age)
+                asked.set_result(value)
+            except BaseException as error:
+                asked.set_exception(error)
+            finally:
+                with self._lock:
+                    if self._asking.get(key) is asked:
+                        del self._asking[key]
+        return asked.result()
 
     def forget(self) -> None:
         """Read everything anew: something was changed here."""
@@ -146,7 +152,7 @@ class Desk:
             self.database.close()
 
     def _outdate(self, *, everything: bool = False) -> None:
-        """Something was changed. The turns go too: who asks from now on does not wait for an answer from before."""
+        """Something was changed: who asks from now on does not wait for what was asked before, either."""
         with self._lock:
             self._age += 1
             self._answers = {key: kept for key, kept in self._answers.items() if kept.lasting and not everything}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from lateshift.dashboard.view import View
+from lateshift.dashboard.desk import Desk
 from lateshift.errors import LateshiftError
 
 
@@ -14,10 +18,27 @@ async def alive(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def ready(view: View) -> Response:
-    """Whether the database answers. What is wrong with it is told to nobody without rights, so not here."""
-    try:
-        view.desk.once("ready", lambda: view.desk.database.query("select 1"))
-    except LateshiftError:
+def make_ready(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+    """Whether the database answers. What is wrong with it is told to nobody without rights, so not here.
+
+    However many ask, who need no login either, one thread waits for the database: the rest is for the pages.
+    """
+    asking: asyncio.Task[bool] | None = None
+
+    async def ready(_: Request) -> Response:
+        nonlocal asking
+        if asking is None or asking.done() or asking.get_loop() is not asyncio.get_running_loop():
+            asking = asyncio.create_task(run_in_threadpool(_answers, desk))
+        if await asyncio.shield(asking):
+            return PlainTextResponse("ok\n")
         return PlainTextResponse("The database does not answer.\n", 503)
-    return PlainTextResponse("ok\n")
+
+    return ready
+
+
+def _answers(desk: Desk) -> bool:
+    try:
+        desk.once("ready", lambda: desk.database.query("select 1"))
+    except LateshiftError:
+        return False
+    return True
