@@ -91,9 +91,9 @@ class Settings:
     dashboard_users: str | None = None
     """Who may log in to the dashboard: `name:role:hash` of each, or `@file` with one a line."""
     dashboard_proxies: tuple[str, ...] = ()
-    """Addresses of reverse proxies whose word on who somebody is the dashboard takes."""
-    dashboard_proxy_header: str = "X-Forwarded-User"
-    """The header in which such a proxy names the user."""
+    """Addresses of reverse proxies whose word on the browser's address and on https the dashboard takes."""
+    dashboard_proxy_header: str | None = None
+    """The header in which such a proxy names the user, if it does."""
     dashboard_read_only: bool = False
     """Whether the dashboard only shows, and changes nothing."""
 
@@ -138,7 +138,7 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "dashboard_token": kinds.or_none(kinds.secret),
     "dashboard_users": kinds.or_none(kinds.text),
     "dashboard_proxies": kinds.addresses,
-    "dashboard_proxy_header": kinds.header,
+    "dashboard_proxy_header": kinds.or_none(kinds.header),
     "dashboard_read_only": kinds.flag,
 }
 

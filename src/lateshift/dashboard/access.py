@@ -120,7 +120,7 @@ class Access:
         return await run_in_threadpool(self.log_in, request, name, password) if password else None  # 50 ms of scrypt
 
     def _by_proxy(self, request: Request) -> User | None:
-        name = request.headers.get(self._header, "").strip()
+        name = request.headers.get(self._header, "").strip() if self._header else ""
         if not name or not self.from_proxy(request):
             return None
         account = self._accounts.get(name)

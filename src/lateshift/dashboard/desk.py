@@ -101,8 +101,8 @@ class Desk:
     def once(self, key: Hashable, work: Callable[[], T], seconds: float = FRESH) -> T:
         """What `work` gives, or gave less than `seconds` ago under the same key.
 
-        Who asks while it works waits for it, and gets what it raises as well. With more seconds than
-        usual it may do without what changes elsewhere, but not without what is changed here.
+        Who asks while it works waits for it, and gets what it raises as well. With more seconds than usual it may do
+        without what changes elsewhere, but not without what is changed here.
         """
         with self._lock:
             kept, age = self._answers.get(key), self._age

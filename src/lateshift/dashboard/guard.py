@@ -144,10 +144,11 @@ def _why_closed(desk: Desk) -> str:
     if desk.access.by_host:
         return "The application that this dashboard is part of does not let you in. Log in there, with more rights."
     if not desk.access.is_open:
+        header = desk.settings.dashboard_proxy_header or "LATESHIFT_DASHBOARD_PROXY_HEADER, which is not set"
         return (
             f"Only reverse proxies may say who somebody is. Come through one of LATESHIFT_DASHBOARD_PROXIES, which "
-            f"names the user in {desk.settings.dashboard_proxy_header}; or set LATESHIFT_DASHBOARD_TOKEN, or "
-            "passwords in LATESHIFT_DASHBOARD_USERS, to log in here."
+            f"names the user in {header}; or set LATESHIFT_DASHBOARD_TOKEN, or passwords in LATESHIFT_DASHBOARD_USERS, "
+            "to log in here."
         )
     return (
         "Until users or a token are set, the dashboard answers only on the machine that it runs on, at "

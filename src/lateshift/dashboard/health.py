@@ -19,9 +19,9 @@ async def alive(_: Request) -> Response:
 
 
 def make_ready(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
-    """Whether the database answers. What is wrong with it is told to nobody without rights, so not here.
+    """Makes what tells whether the database answers, and not what is wrong with it: that takes rights.
 
-    However many ask, who need no login either, one thread waits for the database: the rest is for the pages.
+    It needs no login, so however many ask, they take one thread: should the database hang, the rest is for the pages.
     """
     asking: asyncio.Task[bool] | None = None
 
