@@ -6,6 +6,7 @@ import re
 import pytest
 
 from lateshift import Lateshift
+from lateshift.dashboard import application
 from lateshift.dashboard.accounts import hash_password
 from lateshift.dashboard.routes import PAGES
 from lateshift.errors import SpawnError
@@ -225,7 +226,23 @@ def test_what_is_done_is_told_when_no_runner_starts(make_site, code, monkeypatch
 def test_a_large_form_is_refused(client):
     """Forms are read as far as the largest parameters take, and that of the login, which needs nobody, less far."""
     assert post(client, "/queues/billing/pause", back="x" * 10_000_000).status_code == 413
-    assert post(client, "/login", name="x" * 2_000_000).status_code == 413
+    assert post(client, "/login", name="x" * 100_000).status_code == 413
+    assert client.post("/login", content=b"a&" * 30_000).status_code == 413
+
+
+def test_a_form_is_read_beside_the_event_loop(site, client, monkeypatch):
+    """One with half a million fields, without a login, kept everybody waiting for most of a second."""
+    there = []
+    read = application.parse_qsl
+
+    def reading(*args, **kwargs):
+        there.append(asyncio._get_running_loop())
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(application, "parse_qsl", reading)
+    post(client, "/login", name="ada")
+    post(client, "/queues/billing/pause")
+    assert there == [None, None]
 
 
 def test_large_parameters_fit_into_their_form(make_site, code):

@@ -82,14 +82,16 @@ def test_a_job_that_cannot_be_is_refused(site, client, body, place, words):
     assert len(site.app.list_jobs(limit=1000)) == before
 
 
-def test_a_body_has_to_be_json(site, client):
-    """Text that is none, and a form, are refused; so is more than fits."""
+def test_a_body_has_to_be_json(make_site, client):
+    """Text that is none, and a form, are refused; so is more than the settings allow."""
     json = {"content-type": "application/json"}
     assert client.post("/api/jobs", content=b"{", headers=json).status_code == 400
     assert client.post("/api/jobs", content=b'{"parameters":{"a":' + b"[" * 100_000, headers=json).status_code == 400
     assert client.post("/api/jobs", content=b"\xff", headers=json).status_code == 400
     assert client.post("/api/jobs", data={"name": "api_code.work"}).status_code == 415
-    assert client.post("/api/jobs", content=b" " * 5_000_000, headers=json).status_code == 413
+    large = {"content": b" " * 5_000_000, "headers": json}
+    assert "LATESHIFT_MAX_PARAMETERS" in client.post("/api/jobs", **large).json()["detail"]
+    assert make_site(max_parameters=2_000_000).client().post("/api/jobs", **large).status_code == 400
 
 
 def test_a_job_nobody_will_run_is_stored_with_a_warning(site, client, monkeypatch):

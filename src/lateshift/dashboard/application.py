@@ -30,6 +30,12 @@ from lateshift.errors import InvalidJob, JobNotFound, JobStateError, LateshiftEr
 MOST: Final = 1 << 20
 """Bytes of a form, besides parameters in it."""
 
+MOST_OF_A_LOGIN: Final = 1 << 16
+"""Bytes of what everybody may send: a name, a password, and the address that was asked for."""
+
+FIELDS: Final = 2_000
+"""Fields of a form: a thousand jobs can be chosen one by one."""
+
 SWELL: Final = 8
 """How many times larger parameters may be as a form: in a list each item has a line, whose end takes six bytes."""
 
@@ -100,8 +106,7 @@ def _route(desk: Desk, page: Page) -> BaseRoute:
             return desk.refuse(request, 403, "Not yours to do", _why_not(desk, page))
         if leads_nowhere(request):
             raise HTTPException(404)
-        view = View(desk, request, await _form(request, MOST + SWELL * desk.settings.max_parameters))
-        response = await run_in_threadpool(page.show, view)
+        response = await _shown(desk, page.show, request, MOST + SWELL * desk.settings.max_parameters)
         if page.change:
             desk.forget()
         return response
@@ -129,28 +134,37 @@ def _others(desk: Desk) -> list[BaseRoute]:
     return [
         Route("/events", events),
         Route("/static/{digest}/{name:path}", static),
-        Route("/login", partial(_with_form, desk, login.show)),
-        Route("/login", partial(_with_form, desk, login.log_in), methods=["POST"]),
-        Route("/logout", partial(_with_form, desk, login.log_out), methods=["POST"]),
+        Route("/login", partial(_shown, desk, login.show)),
+        Route("/login", partial(_shown, desk, login.log_in), methods=["POST"]),
+        Route("/logout", partial(_shown, desk, login.log_out), methods=["POST"]),
         Route("/healthz", health.alive),
         Route("/readyz", health.make_ready(desk)),
     ]
 
 
-async def _with_form(desk: Desk, show: Callable[[View], Response], request: Request) -> Response:
-    return await run_in_threadpool(show, View(desk, request, await _form(request)))
+async def _shown(
+    desk: Desk, show: Callable[[View], Response], request: Request, most: int = MOST_OF_A_LOGIN
+) -> Response:
+    """What a page answers. In a thread, which reads the form as well: a megabyte may take most of a second."""
+    body = await _body(request, most) if request.method == "POST" else b""
+    return await run_in_threadpool(lambda: show(View(desk, request, _fields(body))))
 
 
-async def _form(request: Request, most: int = MOST) -> list[tuple[str, str]]:
-    """The fields of a form, in their order."""
-    if request.method != "POST":
-        return []
+async def _body(request: Request, most: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > most:
             raise HTTPException(413, "The form is too large.")
-    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return bytes(body)
+
+
+def _fields(body: bytes) -> list[tuple[str, str]]:
+    """The fields of a form, in their order."""
+    try:
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=FIELDS)
+    except ValueError:
+        raise HTTPException(413, "The form has too many fields.") from None
 
 
 async def _no_page(desk: Desk, request: Request, error: Exception) -> Response:

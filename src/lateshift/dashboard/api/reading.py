@@ -14,8 +14,11 @@ from lateshift.texts import storable
 
 T = TypeVar("T")
 
-MOST: Final = 1 << 22
-"""Bytes of a body: the largest parameters that the settings allow by default, and what is around them."""
+MOST: Final = 1 << 20
+"""Bytes of a body, besides parameters in it."""
+
+SWELL: Final = 3
+"""How many times larger parameters may be than when they are stored: many programs write `\\u00e4` for a letter."""
 
 _PLACE: Final = re.compile(r"(.*?)(?: - at `(.*)`)?", re.DOTALL)
 
@@ -37,13 +40,14 @@ def check_path(request: Request) -> None:
         raise Refused(404, "There is no such thing", "It holds a character that no name has, or no id.")
 
 
-async def read_body(request: Request) -> bytes:
-    """The body, if it is JSON and not too large. Raises Refused with 413 or 415."""
-    body = bytearray()
+async def read_body(request: Request, max_parameters: int) -> bytes:
+    """The body, if it is JSON and not too large for such parameters. Raises Refused with 413 or 415."""
+    body, most = bytearray(), MOST + SWELL * max_parameters
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST:
-            raise Refused(413, "Too large", f"The body has more than {MOST:,} bytes. Send less at once.")
+        if len(body) > most:
+            words = f"The body has more than {most:,} bytes. Send less at once, or raise LATESHIFT_MAX_PARAMETERS."
+            raise Refused(413, "Too large", words)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and media_type != "application/json":
         raise Refused(415, "Not JSON", "Send the body as JSON, with the header `Content-Type: application/json`.")

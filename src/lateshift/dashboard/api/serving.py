@@ -63,18 +63,17 @@ async def _answer(desk: Desk, request: Request, operation: Operation) -> Respons
         words = "This dashboard is read-only: LATESHIFT_DASHBOARD_READ_ONLY, or create_dashboard(read_only=True)."
         raise Refused(403, "Read-only", words)
     check_path(request)
-    asked = await _asked(request, operation)
-    answer = await run_in_threadpool(operation.function, View(desk, request), asked)
+    body = await read_body(request, desk.settings.max_parameters) if operation.change else b""
+    answer = await run_in_threadpool(_do, View(desk, request), operation, body)
     if operation.change:
         desk.forget()
     headers = {"location": _location(request, operation.location, answer)} if operation.location else None
     return Response(msgspec.json.encode(answer), operation.status, headers, JSON)
 
 
-async def _asked(request: Request, operation: Operation) -> Any:
-    if not operation.change:
-        return read_query(request, operation.asked)
-    return decode(await read_body(request), operation.asked)
+def _do(view: View, operation: Operation, body: bytes) -> Any:
+    asked = decode(body, operation.asked) if operation.change else read_query(view.request, operation.asked)
+    return operation.function(view, asked)
 
 
 def _location(request: Request, pattern: str, answer: Any) -> str:
