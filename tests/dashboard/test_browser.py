@@ -218,10 +218,11 @@ def test_a_retry_stays_on_the_page_and_says_so(own, open_page):
 
 
 def test_deleting_asks_in_a_dialog(own, open_page):
-    """The dialog names what is lost; keeping keeps, deleting deletes and leads to the list."""
+    """The dialog names what is lost; keeping keeps, deleting leads to the list, whose Undo stays while it has focus."""
     site, link = own
     job = site.app.list_jobs(status="failed", limit=1)[0]
     page = open_page(link, f"/jobs/{job.id}")
+    page.clock.install()
     page.get_by_role("button", name="Delete").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("1 job, with its attempts and logs")
@@ -232,12 +233,16 @@ def test_deleting_asks_in_a_dialog(own, open_page):
     expect(page.locator("h1")).to_have_text("Jobs")
     expect(page.locator(".toast")).to_contain_text("is deleted")
     assert page.locator(f"#j-{job.id}").count() == 0
+    page.get_by_role("button", name="Undo").focus()
+    page.clock.run_for(31_000)
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
 
 
 def test_a_queue_is_paused_by_keyboard_alone(own, open_page):
-    """From anywhere: g q, to the button by Tab, Enter, and Enter on the dialog's own button."""
-    _, link = own
-    page = open_page(link, "/jobs")
+    """From anywhere: g q, to the button by Tab, Enter, and Enter on the dialog's own button; on a phone as well."""
+    site, link = own
+    site.app.pause_queue("customer-notifications-eu-west-1")
+    page = open_page(link, "/jobs", viewport={"width": 380, "height": 800})
     page.keyboard.press("g")
     page.keyboard.press("q")
     expect(page.locator("h1")).to_have_text("Queues")
@@ -246,6 +251,10 @@ def test_a_queue_is_paused_by_keyboard_alone(own, open_page):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("row", name=re.compile("^mail")).get_by_text("paused")).to_be_visible()
+    row = page.get_by_role("row", name="customer")
+    name_ends = row.get_by_role("link").evaluate("link => link.getBoundingClientRect().right")
+    number_begins = row.locator("td:nth-child(2)").evaluate("cell => cell.getBoundingClientRect().left")
+    assert name_ends <= number_begins
 
 
 def test_rows_and_filters_by_keyboard(shared, open_page):

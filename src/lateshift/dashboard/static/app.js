@@ -154,7 +154,7 @@
     fade();
   };
   let fading = 0;
-  const fade = () => { clearTimeout(fading); if (one(".toast")) fading = setTimeout(() => one("#told").matches(":hover") ? fade() : one("#told").replaceChildren(), one(".toast form") ? 30000 : 7000); };
+  const fade = () => { clearTimeout(fading); if (one(".toast")) fading = setTimeout(() => one("#told").matches(":hover, :focus-within") ? fade() : one("#told").replaceChildren(), one(".toast form") ? 30000 : 7000); };
 
   // --- Pressing things.
   const ask = one("#ask");
