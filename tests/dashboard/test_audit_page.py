@@ -5,6 +5,7 @@ import re
 from test_actions import first, post
 from test_hostile import EVIL, assert_harmless
 
+from lateshift.dashboard import create_dashboard
 from lateshift.storage import audit
 
 
@@ -87,6 +88,33 @@ def test_a_viewer_is_not_told_what_a_purge_searched(make_site):
         text = client.get("/audit").text
         assert [f"sk-live-{number}" in text for number in (1, 2)] == [seen, seen]
         assert re.findall(r'<a href="/jobs\?queue=(.*?)"', text) == ["mail"]
+
+
+def test_a_deletion_can_be_undone_from_the_audit_log(make_site):
+    """By an admin, whoever deleted one job or many in which way: the sentence with its button is soon gone."""
+    role = ["admin"]
+    site = make_site(authorize=lambda _: role[0])
+    client = site.client()
+    one, other, *_ = site.app.list_jobs(status="failed")
+    post(client, f"/jobs/{one.id}/delete", confirmed="yes")
+    client.delete(f"/api/jobs/{other.id}")
+    post(client, "/bulk/delete/jobs", all="yes", q="status:completed")
+    post(client, "/queues/mail/purge", typed="mail")
+    before = len(site.app.list_jobs(limit=1000))
+    site.made = create_dashboard(site.app, authorize=lambda _: role[0])  # of another process, or after a new start
+    client = site.client()
+    found = re.findall(r'action="(/bulk/\w{16}/undo)"', client.get("/audit").text)
+    assert len(found) == 4
+    role[0] = "operator"
+    assert "/undo" not in client.get("/audit").text
+    role[0] = "admin"
+    for path in found:
+        post(client, path)
+    assert "/undo" not in client.get("/audit").text
+    assert len(site.app.list_jobs(limit=1000)) == before + sum(
+        entry.number for entry in audit.page(site.app.database)[:4]
+    )
+    site.made.state.desk.close()
 
 
 def test_hostile_actions_are_text(site, client):

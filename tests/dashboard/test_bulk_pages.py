@@ -92,7 +92,9 @@ def test_everything_that_matches_is_acted_on(site, client, action):
     after = {job.id: job for job in site.app.list_jobs(limit=500)}
     assert {job_id for job_id, job in before.items() if after.get(job_id) != job} <= set(ids_of(before, "mail"))
     [(noted, target, changed, details)] = entries(site)
-    assert (noted, target, details) == (action.replace("_", " "), "queue:mail", "to 9" if action == "priority" else "")
+    undo = f"undo {site.desk.runs.all()[0].id}"
+    said = {"priority": "to 9", "delete": undo, "purge": undo}.get(action, "")
+    assert (noted, target, details) == (action.replace("_", " "), "queue:mail", said)
     if action == "delete":
         assert changed == number == len(before) - len(after)
     if action == "priority":
@@ -180,7 +182,18 @@ def test_many_jobs_take_a_while_and_can_be_watched(site, client, gate):
     assert f'action="{path}/undo"' in text
     assert ids(site, status="completed") == []
     assert "everything that matches status:completed" in client.get("/bulk").text
-    assert entries(site) == [("delete", "status:completed", 1_110, "")]
+    assert entries(site) == [("delete", "status:completed", 1_110, f"undo {path[-16:]}")]
+
+
+def test_one_that_is_in_a_step_is_not_stopped_yet(site, client, gate):
+    """A step of a slow database takes longer than a page waits, and what it does is done."""
+    path = post(client, "/bulk/retry/jobs", all="yes", status="failed").headers["location"]
+    text = client.get(post(client, f"{path}/stop").headers["location"]).text
+    assert "It stops after the step" in text
+    assert "Running" in text
+    gate.set()
+    finish(site)
+    assert (site.desk.runs.all()[0].state, len(ids(site, status="failed"))) == ("stopped", 0)
 
 
 def test_several_go_on_at_once(site, client, gate):
@@ -207,12 +220,12 @@ def test_one_can_be_stopped(site, client, nobody_waits, monkeypatch):
     monkeypatch.setattr(BulkAction, "step", one_step)
     path = post(client, "/bulk/delete/jobs", all="yes", status="completed").headers["location"]
     assert stepped.wait(30)
-    post(client, f"{path}/stop")
-    finish(site)
+    monkeypatch.setattr("lateshift.dashboard.bulk_actions.SOON", 30)
+    assert "It is stopped." in client.get(post(client, f"{path}/stop").headers["location"]).text
     run = site.desk.runs.all()[0]
     assert (run.state, run.changed) == ("stopped", 500)
     assert "/undo" in client.get(path).text
-    assert entries(site) == [("delete", "status:completed", 500, "stopped before its end")]
+    assert entries(site) == [("delete", "status:completed", 500, f"stopped before its end, undo {run.id}")]
     assert "not running any more" in client.get(post(client, f"{path}/stop").headers["location"]).text
 
 

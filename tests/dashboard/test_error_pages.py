@@ -99,6 +99,20 @@ def test_a_group_has_its_page(site, client):
     assert "Retry 6 failed jobs" in text
 
 
+def test_what_could_not_be_counted_can_be_retried_all_the_same(client, monkeypatch):
+    """Of a slow database the page knew no number of failed jobs, and had no button to retry them."""
+    monkeypatch.setattr("lateshift.storage.search.SECONDS", 0)
+    monkeypatch.setattr("lateshift.dashboard.bulk_actions.COUNTED", 0)
+    monkeypatch.setattr("lateshift.dashboard.purging.COUNTED", 0)
+    text = client.get(f"/errors/{KEY}").text
+    assert "Retry its failed jobs" in text
+    assert "0+" not in text
+    text = client.get(html.unescape(re.search(r'href="(/bulk/retry/jobs.*?)"', text)[1])).text
+    assert "Retry these jobs?" in text
+    assert "0+" not in text
+    assert "all jobs" in client.post("/queues/mail/purge").text
+
+
 def test_its_period_is_the_widest_that_is_needed(client):
     """A group that was not seen in the period is shown for all that is known."""
     assert "in the last 24 hours" not in client.get(f"/errors/{STORED['ValueError']}?range=1h").text

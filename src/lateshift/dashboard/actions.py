@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import HTMLResponse, Response
 
+from lateshift.dashboard import undoing
 from lateshift.dashboard.desk import theme
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, JobStateError, LateshiftError, SpawnError
@@ -37,7 +38,7 @@ def delete(view: View) -> Response:
     if not deletion.run().changed:
         words = f"Job {_short(view)} is {job.status}, only finished jobs can be deleted: cancel it first."
         return view.done(words, view.url(f"/jobs/{job.id}"), "refused")
-    record(view, "delete", job.id)
+    record(view, "delete", job.id, details=undoing.note(deletion.id))
     return view.done(f"Job {_short(view)} is deleted.", view.url("/jobs"), undo=deletion.id)
 
 

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 from starlette.responses import RedirectResponse, Response
 
+from lateshift.dashboard import undoing
 from lateshift.dashboard.actions import record, see_to_a_runner
 from lateshift.dashboard.bulk_runs import Run, make_id
 from lateshift.dashboard.bulk_words import ACTIONS, Words, words
@@ -113,9 +114,7 @@ def stop(view: View) -> Response:
         return view.done("It is not running any more.", here, "refused")
     if not view.may(words(run.action).role):
         return _refuse(view, words(run.action))
-    run.stopping.set()
-    run.over.wait(SOON)
-    return view.done("It is stopped. What it has done stays done.", here)
+    return view.done(_stop(run), here)
 
 
 def undo(view: View) -> Response:
@@ -137,6 +136,16 @@ def undo(view: View) -> Response:
     return RedirectResponse(view.url(f"/bulk/{run.id}"), 303)
 
 
+def _stop(run: Run) -> str:
+    """Have it stop, and say how far that is after a moment."""
+    run.stopping.set()
+    if not run.over.wait(SOON):
+        return "It stops after the step that it is in. What it has done stays done."
+    if run.state == "stopped":
+        return "It is stopped. What it has done stays done."
+    return "It came to its end before it could be stopped."
+
+
 def detail(priority: int | None) -> str:
     """What an action changes jobs to, for the one that does."""
     return "" if priority is None else f"to {priority}"
@@ -145,7 +154,8 @@ def detail(priority: int | None) -> str:
 def end(view: View, run: Run, name: str, note: str = "") -> None:
     """Note an action in the audit, and see to it that somebody runs what has become due."""
     ending = {"stopped": "stopped before its end", "broken": "broke off"}.get(run.state, "")
-    details = ", ".join(part for part in (run.details, ending, note) if part)
+    undo = undoing.note(run.id) if run.undoable else ""
+    details = ", ".join(part for part in (run.details, note, ending, undo) if part)
     action = "undo delete" if run.action == "undo" else run.action.replace("_", " ")
     record(view, action, name, run.changed, details)
     if run.action in WAKING and run.changed:

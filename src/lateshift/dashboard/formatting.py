@@ -67,6 +67,13 @@ def bounded(number: int | Count) -> str:
     return str(counted) if counted.number or not counted.more else "…"
 
 
+def counted(number: Count, noun: str, otherwise: str) -> str:
+    """A count with its noun: "6 jobs", "10,000+ jobs"; `otherwise` where nothing could be counted in a moment."""
+    if not number.more:
+        return count(number.number, noun)
+    return f"{number} {noun}s" if number.number else otherwise
+
+
 def compact(number: float) -> str:
     """A number in few digits, for axes and small places: 950, 1.2k, 34k, 5.1M."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
@@ -185,5 +192,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "code_html": code_html,
     "sentence_html": sentence_html,
     "count": count,
+    "counted": counted,
     "fingerprint": group_of,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -10,19 +9,20 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from lateshift.dashboard.bulk_actions import COUNTED, end, soon_done, told
 from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.desk import theme
+from lateshift.dashboard.formatting import counted
+from lateshift.dashboard.undoing import way_back
 from lateshift.dashboard.view import View
 from lateshift.query import Query, Term
-from lateshift.storage import audit, bulk, search, trash
+from lateshift.storage import audit, bulk, search
 from lateshift.storage.audit import AuditEntry
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.counting import Count
-from lateshift.wording import count
 
 LOOKED_AT: Final = 200
 """The newest actions among which one that can be undone is looked for."""
 
-UNDO: Final = "undo "
-"""What stands in the audit log before the name by which a purge can be taken back."""
+WHOLE: Final = "all that waited"
+"""What the details of a purge of a queue say: of others the target is a search, or chosen jobs."""
 
 
 def purge(view: View) -> Response:
@@ -42,36 +42,29 @@ def purge(view: View) -> Response:
     return view.done(told(run), here, undo=run.id)
 
 
-def undoable(view: View, name: str) -> AuditEntry | None:
-    """The last purge of a queue, while it can be taken back."""
+def undoable(view: View, name: str) -> tuple[AuditEntry, str] | None:
+    """The last purge of a queue, and what takes it back, while it can be taken back."""
     for entry in view.read(audit.page, LOOKED_AT):
-        if entry.at < view.now - trash.KEPT:
-            return None
-        if is_of_a_queue(entry) and entry.target == name and view.read(trash.can_restore, batch_of(entry)):
-            return entry
+        if is_of_a_queue(entry) and entry.target == name and (batch := way_back(view, entry)):
+            return entry, batch
     return None
 
 
 def is_of_a_queue(entry: AuditEntry) -> bool:
-    """Whether an entry is a purge of a queue: the target of a purge as a bulk action is a search, or chosen jobs."""
-    return entry.action == "purge" and re.search(rf"{UNDO}[0-9a-f]{{16}}$", entry.details) is not None
-
-
-def batch_of(entry: AuditEntry) -> str:
-    """What takes a purge back."""
-    return entry.details.rpartition(UNDO)[2]
+    """Whether an entry is a purge of a queue."""
+    return entry.action == "purge" and WHOLE in entry.details.split(", ")
 
 
 def _end(view: View, run: Run, name: str) -> None:
-    """Note it in the audit, with what takes it back; where nothing waited, there is nothing to note."""
+    """Note it in the audit; where nothing waited, there is nothing to note."""
     if run.changed:
-        end(view, run, name, f"{UNDO}{run.id}")
+        end(view, run, name, WHOLE)
 
 
 def _ask(view: View, name: str, waiting: Count) -> Response:
     text = view.desk.templates.get_template("purge.html").render(
         name=name,
-        jobs=f"{waiting} jobs" if waiting.more else count(waiting.number, "job"),
+        jobs=counted(waiting, "job", "all jobs"),
         mistyped="typed" in view.form,
         back=view.url(f"/queues/{name}"),
         root=view.root,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lateshift.dashboard import undoing
 from lateshift.dashboard.actions import record
 from lateshift.dashboard.api import forms, shapes
 from lateshift.dashboard.api.asking import Again, NewJob, Nothing
@@ -64,7 +65,7 @@ def delete(view: View, _: Nothing) -> shapes.Deleted:
     if not deletion.run().changed:
         words = f"Job {job.id} is {job.status}, only finished jobs can be deleted: cancel it first."
         raise JobStateError(words, job.id, job.status)
-    record(view, "delete", job.id)
+    record(view, "delete", job.id, details=undoing.note(deletion.id))
     return shapes.Deleted(deletion.id)
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from starlette.responses import Response
 
 from lateshift.dashboard.purging import is_of_a_queue
+from lateshift.dashboard.undoing import way_back
 from lateshift.dashboard.view import View
 from lateshift.job import moment
 from lateshift.storage import audit
@@ -37,12 +38,14 @@ def show(view: View) -> Response:
     actor = storable((view.query.get("actor") or "").strip()) or None
     before = view.query.get("before") if _ENTRY.fullmatch(view.query.get("before", "")) else None
     found = view.read(audit.page, SHOWN + 1, before, actor)
-    entries = found[:SHOWN]
+    entries, may_undo = found[:SHOWN], view.may("admin")
     return view.page(
         "audit.html",
         section="audit",
         title="Audit log",
-        lines=[(entry, moment(entry.at), _target(view, entry)) for entry in entries],
+        lines=[
+            (entry, moment(entry.at), _target(view, entry), may_undo and way_back(view, entry)) for entry in entries
+        ],
         actors=sorted({entry.actor for entry in entries}),
         older=found[SHOWN - 1].id if len(found) > SHOWN else None,
         before=before,

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.responses import Response
 
 from lateshift.dashboard.plots import read_plots
-from lateshift.dashboard.purging import batch_of, undoable
+from lateshift.dashboard.purging import undoable
 from lateshift.dashboard.queue_lines import QueueLine, read_queues, remembered
 from lateshift.dashboard.view import View
 from lateshift.storage import history
@@ -34,7 +34,6 @@ def show(view: View) -> Response:
         plots=plots,
         callables=callables[:MOST_CALLABLES],
         purged=undoable(view, name),
-        batch_of=batch_of,
         may_pause=view.may("operator"),
         may_purge=view.may("admin"),
     )
