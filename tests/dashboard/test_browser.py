@@ -238,25 +238,6 @@ def test_deleting_asks_in_a_dialog(own, open_page):
     expect(page.get_by_role("button", name="Undo")).to_be_focused()
 
 
-def test_a_queue_is_paused_by_keyboard_alone(own, open_page):
-    """From anywhere: g q, to the button by Tab, Enter, and Enter on the dialog's own button; on a phone as well."""
-    site, link = own
-    site.app.pause_queue("customer-notifications-eu-west-1")
-    page = open_page(link, "/jobs", viewport={"width": 380, "height": 800})
-    page.keyboard.press("g")
-    page.keyboard.press("q")
-    expect(page.locator("h1")).to_have_text("Queues")
-    page.get_by_role("row", name=re.compile("^mail")).get_by_role("button").focus()
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("row", name=re.compile("^mail")).get_by_text("paused")).to_be_visible()
-    row = page.get_by_role("row", name="customer")
-    name_ends = row.get_by_role("link").evaluate("link => link.getBoundingClientRect().right")
-    number_begins = row.locator("td:nth-child(2)").evaluate("cell => cell.getBoundingClientRect().left")
-    assert name_ends <= number_begins
-
-
 def test_rows_and_filters_by_keyboard(shared, open_page):
     """j and k walk through the rows, Enter opens one, / goes to the search, ? shows the list of keys."""
     _, link = shared

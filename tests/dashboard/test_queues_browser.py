@@ -101,3 +101,22 @@ def test_a_page_that_says_what_is_not_there_stays_live(own, open_page, path):  #
     expect(page.locator("#page")).not_to_have_attribute("data-now", before)
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
     expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_a_queue_is_paused_by_keyboard_alone(own, open_page):  # noqa: F811 - the fixtures
+    """From anywhere: g q, to the button by Tab, Enter, and Enter on the dialog's own button; on a phone as well."""
+    site, link = own
+    site.app.pause_queue("customer-notifications-eu-west-1")
+    page = open_page(link, "/jobs", viewport={"width": 380, "height": 800})
+    page.keyboard.press("g")
+    page.keyboard.press("q")
+    expect(page.locator("h1")).to_have_text("Queues")
+    page.get_by_role("row", name=re.compile("^mail")).get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row", name=re.compile("^mail")).get_by_text("paused")).to_be_visible()
+    row = page.get_by_role("row", name="customer")
+    name_ends = row.get_by_role("link").evaluate("link => link.getBoundingClientRect().right")
+    number_begins = row.locator("td:nth-child(2)").evaluate("cell => cell.getBoundingClientRect().left")
+    assert name_ends <= number_begins

@@ -1,0 +1,37 @@
+"""Reverse proxies that are trusted: in what they say of addresses and https, and of users where that is set."""
+
+import re
+
+from test_access import USERS, log_in
+
+
+def test_whoever_passes_by_the_proxies_is_told_of_them(make_site):
+    """Where only proxies are set, no application is there that could let anybody in."""
+    for header, told in ((None, "LATESHIFT_DASHBOARD_PROXY_HEADER"), ("X-User", "names the user in X-User")):
+        site = make_site(dashboard_proxies="10.0.0.5", dashboard_proxy_header=header)
+        text = site.client(client=("10.1.1.1", 1)).get("/").text
+        assert "LATESHIFT_DASHBOARD_PROXIES" in text
+        assert told in text
+        assert "application" not in text
+
+
+def test_a_trusted_proxy_names_the_user(make_site):
+    """Its header counts, with the role of LATESHIFT_DASHBOARD_USERS or as a viewer; from elsewhere it does not."""
+    site = make_site(dashboard_users=USERS, dashboard_proxies=["10.0.0.0/24"], dashboard_proxy_header="X-User")
+    job = site.app.list_jobs(status="failed", limit=1)[0]
+    proxied = site.client(client=("10.0.0.7", 1))
+    assert f'action="/jobs/{job.id}/retry"' in proxied.get(f"/jobs/{job.id}", headers={"x-user": "pat"}).text
+    text = proxied.get(f"/jobs/{job.id}", headers={"x-user": "<b>new"}).text
+    assert "retry" not in re.findall(rf'action="/jobs/{job.id}/(\w+)"', text)
+    assert "&lt;b&gt;new" in text
+    direct = site.client(client=("10.0.1.7", 1))
+    assert direct.get("/", headers={"x-user": "ada"}, follow_redirects=False).status_code == 303
+
+
+def test_a_proxy_that_is_only_believed_where_browsers_are_names_nobody(make_site):
+    """nginx hands on what somebody has sent: X-Forwarded-User let them in as whoever it named, without the password."""
+    site = make_site(dashboard_users=USERS, dashboard_proxies="127.0.0.1")
+    told = {"x-forwarded-user": "ada", "x-forwarded-for": "8.8.8.8", "x-forwarded-proto": "https"}
+    client = site.client(headers=told)
+    assert client.get("/").status_code == 401
+    assert "secure" in log_in(client, "ada", "correct horse").headers["set-cookie"].lower()
