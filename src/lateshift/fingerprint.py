@@ -23,7 +23,7 @@ MESSAGE_LENGTH: Final = 300
 _FRAME: Final = re.compile(r'^[ |+]*File "([^"\n]+)", line \d+(?:, in (.+))?$', re.MULTILINE)
 _LAST_PART: Final = re.compile(r".*^[ |+]*Traceback \(most recent call last\)", re.MULTILINE | re.DOTALL)
 _LIBRARY: Final = re.compile(
-    r"site-packages|dist-packages|^<|[/\\]lateshift[/\\]runtime|[/\\][Ll]ib[/\\](?:python|pypy)[\d.]+t?[/\\]"
+    r"site-packages|dist-packages|^<|[/\\]lateshift[/\\](?:runtime|storage|host)[/\\]|[/\\][Ll]ib[/\\](?:python|pypy)[\d.]+t?[/\\]"
     r"|(?:[Pp]ython|conda)[^/\\]*[/\\]Lib[/\\]"  # Windows: C:\Program Files\Python312\Lib
     rf"|^{re.escape(str(Path(os.__file__).parent))}[/\\]"  # wherever else it is
 )
@@ -63,7 +63,7 @@ def _place(trace: str) -> str:
     """`app/jobs.py: handle` of the last frame of the program's own, of the error that came last."""
     last = _LAST_PART.match(trace)
     frames = _FRAME.findall(trace, last.end() if last else 0)
-    own = [frame for frame in frames if not _is_library(frame[0])] or frames
+    own = [frame for frame in frames if not is_library(frame[0])] or frames
     if not own:
         return ""
     file, function = own[-1]
@@ -71,7 +71,7 @@ def _place(trace: str) -> str:
     return f"{short}: {function}" if function else short
 
 
-def _is_library(file: str) -> bool:
+def is_library(file: str) -> bool:
     """Whether a file is not the program's own; programs in one file and zipped Pythons tell `json/decoder.py`."""
     return bool(_LIBRARY.search(file)) or re.split(r"[/\\.]", file)[0] in sys.stdlib_module_names
 

@@ -16,11 +16,18 @@ from lateshift.storage.history import Point, Quantiles
 CODE = """
 from datetime import date
 
+from lateshift import background
+
 RAN = []
 
 
 def send(order_id: int, on: date | None = None, api_key: str = "", note: str = "") -> None:
     RAN.append(order_id)
+
+
+@background(isolation="process")
+def render(order_id: int) -> None:
+    pass
 """
 
 
@@ -35,10 +42,10 @@ def post(client, path, **fields):
     return client.post(path, data=fields, headers={"sec-fetch-site": "same-origin"}, follow_redirects=False)
 
 
-def enqueued(site, **options):
+def enqueued(site, name="job_page_code.send", **options):
     """A job of that package, cancelled before it ran."""
     given = {"parameters": {"order_id": 7, "on": date(2026, 1, 31), "api_key": "sk-live-1"}} | options
-    job_id = site.app.run_background_job("job_page_code.send", **given)
+    job_id = site.app.run_background_job(name, **given)
     site.app.cancel_job(job_id)
     return job_id
 
@@ -119,6 +126,7 @@ def test_as_python_works_when_pasted(own):
         {"parameters": {"order_id": 1, "note": hostile}, "retry_delay": [1, 60]},
         {"retry_delay": policy},
         {"retry_delay": 4},
+        {"name": "job_page_code.render", "parameters": {"order_id": 1}, "max_memory": "500M"},
     ):
         job_id = enqueued(own, **options)
         row = bulk.original(own.app.database, job_id)

@@ -9,7 +9,8 @@ import pytest
 from lateshift import wording
 from lateshift.dashboard import charts, formatting, timeline, tracebacks
 from lateshift.dashboard.watcher import Watcher
-from lateshift.job import Attempt, Job
+from lateshift.fingerprint import fingerprint
+from lateshift.job import Attempt, Job, JobError
 from lateshift.judgement import Facts, judge
 from lateshift.redaction import HIDDEN, redact
 from lateshift.storage.reads import QueueRow, WorkerRow
@@ -113,6 +114,19 @@ def test_a_traceback_is_taken_apart_and_nothing_is_lost():
     assert tracebacks.innermost(text).function == "charge"
     assert tracebacks.take_apart("") == []
     assert tracebacks.innermost("boom") is None
+
+
+def test_a_traceback_and_its_error_group_agree_on_what_is_your_code():
+    """The page of a job named a place in the standard library, the one of its group the callable."""
+    for file in (
+        r"C:\Users\ada\miniconda3\Lib\json\decoder.py",
+        "/usr/lib/pypy3.11/json/decoder.py",
+        "json/decoder.py",
+    ):
+        frames = f'  File "/srv/app/jobs.py", line 3, in handle\n  File "{file}", line 1, in decode\n'
+        trace = f"Traceback (most recent call last):\n{frames}ValueError: x"
+        assert tracebacks.innermost(trace).function == "handle", file
+        assert fingerprint(JobError("ValueError", "x", trace)).place == "app/jobs.py: handle"
 
 
 def job(**changes):

@@ -20,7 +20,8 @@ def as_python(job: Job, row: NewJob | None, parameters: Mapping[str, Any]) -> st
 
     Every value is written by `repr`, and the name is a string, so nothing in a job can become code.
     """
-    policy = _policy(row.options if row else None)
+    options = _options(row)
+    policy = _policy(options)
     names = "RetryPolicy, run_background_job" if policy and policy.kind == "exponential" else "run_background_job"
     arguments = [_value(job.name, 4)]
     if parameters:
@@ -30,6 +31,8 @@ def as_python(job: Job, row: NewJob | None, parameters: Mapping[str, Any]) -> st
         arguments.append(f"retry_delay={_retry_delay(policy)}")
     if job.timeout is not None:
         arguments.append(f"timeout={job.timeout!r}")
+    if options.max_memory is not None:
+        arguments.append(f"max_memory={options.max_memory!r}")
     lines = "".join(f"    {argument},\n" for argument in arguments)
     return f"from lateshift import {names}\n\nrun_background_job(\n{lines})\n"
 
@@ -49,12 +52,18 @@ def _value(value: object, indent: int) -> str:
     return f"{begin}\n{lines}{' ' * indent}{end}"
 
 
-def _policy(options: str | None) -> RetryPolicy | None:
-    """The retry policy that was given with the call, if any."""
+def _options(row: NewJob | None) -> CallOptions:
+    """What was given with the call; nothing if that was written by other hands, or by another version."""
     try:
-        stored = msgspec.json.decode(options, type=CallOptions).retry if options else None
-        return retry.decode(stored) if stored else None
-    except (msgspec.DecodeError, InvalidOption, RecursionError):  # written by other hands, or by another version
+        return msgspec.json.decode(row.options, type=CallOptions) if row and row.options else CallOptions()
+    except (msgspec.DecodeError, RecursionError):
+        return CallOptions()
+
+
+def _policy(options: CallOptions) -> RetryPolicy | None:
+    try:
+        return retry.decode(options.retry) if options.retry else None
+    except InvalidOption:
         return None
 
 

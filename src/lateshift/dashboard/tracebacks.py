@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from lateshift.fingerprint import is_library
+
 _FRAME: Final = re.compile(r'  File "(?P<file>.*?)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
-_LIBRARY: Final = re.compile(
-    r"site-packages|dist-packages|[\\/]lib[\\/]python3|[\\/]Python3\d+[\\/]lib[\\/]|^<frozen|[\\/]lateshift[\\/](runtime|host)[\\/]",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ def take_apart(traceback: str) -> list[Piece]:
         found = _FRAME.match(line)
         if found:
             file = found["file"]
-            parts.append(Frame(file, found["line"], found["function"] or "", "", bool(_LIBRARY.search(file))))
+            parts.append(Frame(file, found["line"], found["function"] or "", "", is_library(file)))
         elif parts and isinstance(parts[-1], Frame) and line.startswith("    "):
             last = parts[-1]
             code = f"{last.code}\n{line[4:]}" if last.code else line[4:]
