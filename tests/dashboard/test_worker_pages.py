@@ -121,10 +121,12 @@ def test_a_worker_of_an_odd_name_has_a_page(site, client):
 
 
 def test_lateshift_run_is_no_worker_for_others(site, client):
-    """It takes no more jobs than the one that it was started for."""
+    """It takes no more jobs than the one that it was started for, and can be asked to stop all the same."""
     row = workers.NewWorker("run-1", "worker", "a host", 1, "/run", (workers.ONE_JOB,), "1")
     workers.register_worker(site.app.database, row, site.app.database.now())
-    assert "It serves one job" not in client.get("/workers/run-1").text
+    text = client.get("/workers/run-1").text
+    assert "It serves one job" not in text
+    assert "/workers/run-1/stop" in text
     assert "Leaving" in row_of(client.get("/workers").text, "run-1")
 
 

@@ -11,6 +11,7 @@ from lateshift.dashboard.fleet_lines import WorkerLine, find_worker
 from lateshift.dashboard.view import View
 from lateshift.storage import audit, requests
 from lateshift.storage.audit import KEPT_DAYS, Mark
+from lateshift.storage.workers import NO_QUEUE
 
 DAY: Final = 86_400_000_000
 
@@ -30,7 +31,7 @@ def show(view: View) -> Response:
         line=line,
         death=death,
         asked=_asked(view, line),
-        may_ask=line is not None and line.alive and not line.leaving and view.may("operator"),
+        may_ask=line is not None and line.alive and NO_QUEUE not in line.worker.queues and view.may("operator"),
         meanings={kind: meaning(kind, line, view.desk.settings) for kind in QUESTIONS} if line else {},
     )
 
