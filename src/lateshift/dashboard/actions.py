@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from lateshift.dashboard import undoing
-from lateshift.dashboard.desk import theme
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, JobStateError, LateshiftError, SpawnError
 from lateshift.host.fleet import ensure_runner
@@ -100,16 +99,7 @@ def record(view: View, action: str, target: str, number: int = 1, details: str =
 
 def ask(view: View, question: str, detail: str, verb: str, back: str, *, danger: bool = True) -> Response:
     """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
-    text = view.desk.templates.get_template("confirm.html").render(
-        title=question,
-        detail=detail,
-        verb=verb,
-        back=view.url(back),
-        danger=danger,
-        root=view.root,
-        theme=theme(view.request),
-    )
-    return HTMLResponse(text)
+    return view.bare("confirm.html", title=question, detail=detail, verb=verb, back=view.url(back), danger=danger)
 
 
 def _on_job(view: View, action: str, words: str) -> Response:

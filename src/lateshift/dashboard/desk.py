@@ -137,12 +137,21 @@ class Desk:
             return problems.answer(Problem(title, status, words), headers)
         if "text/html" not in request.headers.get("accept", "text/html"):
             return PlainTextResponse(f"{title}. {words}\n", status, headers)
-        template = self.templates.get_template("refusal.html")
-        return HTMLResponse(
-            template.render(title=title, words=words, status=status, root=desk_root(request), theme=theme(request)),
-            status,
-            headers,
+        return self.bare(request, "refusal.html", status, headers, title=title, words=words)
+
+    def bare(
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        **context: Any,
+    ) -> Response:
+        """A page with nothing around it: a question, a refusal, the login."""
+        text = self.templates.get_template(template).render(
+            status=status, root=desk_root(request), theme=theme(request), **context
         )
+        return HTMLResponse(text, status, headers)
 
     def close(self) -> None:
         """Close what is open; the next request opens it again."""

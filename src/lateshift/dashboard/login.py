@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from collections.abc import Mapping
+
+from starlette.responses import RedirectResponse, Response
 
 from lateshift.dashboard.access import COOKIE
-from lateshift.dashboard.desk import theme
 from lateshift.dashboard.sessions import LIFETIME, TooManyAttempts
 from lateshift.dashboard.view import View
 
@@ -23,9 +24,7 @@ def log_in(view: View) -> Response:
     try:
         user = access.log_in(view.request, view.form.get("name", "").strip(), view.form.get("password", ""))
     except TooManyAttempts as held:
-        response = _form(view, str(held), 429)
-        response.headers.update(held.headers)
-        return response
+        return _form(view, str(held), 429, held.headers)
     if user is None:
         return _form(view, "That is not right. Check what you entered and try again.", 401)
     response = RedirectResponse(_next(view), 303)
@@ -60,16 +59,15 @@ def _next(view: View) -> str:
     return wanted if view.is_ours(wanted) else view.url("/")
 
 
-def _form(view: View, words: str = "", status: int = 200) -> Response:
-    template = view.desk.templates.get_template("login.html")
-    text = template.render(
+def _form(view: View, words: str = "", status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return view.bare(
+        "login.html",
+        status,
+        headers,
         title="Log in",
-        root=view.root,
-        theme=theme(view.request),
         words=words,
         by_name=view.desk.access.by_name,
         by_token=view.desk.settings.dashboard_token is not None,
         next=view.form.get("next") or view.query.get("next", ""),
         name=view.form.get("name", ""),
     )
-    return HTMLResponse(text, status)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from lateshift.dashboard.bulk_actions import COUNTED, end, soon_done, told
 from lateshift.dashboard.bulk_runs import Run
-from lateshift.dashboard.desk import theme
 from lateshift.dashboard.formatting import counted
 from lateshift.dashboard.undoing import way_back
 from lateshift.dashboard.view import View
@@ -62,16 +61,14 @@ def _end(view: View, run: Run, name: str) -> None:
 
 
 def _ask(view: View, name: str, waiting: Count) -> Response:
-    text = view.desk.templates.get_template("purge.html").render(
+    return view.bare(
+        "purge.html",
+        title=f"Purge the queue {name}?",
         name=name,
         jobs=counted(waiting, "job", "all jobs"),
         mistyped="typed" in view.form,
         back=view.url(f"/queues/{name}"),
-        root=view.root,
-        title=f"Purge the queue {name}?",
-        theme=theme(view.request),
     )
-    return HTMLResponse(text)
 
 
 def _waiting_in(queue: str) -> Query:

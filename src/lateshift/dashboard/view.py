@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
@@ -119,6 +119,12 @@ class View:
         if told is not None:
             response.delete_cookie(FLASH, path=self.root or "/")
         return response
+
+    def bare(
+        self, template: str, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+    ) -> Response:
+        """A page with nothing around it."""
+        return self.desk.bare(self.request, template, status, headers, **context)
 
     def done(self, words: str, path: str, kind: str = "done", undo: str = "") -> Response:
         """After an action: to a page that says in a sentence what was done, and offers to `undo` that deletion."""
