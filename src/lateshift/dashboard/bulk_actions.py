@@ -94,7 +94,12 @@ def start(view: View) -> Response:
     except (InvalidSearch, InvalidOption) as error:
         return view.done(str(error), view.back("/jobs"), "refused")
     run = Run(
-        *(work.id, action, target.words, view.user.name, view.now, work.progress.total),
+        id=work.id,
+        action=action,
+        what=target.words,
+        by=view.user.name,
+        begun=view.now,
+        total=work.progress.total,
         back=target.back,
         details=detail(priority),
     )

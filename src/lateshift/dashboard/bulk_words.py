@@ -11,7 +11,7 @@ from lateshift.dashboard.accounts import Role
 class Words(NamedTuple):
     """An action as a button and as a command, while it goes on, and when it is done, with `{}` for the jobs.
 
-    Then which jobs it applies to, and what it does to them.
+    `applies` says which jobs it is for, `effect` what it does to them.
     """
 
     verb: str
@@ -26,36 +26,72 @@ class Words(NamedTuple):
 
 ACTIONS: Final[Mapping[str, Words]] = {
     "retry": Words(
-        *("Retry", "Retry {}", "Retrying {}", "Retried {}", "retry", "failed, cancelled and retrying jobs"),
-        "They wait to run again, with all their attempts.",
+        verb="Retry",
+        command="Retry {}",
+        doing="Retrying {}",
+        done="Retried {}",
+        icon="retry",
+        applies="failed, cancelled and retrying jobs",
+        effect="They wait to run again, with all their attempts.",
     ),
     "run_now": Words(
-        *("Run now", "Run {} now", "Making {} due", "Made {} due", "play", "waiting jobs"),
-        "Those that are delayed or wait for a retry become due at once.",
+        verb="Run now",
+        command="Run {} now",
+        doing="Making {} due",
+        done="Made {} due",
+        icon="play",
+        applies="waiting jobs",
+        effect="Those that are delayed or wait for a retry become due at once.",
     ),
     "priority": Words(
-        *("Change priority", "Change the priority of {}", "Changing the priority of {}", "Changed the priority of {}"),
-        *("priority", "waiting jobs"),
-        "Of what is due, jobs with a higher priority run first.",
+        verb="Change priority",
+        command="Change the priority of {}",
+        doing="Changing the priority of {}",
+        done="Changed the priority of {}",
+        icon="priority",
+        applies="waiting jobs",
+        effect="Of what is due, jobs with a higher priority run first.",
     ),
     "cancel": Words(
-        *("Cancel", "Cancel {}", "Cancelling {}", "Cancelled {}", "slash", "waiting and running jobs"),
-        "Waiting ones will not run; running ones are asked to stop.",
+        verb="Cancel",
+        command="Cancel {}",
+        doing="Cancelling {}",
+        done="Cancelled {}",
+        icon="slash",
+        applies="waiting and running jobs",
+        effect="Waiting ones will not run; running ones are asked to stop.",
     ),
     "delete": Words(
-        *("Delete", "Delete {}", "Deleting {}", "Deleted {}", "trash", "finished jobs"),
-        "They go with their attempts and logs. For ten minutes this can be undone.",
-        "admin",
+        verb="Delete",
+        command="Delete {}",
+        doing="Deleting {}",
+        done="Deleted {}",
+        icon="trash",
+        applies="finished jobs",
+        effect="They go with their attempts and logs. For ten minutes this can be undone.",
+        role="admin",
     ),
     "purge": Words(
-        *("Delete", "Delete {}", "Deleting {}", "Deleted {}", "trash", "waiting jobs"),
-        "They will not run. For ten minutes this can be undone.",
-        "admin",
+        verb="Delete",
+        command="Delete {}",
+        doing="Deleting {}",
+        done="Deleted {}",
+        icon="trash",
+        applies="waiting jobs",
+        effect="They will not run. For ten minutes this can be undone.",
+        role="admin",
     ),
 }
 
 UNDO: Final = Words(
-    *("Undo", "Bring back {}", "Bringing back {}", "Brought back {}", "retry", "deleted jobs", ""), role="admin"
+    verb="Undo",
+    command="Bring back {}",
+    doing="Bringing back {}",
+    done="Brought back {}",
+    icon="retry",
+    applies="deleted jobs",
+    effect="",
+    role="admin",
 )
 
 OFFERED: Final = ("retry", "run_now", "priority", "cancel", "delete")

@@ -74,15 +74,15 @@ def field_of(parameter: Parameter) -> Field:
         "datetime": "Without a time zone.",
     }.get(kind, "")
     return Field(
-        f"p.{parameter.name}",
-        parameter.name,
-        kind,
-        parameter.written.partition(": ")[2],
-        parameter.required and not nullable,
-        _default(parameter, choices, nullable=nullable),
-        parameter.required and nullable,
-        choices,
-        help_,
+        key=f"p.{parameter.name}",
+        label=parameter.name,
+        kind=kind,
+        written=parameter.written.partition(": ")[2],
+        required=parameter.required and not nullable,
+        default=_default(parameter, choices, nullable=nullable),
+        nullable=parameter.required and nullable,
+        choices=choices,
+        help=help_,
     )
 
 
