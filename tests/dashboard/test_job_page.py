@@ -235,7 +235,7 @@ def test_the_stack_comes_when_the_worker_answers(site, client, running):
     assert "http-equiv" not in shown
     assert "in <b>handle</b>" in shown
     assert "1 frame of library code" in shown
-    assert [entry.action for entry in audit.page(site.app.database)] == ["show stack"]
+    assert [entry.action for entry in audit.page(site.app.database)] == ["stack"]
 
 
 def test_in_place_the_stack_is_a_part_of_the_page(site, client, running):
@@ -263,7 +263,7 @@ def test_a_worker_that_does_not_answer(site, client, running):
 def test_only_a_running_job_has_a_stack(site, client):
     """Of another the refusal says why; and an answer is shown for its own job only."""
     failed = site.app.list_jobs(status="failed", limit=1)[0]
-    assert "only a running job has a stack" in post(client, f"/jobs/{failed.id}/stack").text
+    assert "only running jobs have a stack" in post(client, f"/jobs/{failed.id}/stack").text
     running = site.app.list_jobs(status="running", limit=1)[0]
     _, page = asked(site, running)
     assert "more than a minute ago" in client.get(page.replace(running.id, failed.id)).text

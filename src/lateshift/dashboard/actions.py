@@ -1,30 +1,30 @@
-"""What an operator does: each changes something, tells it to the audit, and leads back with a sentence."""
+"""The buttons of the pages: each changes something, and leads back with a sentence."""
 
 from __future__ import annotations
 
-import logging
-from typing import Final
+from collections.abc import Callable
 
 from starlette.responses import Response
 
-from lateshift.dashboard import undoing
+from lateshift.dashboard import deeds, undoing
+from lateshift.dashboard.deeds import Done, record
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, JobStateError, LateshiftError, SpawnError
 from lateshift.host.fleet import ensure_runner
-from lateshift.storage import audit, bulk, reads
+from lateshift.storage import bulk, reads
 from lateshift.wording import last_part, short_id
 
-log: Final = logging.getLogger("lateshift.dashboard")
+Deed = Callable[[View, str], Done]
 
 
 def retry(view: View) -> Response:
     """Run a failed or cancelled job again with all its attempts, or a waiting retry at once."""
-    return _on_job(view, "retry", f"Job {_short(view)} waits to run again.")
+    return _on_job(view, deeds.retry, f"Job {_short(view)} waits to run again.")
 
 
 def cancel(view: View) -> Response:
     """Cancel a waiting job, or ask a running one to stop."""
-    return _on_job(view, "cancel", f"Job {_short(view)} is cancelled, or will be as soon as its code looks.")
+    return _on_job(view, deeds.cancel, f"Job {_short(view)} is cancelled, or will be as soon as its code looks.")
 
 
 def delete(view: View) -> Response:
@@ -58,26 +58,14 @@ def run_again(view: View) -> Response:
 def pause(view: View) -> Response:
     """Let the jobs of a queue wait."""
     name = view.path["name"]
-    try:
-        view.app.pause_queue(name)
-    except InvalidOption as error:
-        return view.done(str(error), view.back("/queues"), "refused")
-    record(view, "pause", name)
-    return view.done(f"Queue {name} is paused: its jobs wait, running ones finish.", view.back("/queues"))
+    words = f"Queue {name} is paused: its jobs wait, running ones finish."
+    return _do(view, deeds.pause, name, words, view.back("/queues"))
 
 
 def resume(view: View) -> Response:
     """Let the jobs of a paused queue run again."""
     name = view.path["name"]
-    words, kind = f"Queue {name} runs again.", "done"
-    try:
-        view.app.resume_queue(name)
-    except InvalidOption as error:
-        return view.done(str(error), view.back("/queues"), "refused")
-    except SpawnError as error:  # it is resumed, and nothing serves it
-        words, kind = str(error), "refused"
-    record(view, "resume", name)
-    return view.done(words, view.back("/queues"), kind)
+    return _do(view, deeds.resume, name, f"Queue {name} runs again.", view.back("/queues"))
 
 
 def see_to_a_runner(view: View) -> str | None:
@@ -90,31 +78,22 @@ def see_to_a_runner(view: View) -> str | None:
     return None
 
 
-def record(view: View, action: str, target: str, number: int = 1, details: str = "") -> None:
-    """Note who did what to how many jobs, queues or workers: the one place that every action passes."""
-    told = f"{view.user.name} ({view.user.role}): {action} {target} ({number}) {details}"
-    log.info("%s", told.rstrip())
-    audit.append(view.desk.database, view.desk.database.now(), view.user.name, action, target, number, details)
-
-
 def ask(view: View, question: str, detail: str, verb: str, back: str, *, danger: bool = True) -> Response:
     """A page that asks whether the action is meant: what a dialog does where there is JavaScript."""
     return view.bare("confirm.html", title=question, detail=detail, verb=verb, back=view.url(back), danger=danger)
 
 
-def _on_job(view: View, action: str, words: str) -> Response:
+def _on_job(view: View, deed: Deed, words: str) -> Response:
     job_id = view.path["id"]
-    here = view.back(f"/jobs/{job_id}")
-    doing = {"retry": view.app.retry_job, "cancel": view.app.cancel_job}
-    kind = "done"
+    return _do(view, deed, job_id, words, view.back(f"/jobs/{job_id}"))
+
+
+def _do(view: View, deed: Deed, target: str, words: str, here: str) -> Response:
     try:
-        doing[action](job_id)
-    except JobStateError as error:
+        warning = deed(view, target).warning
+    except (InvalidOption, JobStateError) as error:
         return view.done(str(error), here, "refused")
-    except SpawnError as error:  # it is done, and nothing runs the job
-        words, kind = str(error), "refused"
-    record(view, action, job_id)
-    return view.done(words, here, kind)
+    return view.done(warning or words, here, "refused" if warning else "done")
 
 
 def _short(view: View) -> str:

@@ -9,9 +9,10 @@ from typing import Final, cast
 from starlette.responses import RedirectResponse, Response
 
 from lateshift.dashboard import undoing
-from lateshift.dashboard.actions import record, see_to_a_runner
+from lateshift.dashboard.actions import see_to_a_runner
 from lateshift.dashboard.bulk_runs import Run, make_id
 from lateshift.dashboard.bulk_words import ACTIONS, Words, words
+from lateshift.dashboard.deeds import record
 from lateshift.dashboard.searching import read_address
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidSearch

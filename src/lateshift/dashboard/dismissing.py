@@ -7,11 +7,11 @@ from typing import Final
 
 from starlette.responses import Response
 
-from lateshift.dashboard.actions import ask, record
+from lateshift.dashboard import deeds
+from lateshift.dashboard.actions import ask
 from lateshift.dashboard.fleet_lines import WorkerLine, find_worker
 from lateshift.dashboard.view import View
 from lateshift.settings import Settings
-from lateshift.storage import requests
 from lateshift.storage.requests import RequestKind
 from lateshift.wording import count, long_duration
 
@@ -53,7 +53,6 @@ def _dismiss(view: View, kind: RequestKind) -> Response:
     if view.form.get("confirmed") != "yes":
         detail = f"{worker_id}: {meaning(kind, line, view.desk.settings)}"
         return ask(view, QUESTIONS[kind], detail, kind.capitalize(), f"/workers/{worker_id}", danger=kind == "stop")
-    requests.ask(view.desk.database, worker_id, kind, view.desk.database.now())
-    record(view, kind, worker_id, details=f"it held {count(line.worker.held, 'job')}")
+    deeds.dismiss(view, kind, worker_id)
     words = "stop" if kind == "stop" else "drain: it ends when its jobs have ended"
     return view.done(f"Worker {worker_id} was asked to {words}.", page)

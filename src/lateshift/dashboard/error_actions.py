@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lateshift.dashboard.actions import record
+from lateshift.dashboard.deeds import record
 from lateshift.dashboard.pages.errors import find, no_such_group
 from lateshift.dashboard.view import View
 from lateshift.storage import failures

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from lateshift.dashboard import undoing
-from lateshift.dashboard.actions import record
+from lateshift.dashboard import deeds, undoing
 from lateshift.dashboard.api import forms, shapes
 from lateshift.dashboard.api.asking import Again, NewJob, Nothing
 from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import no_group, no_worker
-from lateshift.dashboard.fleet_lines import find_worker
+from lateshift.dashboard.deeds import record
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidParameters, JobStateError, SpawnError
 from lateshift.options import check_queue
-from lateshift.storage import failures, requests
+from lateshift.storage import failures
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.requests import RequestKind
 
@@ -50,12 +48,12 @@ def run_again(view: View, asked: Again) -> shapes.ChangedJob:
 
 def retry(view: View, _: Nothing) -> shapes.ChangedJob:
     """Run a failed or cancelled job again with all its attempts, or a waiting retry at once."""
-    return _on_job(view, "retry", view.app.retry_job)
+    return _changed(view, view.path["id"], deeds.retry(view, view.path["id"]).warning)
 
 
 def cancel(view: View, _: Nothing) -> shapes.ChangedJob:
     """Cancel a waiting job, or ask a running one to stop."""
-    return _on_job(view, "cancel", view.app.cancel_job)
+    return _changed(view, view.path["id"], deeds.cancel(view, view.path["id"]).warning)
 
 
 def delete(view: View, _: Nothing) -> shapes.Deleted:
@@ -72,42 +70,33 @@ def delete(view: View, _: Nothing) -> shapes.Deleted:
 def pause(view: View, _: Nothing) -> shapes.QueueChange:
     """Let the jobs of a queue wait; running ones finish."""
     name = _queue(view)
-    changed = view.app.pause_queue(name)
-    record(view, "pause", name)
-    return shapes.QueueChange(name, paused=True, changed=changed, warning=None)
+    changed, warning = deeds.pause(view, name)
+    return shapes.QueueChange(name, paused=True, changed=changed, warning=warning)
 
 
 def resume(view: View, _: Nothing) -> shapes.QueueChange:
     """Let the jobs of a paused queue run again."""
-    name, warning = _queue(view), None
-    try:
-        changed = view.app.resume_queue(name)
-    except SpawnError as error:
-        changed, warning = True, str(error)
-    record(view, "resume", name)
+    name = _queue(view)
+    changed, warning = deeds.resume(view, name)
     return shapes.QueueChange(name, paused=False, changed=changed, warning=warning)
 
 
 def stop(view: View, _: Nothing) -> shapes.WorkerRequest:
     """Ask a worker to stop: its jobs have the usual grace, and nobody replaces it."""
-    return _ask(view, "stop")
+    return _dismiss(view, "stop")
 
 
 def drain(view: View, _: Nothing) -> shapes.WorkerRequest:
     """Ask a worker to take no more jobs and to end when those it has have ended; nobody replaces it."""
-    return _ask(view, "drain")
+    return _dismiss(view, "drain")
 
 
 def stack(view: View, _: Nothing) -> shapes.WorkerRequest:
     """Ask for the live stack of a running job; its worker answers within a second or two."""
-    job_id = view.path["id"]
-    job = view.app.get_job(job_id)
-    if job.status != "running" or job.worker is None:
-        raise Refused(409, "Not running", f"Job {job_id} is {job.status}: only running jobs have a stack.")
-    db = view.desk.database
-    asked = requests.ask(db, job.worker, "stack", db.now(), job_id)
-    record(view, "stack", job_id)
-    return _asked(view, job.worker, asked)
+    try:
+        return forms.request(deeds.stack(view, view.app.get_job(view.path["id"])))
+    except JobStateError as error:
+        raise Refused(409, "Not running", str(error)) from None
 
 
 def resolve(view: View, _: Nothing) -> shapes.ErrorGroup:
@@ -134,34 +123,15 @@ def _unfit_parameters(error: InvalidParameters) -> Refused:
     return unfit(str(error), "body.parameters" + (f".{error.parameter}" if error.parameter else ""))
 
 
-def _on_job(view: View, action: str, act: Callable[[str], None]) -> shapes.ChangedJob:
-    job_id, warning = view.path["id"], None
-    try:
-        act(job_id)
-    except SpawnError as error:
-        warning = str(error)
-    record(view, action, job_id)
-    return _changed(view, job_id, warning)
-
-
 def _changed(view: View, job_id: str, warning: str | None) -> shapes.ChangedJob:
     return shapes.ChangedJob(**forms.job_fields(view, view.app.get_job(job_id)), warning=warning)
 
 
-def _ask(view: View, kind: RequestKind) -> shapes.WorkerRequest:
-    db, worker = view.desk.database, view.path["worker"]
-    line = find_worker(view, worker)
-    if line is None or not line.alive:
+def _dismiss(view: View, kind: RequestKind) -> shapes.WorkerRequest:
+    asked = deeds.dismiss(view, kind, view.path["worker"])
+    if asked is None:
         raise no_worker(view)
-    asked = requests.ask(db, worker, kind, db.now())
-    record(view, kind, worker)
-    return _asked(view, worker, asked)
-
-
-def _asked(view: View, worker: str, request: str) -> shapes.WorkerRequest:
-    found = requests.answer_to(view.desk.database, worker, request)
-    assert found is not None
-    return forms.request(found)
+    return forms.request(asked)
 
 
 def _on_group(view: View, action: str, *, there: bool) -> shapes.ErrorGroup:

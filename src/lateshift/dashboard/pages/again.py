@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lateshift.dashboard.actions import record
+from lateshift.dashboard.deeds import record
 from lateshift.dashboard.formatting import json_text
 from lateshift.dashboard.typed import read_parameters
 from lateshift.dashboard.view import View

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from lateshift.allowlist import AllowList
-from lateshift.dashboard.actions import record
+from lateshift.dashboard.deeds import record
 from lateshift.dashboard.pages.callables import known
 from lateshift.dashboard.sheet import Sheet
 from lateshift.dashboard.view import View

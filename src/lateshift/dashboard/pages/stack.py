@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from starlette.responses import HTMLResponse, Response
 
-from lateshift.dashboard import tracebacks
-from lateshift.dashboard.actions import record
+from lateshift.dashboard import deeds, tracebacks
 from lateshift.dashboard.view import View
-from lateshift.errors import JobNotFound, JobStateError
+from lateshift.errors import JobNotFound
 from lateshift.job import Job, moment
 from lateshift.storage import reads, requests
 from lateshift.storage.requests import Request
@@ -21,16 +20,12 @@ PATIENCE: Final = 10_000_000
 
 def ask(view: View) -> Response:
     """Ask the worker. Raises JobNotFound, and JobStateError for a job that does not run."""
-    job, db = _job(view), view.desk.database
-    if job.status != "running" or job.worker is None:
-        raise JobStateError(f"Job {job.id} is {job.status}: only a running job has a stack.", job.id, job.status)
-    asked = requests.ask(db, job.worker, "stack", db.now(), job.id)
-    record(view, "show stack", job.id)
+    job = _job(view)
+    asked = deeds.stack(view, job)
     if view.is_fragment:
-        return _show(view, job, job.worker, asked)
-    return view.done(
-        "The worker is asked where the job is.", view.url(f"/jobs/{job.id}/stack", worker=job.worker, asked=asked)
-    )
+        return _show(view, job, asked.worker, asked.id)
+    page = view.url(f"/jobs/{job.id}/stack", worker=asked.worker, asked=asked.id)
+    return view.done("The worker is asked where the job is.", page)
 
 
 def show(view: View) -> Response:
