@@ -99,6 +99,16 @@ def test_a_worker_is_drained(site, client):
     assert "Leaving" in row_of(client.get("/workers").text, ALIVE)
 
 
+def test_an_act_is_noted_alike_by_page_and_api(site, client):
+    """The audit had two names for a stack, and said only of a page's stop how many jobs that touched."""
+    job = next(job for job in site.app.list_jobs(status="running") if job.worker == ALIVE)
+    for path in (f"/workers/{ALIVE}/stop", f"/workers/{ALIVE}/drain", f"/jobs/{job.id}/stack"):
+        post(client, path, confirmed="yes")
+        assert client.post(f"/api{path}", json={}).status_code == 202
+        api, page = audit.page(site.app.database, 2)
+        assert (page.action, page.target, page.number, page.details) == (api.action, api.target, 1, "")
+
+
 def test_the_dead_are_not_asked(site, client):
     """There is nobody to ask: the page says so, and nothing is noted."""
     post(client, f"/workers/{DEAD}/stop", confirmed="yes")

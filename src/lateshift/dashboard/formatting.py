@@ -68,10 +68,8 @@ def bounded(number: int | Count) -> str:
 
 
 def counted(number: Count, noun: str, otherwise: str) -> str:
-    """A count with its noun: "6 jobs", "10,000+ jobs"; `otherwise` where nothing could be counted in a moment."""
-    if not number.more:
-        return count(number.number, noun)
-    return f"{number} {noun}s" if number.number else otherwise
+    """A count with its noun, as `Count.words`; `otherwise` where nothing could be counted in a moment."""
+    return number.words(noun) if number.number or not number.more else otherwise
 
 
 def compact(number: float) -> str:
