@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -208,3 +209,21 @@ def everything(db) -> list[tuple]:
 def renamed(job: Claimed, **fields: object) -> Claimed:
     """A claimed job with other fields."""
     return msgspec.structs.replace(job, **fields)
+
+
+def in_child(work: Callable[[], str]) -> str:
+    """Fork; the child's answer, or the type and text of what it raised."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = work()
+        except BaseException as error:
+            answer = f"{type(error).__name__}: {error}"
+        os.write(writer, answer.encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return answer

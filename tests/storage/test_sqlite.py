@@ -1,4 +1,4 @@
-"""What is SQLite's own: a file with its troubles, forks, and the ways in which it finds rows."""
+"""What is SQLite's own: a file with its troubles, and the ways in which it finds rows."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from storage_steps import EVERY_KIND, Place, Steps, new_job
+from storage_steps import EVERY_KIND, Place, Steps, in_child, new_job
 
 from lateshift.errors import StorageCorrupt, StorageUnavailable
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, and permissions as POSIX has them")
 
 
@@ -34,26 +34,6 @@ def place(file: Path, clock):
     place = Place("sqlite", f"sqlite:///{file}", clock)
     yield place
     place.close()
-
-
-def in_child(work: Callable[[], str]) -> str:
-    """Fork; the child's answer, or the type and text of what it raised."""
-    reader, writer = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the runner of the tests may have threads
-        child = os.fork()
-    if child == 0:
-        try:
-            answer = work()
-        except BaseException as error:
-            answer = f"{type(error).__name__}: {error}"
-        os.write(writer, answer.encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return answer
 
 
 def as_nobody(work: Callable[[], str]) -> str:
@@ -226,44 +206,6 @@ def test_a_full_disk_while_settling(place, steps):
     steps.db.query("pragma max_page_count = 1000000")
     assert writes.settle(steps.db, batch) == []
     assert {reads.status(other, job.id) for job in jobs} == {"completed"}
-
-
-@POSIX
-def test_a_fork_with_an_open_connection(place, steps):
-    """Parent and child both enqueue after a fork, on connections of their own; nothing is lost or damaged."""
-    before = steps.enqueue()
-    child = in_child(lambda: ",".join([steps.enqueue() for _ in range(20)] + [str(steps.status(before))])).split(",")
-    parent = [steps.enqueue() for _ in range(20)]
-    assert child.pop() == "pending"
-    assert {job.id for job in reads.list_jobs(place.open(), limit=100)} == {before, *child, *parent}
-    assert steps.db.query("pragma integrity_check") == [("ok",)]
-
-
-@POSIX
-def test_a_fork_while_another_thread_writes(steps):
-    """A child that is forked in the midst of another thread's transaction neither hangs nor takes part in it."""
-    inside, done = threading.Event(), threading.Event()
-    lost = steps.new()
-
-    def write() -> None:
-        with steps.db.transaction():
-            writes.enqueue(steps.db, [lost])
-            inside.set()
-            done.wait()
-            raise ZeroDivisionError
-
-    def swallow() -> None:
-        with pytest.raises(ZeroDivisionError):
-            write()
-
-    thread = threading.Thread(target=swallow)
-    thread.start()
-    inside.wait()
-    answer = in_child(lambda: str(steps.status(lost.id)))
-    done.set()
-    thread.join()
-    assert answer == "None"
-    assert steps.status(lost.id) is None
 
 
 def test_the_caller_s_own_connection(place, steps):

@@ -7,11 +7,13 @@ is reached. Statements take named parameters (`:name`), see `dialect`.
 from __future__ import annotations
 
 import os
+import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from functools import wraps
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache, wraps
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from lateshift.storage.dialect import Dialect
@@ -33,7 +35,20 @@ class Listener(Protocol):
         """Stop."""
 
 
+FORK_PATIENCE: Final = 1.0
+"""Seconds that a fork waits, in all, for other threads to come out of the databases; then it does not wait any more."""
+
+
+class _Forking(threading.local):
+    """What has to be let go of again after the fork that a thread is in the midst of."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+
+
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_registry = threading.RLock()
+_forking = _Forking()
 
 
 class Database(ABC):
@@ -57,7 +72,9 @@ class Database(ABC):
         self.while_locked: Callable[[], None] = lambda: None
         self._rendered: dict[str, str] = {}
         self._whereabouts: list[Row] = []
-        _databases.add(self)
+        with _registry:
+            _watch_forks()
+            _databases.add(self)
 
     def render(self, sql: str) -> str:
         """A statement in this database's own words."""
@@ -163,6 +180,10 @@ class Database(ABC):
     def close(self) -> None:
         """Close what is open; the next use opens it again."""
 
+    def held_inside(self) -> threading.RLock | None:
+        """What a thread holds while it is in the midst of something that would stay undone in a child forked then."""
+        return None
+
     @abstractmethod
     def forget_parent(self) -> None:
         """In a forked child: leave the parent's connections and locks alone, and start anew."""
@@ -187,10 +208,30 @@ def transactional(
     return run
 
 
+@cache
+def _watch_forks() -> None:
+    """From the first database on: a program that has none forks as if we were not there."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+
+
+def _before_fork() -> None:
+    stack = _forking.stack
+    deadline = time.monotonic() + FORK_PATIENCE
+    if _registry.acquire(timeout=FORK_PATIENCE):
+        stack.callback(_registry.release)
+    databases = list(_databases)
+    stack.callback(databases.clear)  # until then nobody lets go of one, and closes it, while this thread has its lock
+    for lock in [database.held_inside() for database in databases]:
+        if lock and lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            stack.callback(lock.release)
+
+
 def _after_fork() -> None:
+    _forking.stack.close()
+
+
+def _after_fork_in_child() -> None:
+    _forking.stack.close()
     for database in list(_databases):
         database.forget_parent()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

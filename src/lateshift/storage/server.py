@@ -95,7 +95,6 @@ class ServerDatabase(Database):
         clock: Clock | None = None,
         as_is: bool = False,
     ) -> None:
-        super().__init__(dialect, mask_url(url))
         self.url = url
         self.clock = clock
         self.timeout = timeout
@@ -105,6 +104,7 @@ class ServerDatabase(Database):
         self._checked = as_is
         self._offset: tuple[float, int] | None = None
         self._start_anew()
+        super().__init__(dialect, mask_url(url))  # from here on a fork looks at it
 
     @abstractmethod
     def connect(self, timeout: float) -> Link:

@@ -112,7 +112,6 @@ class SqliteDatabase(Database):
         clock: Clock | None = None,
         as_is: bool = False,
     ) -> None:
-        super().__init__(sqlite_dialect(prefix), path)
         self.path = self.file = path
         self.clock = clock or Clock()
         self._durability = durability
@@ -125,6 +124,7 @@ class SqliteDatabase(Database):
         self._checked = False
         self._limits: dict[int, float] = {}  # seconds, by thread
         self._numbered: dict[str, Numbered] = {}
+        super().__init__(sqlite_dialect(prefix), path)  # from here on a fork looks at it
 
     def now(self) -> int:
         """Microseconds since 1970 in UTC, by the database's clock: on SQLite that is this host's."""
@@ -247,6 +247,10 @@ class SqliteDatabase(Database):
         """An application object that is let go of closes its file; Python 3.13 warns of those that do not."""
         with contextlib.suppress(sqlite3.Error, AttributeError):
             self.close()
+
+    def held_inside(self) -> threading.RLock:
+        """The lock: a child inherits SQLite's note in memory that this thread writes, and would wait for ever."""
+        return self._lock
 
     def forget_parent(self) -> None:
         """Called in a forked child: leave the parent's connection and lock alone, start anew."""
