@@ -25,7 +25,7 @@ from lateshift.options import (
 )
 from lateshift.settings import Settings
 from lateshift.signature import Signature
-from lateshift.target import Target, importing, path_of, resolve
+from lateshift.target import Target, importing, resolve, resolve_job
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Preparation:
         except TypeError:  # not hashable, hence no class and no function: path_of says so
             known = None
         if known is None:
-            known = resolve(path_of(job, method), self._allow)
+            known = resolve_job(job, method, self._allow)
             self._targets[(job, method)] = known
         return known
 

@@ -1,14 +1,16 @@
 """From a job to its callable path, also in the program that was started itself."""
 
 import functools
+import importlib
 import subprocess
 import sys
 import types
 
 import pytest
+from user_code import ALLOW, imported
 
 from lateshift.errors import InvalidJob
-from lateshift.target import main_name, path_of
+from lateshift.target import main_name, path_of, resolve_job
 
 
 class Job:
@@ -77,6 +79,62 @@ def test_path_of_nested_definitions():
     for thing in (inner, Inner):
         with pytest.raises(InvalidJob, match="move it out"):
             path_of(thing)
+
+
+DECORATED = """
+import functools
+from lateshift import background
+
+def locked(function):
+    @functools.wraps(function)
+    def inner(**given): return "locked", function(**given)
+    return inner
+
+def charge(n: int): return n
+charge_locked = locked(charge)
+charge_often = background(max_retries=9)(charge)
+charge_as_it_is = background(charge)
+
+@background(queue="money")
+@locked
+def refund(n: int): return n
+refund_twice = locked(refund)
+refund_soon = background(priority=9)(refund.function)
+
+class Shop:
+    queue = "shop"
+
+    @background(priority=5)
+    def sell(self): pass
+
+    @classmethod
+    @background(priority=5)
+    @locked
+    def buy(cls): pass
+"""
+
+
+@pytest.mark.parametrize("name", ["charge_locked", "charge_often", "refund_twice", "refund_soon"])
+def test_what_has_the_name_of_another(project, name):
+    """It is refused, as that would run, without the lock or the options; by its own name it is what it is."""
+    project.write("app.jobs", DECORATED)
+    with pytest.raises(InvalidJob, match=r"would be lost: by its name, app\.jobs\.(charge|refund), a worker finds"):
+        resolve_job(getattr(imported("app.jobs"), name), None, ALLOW)
+    assert resolve_job(f"app.jobs.{name}", None, ALLOW).path == f"app.jobs.{name}"
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_is_found_under_its_name(project, anew):
+    """Decorators are no harm where they stand above the function, nor is a module that was imported again since."""
+    project.write("app.jobs", DECORATED)
+    jobs = imported("app.jobs")
+    found = [jobs.charge, jobs.charge_as_it_is, jobs.refund, jobs.Shop.sell, jobs.Shop.buy]
+    if anew:
+        project.write("app.jobs", DECORATED.replace("9", "8").replace("5", "4").replace("money", "gold"))
+        importlib.reload(jobs)
+    assert [resolve_job(job, None, ALLOW).path.rpartition(".")[2] for job in found] == [
+        *("charge", "charge", "refund", "sell", "buy")
+    ]
 
 
 def run(folder, *arguments, stdin=None):
