@@ -12,7 +12,7 @@ import contextlib
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, Flag
 from typing import Any, ClassVar, Final
 
@@ -88,7 +88,8 @@ def supported(hint: Any) -> Any:
 def wire_hook(kind: Any, value: Any) -> Any:
     """Converts what comes from JSON to a type that msgspec does not know."""
     if isinstance(kind, type) and issubclass(kind, Either):
-        return _first_fit(kind.members, value, wire_hook)
+        text = codec.to_json(value)  # as only `json.decode` asks the hook for the keys of a dict
+        return _first_fit(kind.members, lambda member: msgspec.json.decode(text, type=member, dec_hook=wire_hook))
     if isinstance(kind, type) and issubclass(kind, MemberOf):
         return _member(kind.kind, value)
     return codec.decode_hook(kind, value)
@@ -188,11 +189,11 @@ def _either(arguments: tuple[Any, ...]) -> Any:
     return either | None if type(None) in arguments else either
 
 
-def _first_fit(members: tuple[Any, ...], value: Any, hook: Callable[[Any, Any], Any]) -> Any:
+def _first_fit(members: Iterable[Any], convert: Callable[[Any], Any]) -> Any:
     problems = []
     for member in members:
         try:
-            return msgspec.convert(value, member, dec_hook=hook, str_keys=hook is wire_hook)
+            return convert(member)
         except Exception as error:  # a user's type may raise anything
             problems.append(str(error).partition("\n")[0])
     raise ValueError("; ".join(dict.fromkeys(problems)))
@@ -201,7 +202,7 @@ def _first_fit(members: tuple[Any, ...], value: Any, hook: Callable[[Any, Any], 
 def _checked_member(kind: type[Either], value: Any) -> Any:
     """The value, if it comes back from JSON with the type that it has: a union may not tell two members apart."""
     exact_first = sorted(kind.members, key=lambda member: type(value) not in (member, typing.get_origin(member)))
-    result = _first_fit(tuple(exact_first), value, value_hook)
+    result = _first_fit(exact_first, lambda member: msgspec.convert(value, member, dec_hook=value_hook))
     back = wire_hook(kind, codec.decode(codec.to_json(value).decode()))
     if type(back) is not type(result) and (type(back), type(result)) != (list, tuple):
         raise ValueError(

@@ -44,7 +44,7 @@ def watch(hint: Any) -> Watch:
     except Exception:  # msgspec before 0.22 cannot describe a Literal of several types; then the values are compared
         return Watch(needed=True, is_open=True)
     is_open = any(isinstance(part, AnyType) for part in parts)
-    return Watch(is_open or any(isinstance(part, _LOSSY) or _is_model(part) for part in parts), is_open)
+    return Watch(is_open or any(isinstance(part, _LOSSY) or _is_custom(part) for part in parts), is_open)
 
 
 def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | None:
@@ -87,8 +87,9 @@ def _parts(part: object, seen: set[int]) -> Iterator[object]:
         yield from _parts(tuple(inner), seen)
 
 
-def _is_model(part: object) -> bool:
-    return isinstance(part, CustomType) and codec.is_model(part.cls)
+def _is_custom(part: object) -> bool:
+    """Whether a part is a model, or a union of which another member may take the JSON of what was given."""
+    return isinstance(part, CustomType) and (codec.is_model(part.cls) or issubclass(part.cls, Either))
 
 
 def _compare(given: object, arrived: object, *, unchecked: bool) -> str | Iterable[tuple[Any, Any]]:
