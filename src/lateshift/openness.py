@@ -65,6 +65,8 @@ def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | N
         for part, other in found:
             if not isinstance(part, _SINGLE):
                 waiting.append((part, other, inside))
+            elif inside and _differ(part, other):
+                return _another(part)
     return None
 
 
@@ -101,7 +103,8 @@ def _compare(given: object, arrived: object, *, unchecked: bool) -> str | Iterab
     if kind is not became and _is_class(kind) and _is_class(became):
         return f"a {kind.__qualname__} that {_LESS}: its type hint makes a {became.__qualname__} of it"
     if isinstance(given, list | tuple) and isinstance(arrived, list | tuple):
-        return zip(given, arrived, strict=False)
+        changed = len(given) != len(arrived) and not _is_class(became)  # a NamedTuple has defaults
+        return _another(given) if changed else zip(given, arrived, strict=False)
     if isinstance(given, datetime | time) and (given.utcoffset() or timedelta()) % timedelta(minutes=1):
         return "a time whose offset from UTC has seconds, which would be lost: convert it with .astimezone(UTC)"
     if unchecked and isinstance(arrived, _PLAIN):
@@ -113,7 +116,9 @@ def _compare(given: object, arrived: object, *, unchecked: bool) -> str | Iterab
         return _compare_fields(given, arrived, names)
     if codec.is_model(kind) and not codec.are_alike(given, arrived):
         return f"a {kind.__qualname__} that {_LESS}: what it excludes is not stored, nor what a subclass in it adds"
-    return [(getattr(given, name), getattr(arrived, name)) for name in (names or {}).values() if hasattr(given, name)]
+    if names is None:
+        return _another(given) if unchecked and kind is became and not _have_same_json(given, arrived) else ()
+    return [(getattr(given, name), getattr(arrived, name)) for name in names.values() if hasattr(given, name)]
 
 
 _LESS: Final = "would not come back from JSON as it is"
@@ -123,12 +128,36 @@ _NO_HINT: Final = (
 )
 
 
+def _differ(given: object, arrived: object) -> bool:
+    """Whether text or a number has become other text or another number, which no hint makes of it."""
+    if given == arrived:
+        return False
+    return any(isinstance(given, kind) and isinstance(arrived, kind) for kind in (str, (int, float)))
+
+
+def _have_same_json(given: object, arrived: object) -> bool:
+    """Of what has no fields; a time that is there twice, as clocks are put back, equals none of another zone."""
+    try:
+        return given == arrived or codec.to_json(given) == codec.to_json(arrived)
+    except codec.NotJson:
+        return True  # what attrs keeps private is not stored
+
+
+def _another(given: object) -> str:
+    return (
+        f"a value of type {type(given).__qualname__} that would come back as another one: its class changes it when an "
+        "object is made, or keeps it private"
+    )
+
+
 def _compare_dicts(given: dict[Any, Any], arrived: dict[Any, Any]) -> str | Iterable[tuple[Any, Any]]:
     if given.keys() == arrived.keys():
         return [(inner, arrived[key]) for key, inner in given.items()]
     keys = dict(  # of which a hint may have made dates or numbers, in the same order
         zip(given, arrived if len(given) == len(arrived) else given, strict=True)
     )
+    if len(given) < len(arrived):
+        return _another(given)
     for key, other in keys.items():
         if not isinstance(key, str) and (other not in arrived or isinstance(other, str)):
             return f"a dict with the key {key!r}, which is no text, {_NO_HINT}"
@@ -157,7 +186,7 @@ def _members(given: Iterable[Any], arrived: Iterable[Any]) -> Sequence[tuple[Any
     texts = [(codec.to_json(item), item) for item in given]
     theirs = {codec.to_json(item): item for item in arrived}
     same = [(item, theirs[text]) for text, item in texts if text in theirs]
-    lost = [item for text, item in texts if text not in theirs]
+    lost = [item for text, item in texts if text not in theirs and not isinstance(item, _SINGLE)]
     new = [theirs[text] for text in theirs.keys() - dict(texts).keys()]
     return [*same, *zip(lost, cycle(new or theirs.values()), strict=False)]
 
