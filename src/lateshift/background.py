@@ -11,9 +11,11 @@ import itertools
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import FunctionType, MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
+    Concatenate,
     Final,
     Generic,
     NoReturn,
@@ -28,7 +30,7 @@ from typing import (
 
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
-from lateshift.errors import InvalidOption, InvalidParameters
+from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters
 from lateshift.hints import signature_of
 from lateshift.options import (
     JobOptions,
@@ -44,7 +46,9 @@ from lateshift.options import (
 from lateshift.retry import RetryLike, to_policy
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+S = TypeVar("S")
 R_co = TypeVar("R_co", covariant=True)
 T_co = TypeVar("T_co", covariant=True)
 
@@ -85,15 +89,15 @@ class Enqueueing(Generic[P]):
         self._connection = connection
         self._chosen = chosen
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the job and return its id; takes what the callable takes. Raises as `run_background_job`."""
         return get_app().enqueue_many([self._call(args, kwargs)], connection=self._connection)[0]
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `enqueue`, for async code."""
         return (await get_app().aenqueue_many([self._call(args, kwargs)], connection=self._connection))[0]
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call:
         """The call itself, for `enqueue_many`. Raises InvalidOption with `connection`, which is for all calls."""
         if self._connection is not None:
             raise InvalidOption("A call has no connection of its own: use `enqueue_many(calls, connection=...)`.")
@@ -110,26 +114,54 @@ class BackgroundFunction(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.function = function
         self.__lateshift__ = options
+        if sys.version_info >= (3, 12):
+            import inspect  # 13 ms, though today dataclasses imports it as well
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+            if inspect.iscoroutinefunction(function):
+                inspect.markcoroutinefunction(self)
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it had no decorator."""
         return self.function(*args, **kwargs)
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    @overload
+    def __get__(self, instance: None, owner: object = None, /) -> BackgroundFunction[P, R]: ...
+    @overload
+    def __get__(
+        self: BackgroundFunction[Concatenate[S, Q], R], instance: S, owner: object = None, /
+    ) -> BackgroundFunction[Q, R]: ...
+    def __get__(self, instance: object, owner: object = None, /) -> Any:
+        """In a class it is a method, as every function is."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> str:
+        """It is pickled by its name, as every function is."""
+        return str(vars(self)["__qualname__"])
+
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the job and return its id; takes what the function takes. Raises as `run_background_job`."""
         return Enqueueing[P](self).enqueue(*args, **kwargs)
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `enqueue`, for async code."""
         return await Enqueueing[P](self).aenqueue(*args, **kwargs)
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call:
         """The call itself, for `enqueue_many`."""
         return Enqueueing[P](self).call(*args, **kwargs)
 
     def options(self, **chosen: Unpack[EnqueueOptions]) -> Enqueueing[P]:
         """The same job with other options: `send.options(delay=60).enqueue(to="a@example.com")`."""
         return Enqueueing(self, **chosen)
+
+    if sys.version_info < (3, 12):
+
+        @property
+        def _is_coroutine(self) -> object:
+            """Where asyncio, which alone asks for it, looks whether a call has to be awaited; 3.12 brought the mark."""
+            from asyncio import coroutines
+
+            return coroutines.iscoroutinefunction(self.function) and vars(coroutines)["_is_coroutine"]
 
     if not TYPE_CHECKING:  # to which it would say that there is every attribute
 
@@ -157,17 +189,17 @@ class BackgroundJob:
     """
 
     @classmethod
-    def enqueue(cls: type[HasHandle[P, Any]], *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(cls: type[HasHandle[P, Any]], /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the job and return its id; takes what `handle` takes. Raises as `run_background_job`."""
         return Enqueueing[P](cls).enqueue(*args, **kwargs)
 
     @classmethod
-    async def aenqueue(cls: type[HasHandle[P, Any]], *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(cls: type[HasHandle[P, Any]], /, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `enqueue`, for async code."""
         return await Enqueueing[P](cls).aenqueue(*args, **kwargs)
 
     @classmethod
-    def call(cls: type[HasHandle[P, Any]], *args: P.args, **kwargs: P.kwargs) -> Call:
+    def call(cls: type[HasHandle[P, Any]], /, *args: P.args, **kwargs: P.kwargs) -> Call:
         """The call itself, for `enqueue_many`."""
         return Enqueueing[P](cls).call(*args, **kwargs)
 
@@ -183,13 +215,13 @@ class BackgroundClass(Protocol[P, T_co]):
     def __call__(self, *args: Any, **kwargs: Any) -> T_co:
         """Make an instance, as before."""
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `BackgroundJob.enqueue`."""
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `enqueue`, for async code."""
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call:
         """The call itself, for `enqueue_many`."""
 
     def options(self, **chosen: Unpack[EnqueueOptions]) -> Enqueueing[P]:
@@ -240,7 +272,8 @@ def background(
     `retry` is seconds, a list of seconds, a function or a RetryPolicy; `timeout` is in seconds; `isolation="process"`
     runs each attempt in a child process, which may use `max_memory` (bytes, or text such as "500M"); with
     `transactional` True, "sqlalchemy" or "django" what the job writes on `current_job().connection` and its completion
-    are one transaction. The allow-list applies as to any other callable. Raises InvalidOption.
+    are one transaction. The allow-list applies as to any other callable. Raises InvalidOption, and InvalidJob
+    for what is no function and no class.
     """
     options = JobOptions(
         queue=check_queue(queue),
@@ -258,8 +291,10 @@ def background(
 
 
 def _decorate(job: Any, options: JobOptions) -> Any:
-    if not isinstance(job, type):
+    if type(job) is FunctionType:
         return BackgroundFunction(job, options)
+    if not isinstance(job, type):
+        raise InvalidJob(f"@background {_misplaced(job)}")
     cls = cast("Any", job)
     cls.__lateshift__ = options
     for name in ("enqueue", "aenqueue", "call", "options"):
@@ -272,6 +307,19 @@ def _decorate(job: Any, options: JobOptions) -> Any:
             )
         setattr(cls, name, ours)
     return cls
+
+
+def _misplaced(job: object) -> str:
+    """What is wrong with `@background` on what is no function and no class, and what to do."""
+    if isinstance(job, staticmethod | classmethod):
+        return f"stands above @{type(job).__name__}: put it below, right above the `def`."
+    if isinstance(job, BackgroundFunction):
+        return f"stands twice above {vars(job)['__qualname__']}: leave one out."
+    kind = type(job)
+    return (
+        f"takes functions and classes, and this is an object of type {kind.__module__}.{kind.__qualname__}: put it "
+        "right above the `def`, or write a function that calls the object."
+    )
 
 
 def _by_name(job: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,22 @@ class Plain:
     def handle(self, *, name: str) -> None: ...
 
 
+class Mailer:
+    @background
+    def send(self, to: str) -> str:
+        return to
+
+    @staticmethod
+    @background
+    def check(to: str) -> bool:
+        return bool(to)
+
+    def twice(self) -> None:
+        assert_type(self.send("a@example.com"), str)
+        assert_type(self.send.enqueue(to="a@example.com"), str)
+        self.send(1)  # error: incompatible type "int"; expected "str"
+
+
 # mypy leaves a class as it was before its decorators (python/mypy#3135); pyright does not. So: without the @.
 process_order = background(timeout=60)(ProcessOrder)
 plain = background(Plain)
@@ -69,6 +85,11 @@ background(transactional="peewee")  # error: No overload variant
 
 assert_type(send_mail.enqueue(to="a@example.com"), str)
 send_mail.enqueue(to=1)  # error: incompatible type "int"; expected "str"
+
+assert_type(Mailer().send("a@example.com"), str)
+assert_type(Mailer.check("a@example.com"), bool)
+assert_type(Mailer.check.enqueue(to="a@example.com"), str)
+Mailer.check.enqueue(to=1)  # error: incompatible type "int"; expected "str"
 
 assert_type(process_order.enqueue(order_id=1), str)
 process_order.enqueue(order_id="1")  # error: incompatible type "str"; expected "int"

@@ -1,11 +1,17 @@
 """`@background` and `BackgroundJob`: which parameters positions mean, and which classes cannot have `enqueue`."""
 
+import asyncio
+import copy as copying
 import functools
+import inspect
+import pickle
+import sys
+import warnings
 
 import pytest
 
 from lateshift.background import BackgroundJob, background
-from lateshift.errors import InvalidOption, InvalidParameters
+from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters
 
 
 class Static(BackgroundJob):
@@ -130,9 +136,96 @@ def test_what_celery_calls_otherwise_is_told(name):
     assert not hasattr(copy, "delay")
 
 
-def test_what_has_no_name_is_refused_when_it_is_enqueued():
-    """Until then a partial is a function like any other."""
-    assert background(functools.partial(post.function)).call(3).parameters == {"priority": 3}
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        (staticmethod(print), "stands above @staticmethod: put it below"),
+        (classmethod(print), "stands above @classmethod: put it below"),
+        (copy, "stands twice above copy: leave one out"),
+        (
+            functools.cache(copy.function),
+            r"an object of type functools\._lru_cache_wrapper: put it right above",
+        ),
+        (functools.partial(copy.function), r"this is an object of type functools\.partial"),
+        (3, r"this is an object of type builtins\.int"),
+    ],
+)
+def test_what_is_no_function_is_refused_where_it_is_decorated(job, expected):
+    """Not only when somebody enqueues it, or at each attempt."""
+    with pytest.raises(InvalidJob, match=expected):
+        background(job)
+    with pytest.raises(InvalidJob, match=expected):
+        background(queue="copies")(job)
+
+
+class Letter:
+    def __init__(self, text: str = "hello") -> None:
+        self.text = text
+
+    @background
+    def send(self, to: str) -> str:
+        return f"{self.text} {to}"
+
+    @classmethod
+    @background
+    def of(cls, text: str) -> str:
+        return cls(text).send("you")
+
+    @staticmethod
+    @background
+    def fold(times: int) -> int:
+        return 2**times
+
+
+def test_a_decorated_method_is_called_as_before():
+    """On its instance, on its class, or on nothing."""
+    assert (Letter("bye").send("Ann"), Letter("bye").send(to="Ann")) == ("bye Ann", "bye Ann")
+    assert Letter.send(Letter(), "Ann") == "hello Ann"
+    assert (Letter.of("good"), Letter().fold(3), Letter.fold(times=3)) == ("good you", 8, 8)
+    assert Letter().send.call("Ann").parameters == {"to": "Ann"}
+
+
+@background
+async def fetch(n: int) -> int:
+    return n + 1
+
+
+def test_a_decorated_coroutine_is_known_as_one():
+    """Frameworks ask asyncio, or on newer Pythons inspect, whether they have to await what they call."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.14 wants inspect to be asked
+        assert asyncio.iscoroutinefunction(fetch)
+        assert not asyncio.iscoroutinefunction(copy)
+    if sys.version_info >= (3, 12):
+        assert inspect.iscoroutinefunction(fetch)
+        assert not inspect.iscoroutinefunction(copy)
+    assert asyncio.run(fetch(1)) == 2
+
+
+def test_a_decorated_function_is_pickled_by_its_name():
+    """As `multiprocessing` does with every function that it hands to a process."""
+    for job in (copy, fetch, Letter.send):
+        assert pickle.loads(pickle.dumps(job)) is job
+        assert copying.deepcopy(job) is job
+
+
+@background
+def named_as_ours(self: int, cls: int, job: int, args: int, kwargs: int) -> int:
+    return self + cls + job + args + kwargs
+
+
+class AnyName(BackgroundJob):
+    def handle(self, **names: int) -> None:
+        pass
+
+
+def test_parameters_may_have_any_name():
+    """Also those that our own methods have."""
+    names = {"self": 1, "cls": 2, "job": 3, "args": 4, "kwargs": 5}
+    assert named_as_ours.call(**names).parameters == names
+    assert AnyName.call(cls=2, job=3).parameters == {"cls": 2, "job": 3}
+    assert named_as_ours.options(delay=1).call(**names).parameters == names
+    assert named_as_ours(**names) == 15
 
 
 class Base:
