@@ -86,7 +86,9 @@ class Preparation:
             options.queue if call.queue is None else check_queue(call.queue),
             target.executor,
             options.priority if call.priority is None else check_priority(call.priority),
-            target.signature.check(call.parameters or {}, self._settings.max_parameters, self._settings.redact),
+            target.signature.check(
+                {} if call.parameters is None else call.parameters, self._settings.max_parameters, self._settings.redact
+            ),
             self._settings.max_retries if retries is None else check_retries(retries),
             _due(call, now),
             now,

@@ -14,7 +14,7 @@ import msgspec
 
 from lateshift import codec
 from lateshift.errors import InvalidParameters
-from lateshift.hints import value_hook, wire_hook
+from lateshift.hints import signature_of, value_hook, wire_hook
 from lateshift.openness import changed_by_json
 from lateshift.parameters import Parameter, complaint, read_parameters
 from lateshift.redaction import HIDDEN, is_hidden, mask, told
@@ -27,6 +27,7 @@ class Signature:
         self.label: str = getattr(function, "__qualname__", repr(function))
         self.parameters, self._others = read_parameters(function, self.label, drop_self=drop_self)
         self.is_open = self._others is not None
+        self._bound = _bound_name(function) if drop_self else None
         self._by_name = {parameter.name: parameter for parameter in self.parameters}
         self._struct = _struct(self.parameters, open_ended=self.is_open)
         self._decode = msgspec.json.Decoder(self._struct, dec_hook=wire_hook).decode
@@ -73,7 +74,7 @@ class Signature:
 
     def problem(self, name: str, value: object) -> str | None:
         """What is wrong with the value of one parameter as it comes from JSON, or None."""
-        parameter = self._by_name.get(name) or self._others
+        parameter = self._taking(name)
         if parameter is None:
             return f"there is no such parameter; it takes ({self.describe()})"
         return parameter.problem or _wire_problem(parameter, value)
@@ -91,6 +92,10 @@ class Signature:
         """The parameters as they are written, for messages: `order_id: int, note: str = ...`."""
         written = [item.written + ("" if item.required else " = ...") for item in self.parameters]
         return ", ".join(written if self._others is None else [*written, f"**{self._others.written}"])
+
+    def _taking(self, name: str) -> Parameter | None:
+        """The parameter that takes a value of this name; none takes one of the name that the instance itself has."""
+        return self._by_name.get(name) or (None if name == self._bound else self._others)
 
     def _values(self, decoded: msgspec.Struct, text: str | bytes) -> dict[str, Any]:
         values = msgspec.structs.asdict(decoded)
@@ -124,7 +129,7 @@ class Signature:
         for name in parameters:
             if not isinstance(name, str):
                 return InvalidParameters(f"{self.label} got a parameter named {name!r}: names are text. {takes}")
-            if name not in self._by_name and self._others is None:
+            if self._taking(name) is None:
                 return InvalidParameters(f"{self.label} has no parameter {name!r}. {takes}", name)
         for parameter in self.parameters:
             if parameter.required and parameter.name not in parameters:
@@ -137,7 +142,7 @@ class Signature:
         self, parameters: Mapping[str, Any], problem_of: Callable[[Parameter, object], str | None], hide: Sequence[str]
     ) -> InvalidParameters | None:
         for name, value in parameters.items():
-            parameter = self._by_name.get(name) or self._others
+            parameter = self._taking(name)
             problem = None if parameter is None else parameter.problem or problem_of(parameter, value)
             if problem is not None:
                 return self._refusal_of_value(name, value, problem, hide)
@@ -158,7 +163,7 @@ class Signature:
                 return refusal
         arrived = self._values(decoded, text)
         for name, given in parameters.items():
-            parameter = self._by_name.get(name) or self._others
+            parameter = self._taking(name)
             change = None if parameter is None else _change(parameter, given, arrived[name])
             if change is not None:
                 return self._refusal_of_value(name, given, change, hide)
@@ -179,6 +184,12 @@ class Signature:
 
     def _about(self, name: str) -> str:
         return f"The parameter {name!r} of {self.label}"
+
+
+def _bound_name(function: Callable[..., Any]) -> str | None:
+    """What the first parameter of a method is called, unless it can be given by position only."""
+    first = next(iter(signature_of(function).parameters.values()))
+    return first.name if first.kind is first.POSITIONAL_OR_KEYWORD else None
 
 
 def _struct(parameters: tuple[Parameter, ...], *, open_ended: bool) -> type[msgspec.Struct]:

@@ -62,6 +62,11 @@ def path_of(job: object, method: str | None = None) -> str:
 
     `method` is for classes, `handle` by default. Imports nothing. Raises InvalidJob for what has no importable name.
     """
+    if not isinstance(method, str | None):
+        raise InvalidJob(
+            f"The method of {_name(job)} is a {type(method).__qualname__}, and its name is text. Parameters come "
+            "third, or as parameters={...}."
+        )
     if isinstance(job, str):
         return job.strip() if method in (None, DEFAULT_METHOD) else f"{job.strip()}.{method}"
     if isinstance(job, type):
@@ -349,7 +354,8 @@ def _qualified_name(thing: Any) -> str:
         raise InvalidJob("A lambda has no name that a background process could find it by: write a function with def.")
     if "<locals>" in name:
         raise InvalidJob(
-            f"{name} is defined inside a function, where a background process cannot find it: move it out."
+            f"{name} is defined inside a function, where a background process cannot find it: move it out, or, if that "
+            "function is a decorator, give what it returns @functools.wraps."
         )
     return name
 

@@ -22,9 +22,10 @@ def check_instantiable(owner: type) -> None:
     """Raise InvalidJob for a class of which no instance can be made without arguments."""
     import inspect
 
-    if inspect.isabstract(owner):
+    if inspect.isabstract(owner) or getattr(owner, "_is_protocol", False):
         raise InvalidJob(
-            f"{owner.__qualname__} is abstract, and each attempt makes an instance of it: pass a concrete class."
+            f"{owner.__qualname__} is abstract or a Protocol, and each attempt makes an instance of it: pass a "
+            "concrete class."
         )
     try:
         parameters = signature_of(owner).parameters.values()

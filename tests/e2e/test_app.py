@@ -85,6 +85,10 @@ def test_options_change_one_call(app):
         Order.options(dealy=1)
 
 
+def everything_optional(note: str = "") -> None:
+    pass
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
@@ -100,6 +104,14 @@ def test_wrong_arguments_are_refused_when_enqueuing(app, args, kwargs, message):
     with pytest.raises(errors.InvalidParameters, match=message):
         Order.enqueue(*args, **kwargs)
     assert lateshift.list_jobs() == []
+
+
+@pytest.mark.parametrize("parameters", [[], "", 0, False, [1]], ids=repr)
+def test_parameters_that_are_no_mapping_are_refused(app, parameters):
+    """Also those that Python takes for false, which are not none."""
+    with pytest.raises(errors.InvalidParameters, match="give a dict"):
+        lateshift.run_background_job(everything_optional, parameters=parameters)
+    assert lateshift.get_job(lateshift.run_background_job(everything_optional, parameters=None)).parameters == {}
 
 
 def test_a_decorated_callable_can_still_be_called(app):

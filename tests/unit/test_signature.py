@@ -167,6 +167,21 @@ def test_keywords_take_any_name():
     assert signature.describe() == "a: int, **others: datetime.datetime"
 
 
+def test_keywords_of_a_method():
+    """**kwargs takes every name but that of the instance, which a call could not tell apart from it."""
+
+    def handle(self, **others: int):
+        pass
+
+    def apart(self, /, **others: int):
+        pass
+
+    given = {"cls": 1, "self": 2}
+    assert refusal(Signature.of(handle, drop_self=True), given)[1] == "self"
+    signature = Signature.of(apart, drop_self=True)
+    assert signature.bind(signature.check(given, LIMIT)) == given
+
+
 def test_keywords_without_a_hint():
     """**kwargs without a hint takes plain values."""
 

@@ -169,7 +169,7 @@ def test_inheritance_inside_the_list(project):
     project.write(
         "app.jobs",
         """
-        import abc
+        import abc, typing
         class Base(abc.ABC):
             retry_delay = 9
             def handle(self): return self.name()
@@ -177,12 +177,17 @@ def test_inheritance_inside_the_list(project):
             def name(self): ...
         class Order(Base):
             def name(self): return "order"
+        class Job(typing.Protocol):
+            def handle(self): pass
+        class Real(Job): pass
         """,
     )
     target = resolve("app.jobs.Order", ALLOW)
     assert target.bound()() == "order"
     assert target.options.retry.delay(1, ValueError()) == 9
+    assert resolve("app.jobs.Real", ALLOW).bound()() is None
     refused("app.jobs.Base", "is abstract", InvalidJob)
+    refused("app.jobs.Job", "or a Protocol", InvalidJob)
 
 
 def test_the_failed_hook(project):
