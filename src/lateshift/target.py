@@ -23,8 +23,9 @@ from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
 from lateshift.job import ExecutorKind
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
-from lateshift.target_advice import framework_hint, nothing_in_class, nothing_in_module, program_as_module
+from lateshift.target_advice import framework_hint, nothing_in_class, nothing_in_module
 from lateshift.target_kinds import check_instantiable, check_kind, executor_of
+from lateshift.target_program import main_name, program_as_module
 from lateshift.texts import shown
 
 DEFAULT_METHOD: Final = "handle"
@@ -135,19 +136,6 @@ def _check_not_inside(job: object, target: Target) -> None:
 def importing() -> str | None:
     """The module that is being imported to get at a job, if this code runs because of that."""
     return _importing.get()
-
-
-def main_name() -> str | None:
-    """The name under which other processes can import the program that was started, or None if there is none."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:  # a zipapp, and a folder with a __main__.py, go by a name that each program has
-        return None if spec.name == "__main__" else str(spec.name)
-    file = getattr(main, "__file__", None)
-    if not file:
-        return None
-    stem = str(file).replace("\\", "/").rpartition("/")[2].removesuffix(".py")
-    return stem if stem.isidentifier() else None
 
 
 # What the class itself says, past any metaclass.
@@ -329,6 +317,12 @@ def _background_function(job: Any) -> Any:
     return attributes.get("function")
 
 
+def _globals_of(thing: Any) -> dict[str, Any] | None:
+    """The names that the code of a function or class sees, if there is any code."""
+    parts = map(_unwrapped, _DICT(thing).values()) if _is_class(thing) else [thing]
+    return next((part.__globals__ for part in parts if _is_function(part)), None)
+
+
 def _origin(thing: Any) -> str:
     """Where a class or function was defined, as a dotted name that an allow-list can judge."""
     return f"{_module_name(thing, '?')}.{_QUALNAME(thing) if _is_class(thing) else getattr(thing, '__qualname__', '?')}"
@@ -337,7 +331,7 @@ def _origin(thing: Any) -> str:
 def _module_name(thing: Any, unknown: str | None = None) -> str:
     name = _MODULE(thing) if _is_class(thing) else getattr(thing, "__module__", None)
     if name == "__main__":
-        name = main_name()
+        name = main_name(_globals_of(thing))
     if isinstance(name, str):
         return name
     if unknown is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -46,22 +45,6 @@ def framework_hint(error: BaseException) -> str:
     if "application context" in str(error):
         return " Ask for the application inside the job, under `with app.app_context():`; docs/frameworks.md has more."
     return ""
-
-
-def program_as_module() -> tuple[str, Path] | None:
-    """The program that was started by its file, as the module of a package that it is, and the folder of that package.
-
-    None if it was started with -m, or is in no package.
-    """
-    main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if not file or getattr(main, "__spec__", None) is not None:
-        return None
-    path = Path(file).absolute()
-    names, folder = [path.stem], path.parent
-    while (folder / "__init__.py").exists():
-        names, folder = [folder.name, *names], folder.parent
-    return (".".join(names), folder) if len(names) > 1 else None
 
 
 def _stands_inside(module: ModuleType, name: str) -> bool:

@@ -170,6 +170,13 @@ def test_a_script_is_its_own_module(project):
     assert run(project.folder, "orders.py").splitlines() == ["executed", "orders.Order.handle handled True"]
 
 
+@pytest.mark.parametrize("program", [["orders.py"], ["-m", "orders"]], ids=" ".join)
+def test_a_script_under_a_profiler(project, program):
+    """It is not taken for the profiler, which Python has as the program that was started."""
+    project.write("orders", SCRIPT.replace("{name}", "orders").replace("    assert target.owner is Order\n", ""))
+    assert "orders.Order.handle handled" in run(project.folder, "-m", "cProfile", *program)
+
+
 def test_a_script_elsewhere(project, tmp_path_factory):
     """The same when started from another folder, by its path."""
     project.write("orders", SCRIPT.replace("{name}", "orders"))
