@@ -122,6 +122,7 @@ def _check_not_inside(job: object, target: Target) -> None:
     """Refuse a job whose name leads to what is inside of it; not one that has only been imported again meanwhile."""
     import inspect  # 13 ms, though today dataclasses imports it as well
 
+    job = job.__func__ if isinstance(job, MethodType) else job
     function: Any = _background_function(job) or job
     if inspect.unwrap(function, stop=lambda found: found is target.function) is not target.function:
         return
@@ -311,8 +312,10 @@ def _inside(found: Any) -> Any:
 
 
 def _background_function(job: Any) -> Any:
+    if _is_class(job) or type(job) in (FunctionType, MethodType):
+        return None
     attributes = getattr(job, "__dict__", {})
-    if _is_class(job) or _is_function(job) or not isinstance(attributes.get("__lateshift__"), JobOptions):
+    if not isinstance(attributes.get("__lateshift__"), JobOptions):
         return None
     return attributes.get("function")
 

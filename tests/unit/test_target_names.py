@@ -9,12 +9,17 @@ import types
 import pytest
 from user_code import ALLOW, imported
 
+from lateshift.background import background
 from lateshift.errors import InvalidJob
 from lateshift.target import main_name, path_of, resolve_job
 
 
 class Job:
     def handle(self):
+        pass
+
+    @background
+    def ship(self):
         pass
 
     @classmethod
@@ -38,6 +43,7 @@ def test_path_of_classes_and_functions():
     assert path_of(Job.Inner) == f"{here}.Job.Inner.handle"
     assert path_of(Job.handle) == f"{here}.Job.handle"
     assert path_of(Job.build) == f"{here}.Job.build"
+    assert path_of(Job.ship) == f"{here}.Job.ship"
     assert path_of(job) == path_of(job, "handle") == f"{here}.job"
     assert path_of("app.jobs.Order") == path_of(" app.jobs.Order ", "handle") == "app.jobs.Order"
     assert path_of("app.jobs.Order", "ship") == "app.jobs.Order.ship"
@@ -50,6 +56,7 @@ def test_path_of_classes_and_functions():
         (functools.partial(job), None, "an object of type functools.partial"),
         (Job(), None, "pass a class with a `handle` method"),
         (Job().handle, None, "bound to an object"),
+        (Job().ship, None, "bound to an object"),
         (print, None, "builtin_function_or_method"),
         (functools.lru_cache(job), None, "functools._lru_cache_wrapper"),
         (3, None, "pass a class"),
