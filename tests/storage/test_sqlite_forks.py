@@ -40,7 +40,7 @@ def test_a_fork_with_an_open_connection(place, steps):
 def test_a_fork_while_another_thread_writes(steps):
     """The fork waits until the thread has written, as SQLite would tell the child for ever that somebody writes."""
     inside, forking = threading.Event(), threading.Event()
-    os.register_at_fork(before=forking.set)
+    os.register_at_fork(before=forking.set)  # of these the last to come is the first to be called
 
     def write() -> None:
         with steps.db.transaction():
