@@ -78,7 +78,7 @@ LAYERS = {
     "host": "host",
     "app": "app background default enqueuing",
     "runtime": "runtime",
-    "edges": "__init__ __main__ cli contrib dashboard demo doctor explain judgement pytest_plugin testing"
+    "edges": "__init__ __main__ accounts cli contrib dashboard demo doctor explain judgement pytest_plugin testing"
     " testing_attempts top wording",
 }
 LAYER = {part: number for number, layer in enumerate(LAYERS.values()) for part in layer.split()}

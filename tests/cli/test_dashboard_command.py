@@ -9,8 +9,8 @@ import urllib.request
 import pytest
 from click.testing import CliRunner
 
+from lateshift.accounts import check_password
 from lateshift.cli import cli
-from lateshift.dashboard.accounts import check_password
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -11,9 +11,9 @@ from dashboard_site import HERE, served
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from lateshift import Lateshift
-from lateshift.dashboard import User, accounts, create_dashboard
-from lateshift.dashboard.accounts import check_password, hash_password
+from lateshift import Lateshift, accounts
+from lateshift.accounts import check_password, hash_password
+from lateshift.dashboard import User, create_dashboard
 from lateshift.dashboard.sessions import Limiter, Signer, TooManyAttempts
 from lateshift.errors import SettingsError
 

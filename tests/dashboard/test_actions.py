@@ -6,8 +6,8 @@ import re
 import pytest
 
 from lateshift import Lateshift
+from lateshift.accounts import hash_password
 from lateshift.dashboard import application
-from lateshift.dashboard.accounts import hash_password
 from lateshift.dashboard.routes import PAGES
 from lateshift.errors import SpawnError
 from lateshift.storage import audit

@@ -25,7 +25,7 @@ def dashboard(
     It answers only on this machine, unless LATESHIFT_DASHBOARD_TOKEN or LATESHIFT_DASHBOARD_USERS is set.
     """
     if hash_password:
-        from lateshift.dashboard.accounts import hash_password as hashed
+        from lateshift.accounts import hash_password as hashed
 
         click.echo(hashed(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))
         return

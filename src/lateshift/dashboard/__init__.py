@@ -6,7 +6,7 @@
 `docs/dashboard.md` tells how. A page is one function in `pages/`, one template, one row in `routes` and one test.
 """
 
-from lateshift.dashboard.accounts import Role, User
+from lateshift.accounts import Role, User
 from lateshift.dashboard.application import create_dashboard
 
 __all__ = ["Role", "User", "create_dashboard"]

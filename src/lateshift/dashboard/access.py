@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from lateshift.dashboard.accounts import ROLES, Account, Role, User, check_password, read_accounts
+from lateshift.accounts import ROLES, Account, Role, User, check_password, read_accounts
 from lateshift.dashboard.sessions import Limiter, Signer
 from lateshift.settings import Settings
 

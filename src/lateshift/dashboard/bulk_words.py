@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from lateshift.dashboard.accounts import Role
+from lateshift.accounts import Role
 
 
 class Words(NamedTuple):

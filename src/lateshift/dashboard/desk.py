@@ -15,14 +15,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from lateshift.app import Lateshift
-from lateshift.dashboard import charts, formatting
+from lateshift.dashboard import charts, formatting, problems
 from lateshift.dashboard.access import Access, Authorize
-from lateshift.dashboard.api import problems
-from lateshift.dashboard.api.shapes import Problem
 from lateshift.dashboard.assets import Assets
 from lateshift.dashboard.bulk_runs import Runs
 from lateshift.dashboard.checkup import Checkup
 from lateshift.dashboard.guard import desk_root, is_program
+from lateshift.dashboard.problems import Problem
 from lateshift.dashboard.watcher import Watcher
 from lateshift.storage import open_database
 from lateshift.storage.database import Database

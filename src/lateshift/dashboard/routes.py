@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
+from lateshift.accounts import Role
 from lateshift.dashboard import actions, bulk_actions, dismissing, error_actions, purging
-from lateshift.dashboard.accounts import Role
 from lateshift.dashboard.pages import (
     again,
     audit,

@@ -13,8 +13,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from lateshift.accounts import Role, User
 from lateshift.app import Lateshift
-from lateshift.dashboard.accounts import Role, User
 from lateshift.dashboard.desk import Desk, theme
 from lateshift.dashboard.guard import below_root, desk_root
 from lateshift.dashboard.sections import SECTIONS

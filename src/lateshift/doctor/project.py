@@ -32,7 +32,7 @@ def settings(place: Place) -> Iterator[Check]:
 
 def _fault_in_users(place: Place) -> str:
     """Why `lateshift dashboard` refuses its users."""
-    from lateshift.dashboard.accounts import read_accounts  # with its hashes, which nobody else needs
+    from lateshift.accounts import read_accounts  # with its hashes, which nobody else needs
 
     try:
         read_accounts(place.settings.dashboard_users, place.settings.root)

@@ -7,10 +7,10 @@ from typing import Any
 from lateshift.dashboard import deeds, undoing
 from lateshift.dashboard.api import forms, shapes
 from lateshift.dashboard.api.asking import Again, NewJob, Nothing
-from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import no_group, no_worker
 from lateshift.dashboard.deeds import record
+from lateshift.dashboard.problems import Refused
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidParameters, JobStateError, SpawnError
 from lateshift.options import check_queue

@@ -8,13 +8,13 @@ from typing import Final
 from lateshift.dashboard.actions import see_to_a_runner
 from lateshift.dashboard.api import forms, shapes
 from lateshift.dashboard.api.asking import NewBulk, Nothing
-from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import query_of
 from lateshift.dashboard.bulk_actions import detail, end
 from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.bulk_words import words
 from lateshift.dashboard.deeds import record
+from lateshift.dashboard.problems import Refused
 from lateshift.dashboard.view import View
 from lateshift.storage import trash
 from lateshift.storage.bulk import STATUSES, TAKEN_BACK, BulkAction

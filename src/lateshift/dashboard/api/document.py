@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 
 import lateshift
-from lateshift.dashboard.api import problems
+from lateshift.dashboard import problems
 from lateshift.dashboard.api.operations import OPERATIONS, Operation
-from lateshift.dashboard.api.shapes import Problem
+from lateshift.dashboard.problems import Problem
 
 PROBLEMS: Final = {
     400: "The body is not JSON",

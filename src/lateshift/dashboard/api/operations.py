@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple, get_type_hints
 
-from lateshift.dashboard.accounts import Role
+from lateshift.accounts import Role
 from lateshift.dashboard.api import actions, bulk, reads
 from lateshift.dashboard.view import View
 

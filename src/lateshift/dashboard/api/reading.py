@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.guard import leads_nowhere
+from lateshift.dashboard.problems import Refused
 from lateshift.texts import storable
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ from lateshift.dashboard.api.asking import (
     Period,
     SeriesPeriod,
 )
-from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import unfit
+from lateshift.dashboard.problems import Refused
 from lateshift.dashboard.redaction import refuse_hidden
 from lateshift.dashboard.view import View
 from lateshift.doctor import examine

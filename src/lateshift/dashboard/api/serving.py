@@ -13,13 +13,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from lateshift.dashboard.api import metrics, problems
+from lateshift.dashboard import problems
+from lateshift.dashboard.api import metrics
 from lateshift.dashboard.api.document import document
 from lateshift.dashboard.api.operations import OPERATIONS, Operation
-from lateshift.dashboard.api.problems import Refused
 from lateshift.dashboard.api.reading import check_path, decode, read_body, read_query
 from lateshift.dashboard.desk import Desk
 from lateshift.dashboard.guard import PREFIX, desk_root
+from lateshift.dashboard.problems import Refused
 from lateshift.dashboard.view import View
 
 PATHS: Final = {"name": "{name:path}"}

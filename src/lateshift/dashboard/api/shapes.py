@@ -365,12 +365,3 @@ class Check(Struct, frozen=True):
     level: Level
     message: str
     remedy: str
-
-
-class Problem(Struct, frozen=True, omit_defaults=True):
-    """Why something was not done, and what to do (RFC 9457); `place` is the part of the request that is at fault."""
-
-    title: str
-    status: int
-    detail: str
-    place: str | None = None

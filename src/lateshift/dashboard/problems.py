@@ -8,9 +8,16 @@ from typing import Final
 import msgspec
 from starlette.responses import Response
 
-from lateshift.dashboard.api.shapes import Problem
-
 MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why something was not done, and what to do (RFC 9457); `place` is the part of the request that is at fault."""
+
+    title: str
+    status: int
+    detail: str
+    place: str | None = None
 
 
 class Refused(Exception):
