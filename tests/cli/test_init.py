@@ -80,13 +80,51 @@ def test_init_in_a_subfolder_of_a_project_is_refused(empty, monkeypatch):
 
 
 def test_what_is_kept_changes_the_advice(empty, monkeypatch):
-    """With a .env or jobs of one's own, init says what to set before the command works."""
+    """With settings or jobs of one's own, init says what to set or to name before the command works."""
     monkeypatch.delenv("LATESHIFT_ALLOWED")
     (empty.folder / ".env").write_text("LATESHIFT_ALLOWED=shop\n")
     told = " ".join(empty.invoke("init").stdout.split())
     assert f"Set LATESHIFT_ALLOWED to shop,app.jobs ({empty.folder / '.env'} line 1); then" in told
-    (empty.folder / ".env").write_text("SECRET=1\n")
-    assert "Now have a first job done" in empty.invoke("init").stdout
+    assert files(empty.folder)[".env"] == "LATESHIFT_ALLOWED=shop\n"
     (empty.folder / "app/jobs.py").write_text("def mine(): ...\n")
-    assert "jobs.py has jobs of its own" in empty.invoke("init").stdout
-    assert files(empty.folder)[".env"] == "SECRET=1\n"
+    assert "app/jobs.py has jobs of its own" in empty.invoke("init").stdout
+
+
+@pytest.mark.parametrize("present", ["", "SECRET=1", "SECRET=1\n"])
+def test_an_env_without_settings_of_ours_gets_them(empty, monkeypatch, present):
+    """Else the folder would be no project for its subfolders; what stands in the file already stays, and counts."""
+    monkeypatch.delenv("LATESHIFT_ALLOWED")
+    (empty.folder / ".env").write_text(present)
+    assert "added  .env: " in empty.invoke("init").stdout
+    text = files(empty.folder)[".env"]
+    assert text.startswith(present)
+    assert "LATESHIFT_ALLOWED=app.jobs\n" in text
+    assert "kept   .env\n" in empty.invoke("init").stdout
+    assert files(empty.folder)[".env"] == text
+    (empty.folder / "inner").mkdir()
+    monkeypatch.chdir(empty.folder / "inner")
+    assert load_settings().root == empty.folder
+
+
+@pytest.mark.parametrize("present", ["SECRET=für mich\n".encode("latin-1"), "SECRET=1\n".encode("utf-16")])
+def test_an_env_that_is_not_utf_8_is_kept(empty, present):
+    """Lateshift could not read settings in it, and to add any could spoil it for others."""
+    (empty.folder / ".env").write_bytes(present)
+    assert "kept   .env, which is not UTF-8 text" in empty.invoke("init").stdout
+    assert (empty.folder / ".env").read_bytes() == present
+
+
+def test_a_package_of_jobs_is_kept(empty):
+    """Beside app/jobs/ a file app/jobs.py would never be imported, or would hide what is in the folder."""
+    (empty.folder / "app/jobs").mkdir(parents=True)
+    (empty.folder / "app/jobs/mail.py").touch()
+    told = empty.invoke("init").stdout
+    assert "kept   app/jobs/\n" in told
+    assert "app/jobs/ has jobs of its own: name one of them" in told
+    assert not (empty.folder / "app/jobs.py").exists()
+
+
+def test_a_file_named_app_leaves_no_room_for_a_package(empty):
+    """Beside a file `app`, such as a program that was built, the jobs go to jobs.py."""
+    (empty.folder / "app").touch()
+    assert "wrote  jobs.py" in empty.invoke("init").stdout

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def init() -> None:
     """Set up a project in this folder.
 
-    Writes the settings to .env, a package for the jobs with one example, and storage/ to .gitignore. What is there
-    already is never overwritten.
+    Writes the settings to .env, a package for the jobs with one example, and storage/ to .gitignore. Files that are
+    there already are only added to, never overwritten.
     """
     folder = Path.cwd()
     found = {item.name: item for item in explain_settings()}

@@ -10,6 +10,7 @@ from typing import Final
 
 from lateshift.allowlist import AllowList
 from lateshift.settings import load_settings
+from lateshift.settings_sources import PREFIX
 
 JOBS: Final = '''\
 """Background jobs. What LATESHIFT_ALLOWED names may run, and nothing else."""
@@ -63,13 +64,15 @@ class Scaffold:
 def scaffold(folder: Path, origins: Mapping[str, str]) -> Scaffold:
     """Write what is missing of a project in this folder; `origins` says where each setting comes from so far."""
     done = Scaffold()
-    if (folder / "app.py").exists():  # a package `app` would hide the program `app.py` from Python
+    if (folder / "app.py").exists() or (folder / "app").is_file():  # a package `app` would hide it, or has no room
         module, file = "jobs", folder / "jobs.py"
     else:
         module, file = "app.jobs", folder / "app" / "jobs.py"
-        _write(done, folder, folder / "app" / "__init__.py", "")
-    _write(done, folder, file, JOBS)
-    _write(done, folder, folder / ".env", _env(module, origins))
+        _write(done, folder / "app" / "__init__.py", folder, "")
+    package = file.with_suffix("")
+    jobs = package if package.is_dir() else file  # Python sees one of the two only
+    _write(done, jobs, folder, JOBS)
+    _settings(done, folder / ".env", _env(module, origins))
     _ignore(done, folder / ".gitignore")
     parameters = r'"{\"order_id\": 123}"' if sys.platform == "win32" else """'{"order_id": 123}'"""
     done.command = f"lateshift enqueue {module}.ProcessOrder --params {parameters} --wait"
@@ -79,8 +82,9 @@ def scaffold(folder: Path, origins: Mapping[str, str]) -> Scaffold:
         whole = ",".join((*allowed, module) if origins["allowed"] != "default" else (module,))
         where = ".env" if origins["allowed"] == "default" else origins["allowed"]
         done.advice = f"Set LATESHIFT_ALLOWED to {whole} ({where}); then have a first job done:"
-    if "class ProcessOrder" not in file.read_text(encoding="utf-8", errors="replace"):
-        done.advice = f"{file.name} has jobs of its own: name one of them, and its parameters, in place of these:"
+    if jobs.is_dir() or "class ProcessOrder" not in jobs.read_text(encoding="utf-8", errors="replace"):
+        name = _name(jobs, folder)
+        done.advice = f"{name} has jobs of its own: name one of them, and its parameters, in place of these:"
     return done
 
 
@@ -99,14 +103,34 @@ def _env(module: str, origins: Mapping[str, str]) -> str:
     return ENV.format(**told)
 
 
-def _write(done: Scaffold, folder: Path, file: Path, text: str) -> None:
-    name = file.relative_to(folder).as_posix()
-    if file.exists():
-        done.lines.append(f"kept   {name}")
+def _write(done: Scaffold, path: Path, folder: Path, text: str) -> None:
+    if path.exists():
+        done.lines.append(f"kept   {_name(path, folder)}")
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8", newline="\n")
-    done.lines.append(f"wrote  {name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    done.lines.append(f"wrote  {_name(path, folder)}")
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() + ("/" if path.is_dir() else "")
+
+
+def _settings(done: Scaffold, file: Path, text: str) -> None:
+    """Write `.env`, or add to one without settings of ours, which would not make the folder a project."""
+    if not file.is_file():
+        _write(done, file, file.parent, text)
+        return
+    try:
+        present = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        done.lines.append(f"kept   {file.name}, which is not UTF-8 text: save it as such, then init adds the settings")
+        return
+    if PREFIX in present:
+        done.lines.append(f"kept   {file.name}")
+        return
+    _append(file, present, f"\n{text}" if present else text)
+    done.lines.append(f"added  {file.name}: settings of Lateshift")
 
 
 def _ignore(done: Scaffold, file: Path) -> None:
@@ -115,7 +139,11 @@ def _ignore(done: Scaffold, file: Path) -> None:
     if any(line.strip().strip("/") == IGNORED.strip("/") for line in present.splitlines()):
         done.lines.append(f"kept   {file.name}")
         return
-    gap = "\n" if present and not present.endswith("\n") else ""
-    with file.open("a", encoding="utf-8", newline="\n") as opened:
-        opened.write(f"{gap}{IGNORED}\n")
+    _append(file, present, f"{IGNORED}\n")
     done.lines.append(f"{'added' if present else 'wrote'}  {file.name}: {IGNORED}")
+
+
+def _append(file: Path, present: str, text: str) -> None:
+    gap = "" if not present or present.endswith("\n") else "\n"
+    with file.open("a", encoding="utf-8", newline="\n") as opened:
+        opened.write(f"{gap}{text}")
