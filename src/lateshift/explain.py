@@ -18,7 +18,7 @@ from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import WorkerRow
 from lateshift.target import resolve
-from lateshift.wording import count, duration, local_time, shortened
+from lateshift.wording import as_sentence, count, duration, local_time, shortened
 
 LONGEST_ERROR: Final = 300
 """Characters of an error's message; `lateshift show` has all of it."""
@@ -113,7 +113,7 @@ def _waiting(scene: _Scene) -> Iterator[str]:
         yield f"The queue {job.queue!r} is paused: the job waits until `lateshift queues resume {job.queue}`."
     serving = [worker for worker in scene.alive if serves(worker, job.queue)]
     if not serving:
-        yield _no_worker(scene)
+        yield _no_worker(scene, paused=paused)
     elif due and not paused:
         yield from _in_line(scene, serving)
 
@@ -139,7 +139,7 @@ def _last_attempt(scene: _Scene, outcome: str, error: JobError | None, ago: str)
     elif outcome == "lost":
         yield f"Its worker died under it {ago} ago, so it runs again; that uses up no attempt."
     else:
-        yield f"Attempt {job.attempts} of {job.max_attempts} failed {ago} ago with {_error(error)}."
+        yield as_sentence(f"Attempt {job.attempts} of {job.max_attempts} failed {ago} ago with {_error(error)}")
 
 
 def _next_attempt(job: Job) -> str:
@@ -161,10 +161,11 @@ def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # of the module's own making
-        yield f"Importing its callable ends in {type(error).__name__}: {shortened(str(error), LONGEST_ERROR)}."
+        what = shortened(str(error), LONGEST_ERROR)
+        yield as_sentence(f"Importing its callable ends in {type(error).__name__}: {what}")
 
 
-def _no_worker(scene: _Scene) -> str:
+def _no_worker(scene: _Scene, *, paused: bool) -> str:
     queue = scene.job.queue
     if scene.alive:
         others = sorted({name for worker in scene.alive for name in worker.queues})
@@ -174,9 +175,11 @@ def _no_worker(scene: _Scene) -> str:
         )
     else:
         lead = "No worker is running."
-    jobs = "job of this queue" if scene.alive else "job"
     if scene.settings.spawn == "never":
         return f"{lead} None starts by itself, because LATESHIFT_SPAWN is never: start one with `lateshift work`."
+    if paused:
+        return f"{lead} One starts by itself when the queue is resumed."
+    jobs = "job of this queue" if scene.alive else "job"
     log = scene.settings.storage_dir / "logs" / "runner.log"
     return (
         f"{lead} One starts by itself whenever a {jobs} is enqueued or waited for: `lateshift wait {scene.job.id}`, or "
@@ -308,10 +311,10 @@ def _why_it_failed(job: Job) -> Iterator[str]:
             f"Its worker process died under it {job.crashes} times, and a job that brings down its worker so often is "
             'not tried again: look for os._exit, native code that crashes, or memory; isolation="process" contains it.'
         )
-    elif job.attempts < job.max_attempts and job.error is not None:
-        yield f"It was not tried again after {_error(job.error)}: such an error is not to be retried."
     else:
-        yield f"Its last error was {_error(job.error)}."
+        yield as_sentence(f"Its last error was {_error(job.error)}")
+        if job.attempts < job.max_attempts and job.error is not None:
+            yield "Such an error is not to be retried."
     yield f"`lateshift show {job.id}` has the traceback of each attempt."
 
 
@@ -319,7 +322,7 @@ def _why_it_was_cancelled(job: Job) -> Iterator[str]:
     if not job.history:
         yield "It was cancelled before it ever started."
     elif job.error is not None and job.error.type.endswith(".Cancel"):
-        yield f"It ended itself (Cancel): {shortened(job.error.message, LONGEST_ERROR)}"
+        yield as_sentence(f"It ended itself (Cancel): {shortened(job.error.message, LONGEST_ERROR)}")
     elif job.cancel_requested:
         yield "An operator asked to cancel it while it was running."
     elif not job.attempts:

@@ -30,7 +30,7 @@ def nothing_in_class(label: str, tables: Iterable[Mapping[str, Any]], name: str)
         others = ", ".join(map(repr, methods[:3]))
         return (
             f"{label} has no 'handle'. It has {others}: name the method, as in "
-            f'run_background_job({label}, "{methods[0]}").'
+            f'run_background_job({label}, "{methods[0]}") or `lateshift enqueue ... --method {methods[0]}`.'
         )
     return f"{label} has no {name!r}{_nearest(name, names)}"
 

@@ -65,6 +65,11 @@ def local_time(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
+def as_sentence(text: str) -> str:
+    """Text with a full stop, unless it has its own end: what an error says may be a question."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def shortened(text: str, most: int) -> str:
     """Text on one line, cut to `most` characters."""
     line = " ".join(text.split())

@@ -1,6 +1,7 @@
 """What each command prints and with which exit code it ends."""
 
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -167,6 +168,13 @@ def test_cancelled_jobs_make_run_and_wait_fail(project):
     assert project.invoke_json("wait", job_id, code=1)["status"] == "cancelled"
 
 
+def test_an_error_that_is_a_question_gets_no_full_stop(project):
+    """What an error says may end as it likes: the next sentence begins after it."""
+    job_id = project.invoke("enqueue", "app.jobs.fail", "--params", '{"message": "why?"}', "--max-retries", "0").stdout
+    told = project.invoke("run", job_id.strip(), code=1).stderr
+    assert "ValueError: why? `lateshift show" in told
+
+
 def test_prune(project):
     """`prune` deletes the finished jobs of a given age; by default those that workers would delete."""
     project.done("quick")
@@ -176,6 +184,17 @@ def test_prune(project):
     assert [job["id"] for job in project.invoke_json("list")] == [waiting]
     for days in ("-1", "nan", "1e9"):
         assert "--older-than is a number of days" in project.invoke("prune", "--older-than", days, code=2).stderr
+    assert "'7 days' is no age: 7 for days, 12h, 2w" in project.invoke("prune", "--older-than", "7 days", code=2).stderr
+
+
+@pytest.mark.parametrize(("age", "deleted"), [("3m", 1), ("5m", 0), ("0.002", 1), ("1", 0)])
+def test_prune_takes_units(project, age, deleted):
+    """A number alone is in days; with a unit it is what it says, as wherever a time is asked for."""
+    job_id = project.done("quick")
+    with sqlite3.connect(project.folder / "storage/lateshift.db") as database:
+        database.execute("update lateshift_jobs set finished_at = finished_at - 240000000 where id = ?", [job_id])
+    database.close()
+    assert f"Deleted {deleted} finished" in project.invoke("prune", "--older-than", age).stdout
 
 
 def test_queues(project):

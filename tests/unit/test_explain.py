@@ -57,6 +57,17 @@ def test_a_paused_queue(stage):
     assert "Nothing stands before it" not in text
 
 
+def test_a_paused_queue_that_no_worker_serves(stage, tmp_path):
+    """Waiting for the job and starting a worker are no advice: neither has it done before the queue is resumed."""
+    job_id = stage.enqueue()
+    stage.app.pause_queue("default")
+    other = Stage(tmp_path, spawn="auto")
+    text = other.explained(job_id)
+    other.app.close()
+    assert "No worker is running. One starts by itself when the queue is resumed." in text
+    assert "has it done" not in text
+
+
 def test_nothing_in_the_way(stage):
     """A due job with a living worker is about to be taken."""
     stage.hire()

@@ -229,7 +229,10 @@ def test_unknown_names_propose_the_nearest(project):
 def test_a_class_without_handle(project):
     """A class without `handle` is refused by that name, also when `handle` is a class."""
     project.write("app.jobs", "class Order:\n    def run(self): pass\nclass Odd:\n    class handle: pass\n")
-    words = "Order has no 'handle'. It has 'run': name the method, as in run_background_job(Order, \"run\")."
+    words = (
+        "Order has no 'handle'. It has 'run': name the method, as in run_background_job(Order, \"run\") "
+        "or `lateshift enqueue ... --method run`."
+    )
     refused("app.jobs.Order", words, CallableNotFound)
     refused("app.jobs.Odd", "is a class", CallableNotFound)
 

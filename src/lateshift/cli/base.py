@@ -22,6 +22,7 @@ from lateshift.errors import (
     StorageError,
     WaitTimeout,
 )
+from lateshift.query import seconds_ago
 
 
 class Code(IntEnum):
@@ -122,6 +123,17 @@ def complain(message: str) -> None:
 def code_of(error: LateshiftError) -> Code:
     """The exit code that stands for an error."""
     return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+
+
+def duration_of(text: str | float) -> float:
+    """The seconds of a number, or of a whole number with a unit, as `5m` or `2h`. Ends the command if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        seconds = seconds_ago(str(text))
+    if seconds is None:
+        raise click.BadParameter(f"{text!r} is no duration: 90, 5m, 2h.")
+    return float(seconds)
 
 
 def open_app(*, create: bool = False, **code: Any) -> Lateshift:

@@ -11,9 +11,22 @@ import click
 from lateshift.cli.base import Code, Refusal, code_of, complain, open_app, tell
 from lateshift.cli.completion import job_ids
 from lateshift.errors import LateshiftError
+from lateshift.query import seconds_ago
 from lateshift.wording import count
 
+DAY: Final = 86_400
 MOST_DAYS: Final = 3_650
+
+
+def days_of(text: str) -> float:
+    """The days of a number, or of a whole number with a unit, as `12h` or `2w`. Ends the command if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        seconds = seconds_ago(text)
+    if seconds is None:
+        raise click.BadParameter(f"{text!r} is no age: 7 for days, 12h, 2w.")
+    return seconds / DAY
 
 
 @click.command()
@@ -59,9 +72,9 @@ def delete(job_ids: tuple[str, ...]) -> int:
 
 
 @click.command()
-@click.option("--older-than", type=float, metavar="DAYS", help="Days since its end. Default: LATESHIFT_KEEP_DAYS.")
+@click.option("--older-than", type=days_of, metavar="D", help="Days, or 12h, 2w. Default: LATESHIFT_KEEP_DAYS.")
 def prune(older_than: float | None) -> None:
-    """Delete the finished jobs that are older than some days.
+    """Delete the jobs that finished some days ago or earlier.
 
     Workers do so by themselves.
     """

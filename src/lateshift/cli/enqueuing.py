@@ -13,27 +13,15 @@ import click
 import msgspec
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import Code, Refusal, open_app
+from lateshift.cli.base import Code, Refusal, duration_of, open_app
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import as_json_text, clean, json_option, one_line, print_json, when
 from lateshift.cli.shapes import JOB_KEYS, job_shape
 from lateshift.errors import SpawnError
 from lateshift.host.fleet import is_alive, serves
 from lateshift.job import Job
-from lateshift.query import seconds_ago
 from lateshift.storage import reads
-from lateshift.wording import duration
-
-
-def duration_of(text: str | float) -> float:
-    """The seconds of a number, or of a whole number with a unit, as `5m` or `2h`. Ends the command if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        seconds = seconds_ago(str(text))
-    if seconds is None:
-        raise click.BadParameter(f"{text!r} is no duration: 90, 5m, 2h.")
-    return float(seconds)
+from lateshift.wording import as_sentence, duration
 
 
 def moment_of(text: str) -> datetime:
@@ -141,7 +129,7 @@ def _tell_end(job: Job, *, as_json: bool) -> int:
 
 def _what_happened(job: Job) -> str:
     tried = f"attempt {job.attempts} of {job.max_attempts}"
-    reason = "" if job.error is None else f" {job.error.type}: {clean(job.error.message).removesuffix('.')}."
+    reason = "" if job.error is None else f" {job.error.type}: {as_sentence(clean(job.error.message).rstrip())}"
     if job.status == "pending_retry":
         return f"Job {job.id} did not complete ({tried}) and runs again at {when(job.run_at)}.{reason}"
     took = job.finished_at - job.started_at if job.finished_at and job.started_at else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lateshift.cli.base import Code, Refusal, open_app
+from lateshift.cli.base import Code, Refusal, duration_of, open_app
 from lateshift.cli.output import fancy, json_option, print_json
 from lateshift.cli.shapes import TOP_KEYS, job_shape, queue_shape
 from lateshift.errors import InvalidSearch
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 """Seconds that a look waits for a database server, as the pages of the dashboard do."""
 
+LEAST_INTERVAL: Final = 0.1
+MOST_INTERVAL: Final = 3600
+
 
 @click.command()
-@click.option(
-    "--interval", type=click.FloatRange(0.1, 3600), default=1.0, show_default=True, metavar="S", help="Seconds a look."
-)
+@click.option("--interval", type=duration_of, default=1.0, show_default=True, metavar="S", help="Time between looks.")
 @click.option("--filter", "search", default="", metavar="SEARCH", help="Only jobs that match, as typed behind /.")
 @click.option("--once", is_flag=True, help="Print it once, as plain text; so does an output that is no terminal.")
 @json_option(f"one object: {TOP_KEYS}")
@@ -46,6 +47,8 @@ def top(interval: float, search: str, *, once: bool, as_json: bool) -> int:
     """
     from lateshift.top.picture import look
 
+    if not LEAST_INTERVAL <= interval <= MOST_INTERVAL:
+        raise Refusal(f"--interval is {LEAST_INTERVAL} to {MOST_INTERVAL} seconds, not {interval:g}.")
     try:
         query = parse(search)
     except InvalidSearch as error:

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import open_app, tell
+from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names
 from lateshift.errors import StorageError
 from lateshift.host.fleet import host_name
@@ -63,7 +63,7 @@ def work(
     """
     from lateshift.runtime.process import make_supervisor
 
-    served = tuple(check_queue(name.strip()) for name in queues.split(",")) if queues is not None else ()
+    served = tuple(map(_queue, queues.split(","))) if queues is not None else ()
     app = open_app(create=True, threads=threads)
     _refuse_unusable(app)
     processes = processes or cores()
@@ -79,6 +79,12 @@ def work(
     )
     _greet(app, served, processes)
     return supervisor.run()
+
+
+def _queue(name: str) -> str:
+    if not name.strip():
+        raise Refusal("--queues has an empty name: write them as mail,orders, or leave it out to serve all queues.")
+    return check_queue(name.strip())
 
 
 def _refuse_unusable(app: Lateshift) -> None:
