@@ -38,13 +38,17 @@ def test_colours_in_a_terminal(project):
     assert "\x1b[32mcompleted" in seen(project, "list")
 
 
-@pytest.mark.parametrize(("arguments", "env"), [([], {"NO_COLOR": "1"}), (["--plain"], {}), ([], {"TERM": "dumb"})])
-def test_no_colours_where_they_are_not_wanted(project, arguments, env):
-    """NO_COLOR, --plain and a dumb terminal get the plain table."""
+@pytest.mark.parametrize(
+    ("arguments", "env", "fits"),
+    [([], {"NO_COLOR": "1"}, True), (["--plain"], {}, False), ([], {"TERM": "dumb"}, False)],
+)
+def test_no_colours_where_they_are_not_wanted(project, arguments, env, fits):
+    """NO_COLOR takes away the colours only; --plain and a dumb terminal get the plain table, as wide as it is."""
     project.done("quick")
-    told = seen(project, *arguments, "list", env=env)
+    told = seen(project, *arguments, "list", columns=80, env=env)
     assert "completed" in told
     assert "\x1b" not in told
+    assert (max(map(len, told.splitlines())) <= 80) is fits
 
 
 def test_an_id_stays_whole_in_a_narrow_terminal(project):

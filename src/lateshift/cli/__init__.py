@@ -41,7 +41,7 @@ FAMILIES: Final = (project, work, enqueuing, jobs, logs, changes, queues, top, d
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
-@click.option("--plain", is_flag=True, help="Plain text without colours, also in a terminal; so does NO_COLOR=1.")
+@click.option("--plain", is_flag=True, help="Plain text, also in a terminal: no colours, nothing cut or wrapped.")
 @click.option("--traceback", is_flag=True, help="Show where an error comes from.")
 @click.version_option(package_name="lateshift", message="lateshift %(version)s")
 @click.pass_context

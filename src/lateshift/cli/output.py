@@ -67,18 +67,18 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under titles; in a terminal that wants colours with these, and no wider than it is."""
+    """Print rows under titles; on a screen no wider than it is, and in colours where they are wanted."""
     lines = [[column.title for column in columns], *([one_line(cell) for cell in row] for row in rows)]
-    drawn = fancy()
-    measure = _columns_of_the_screen() if drawn else len
+    fits, colours = on_screen(), coloured()
+    measure = _columns_of_the_screen() if fits else len
     natural = [max(map(measure, cells)) for cells in zip(*lines, strict=True)]
-    widths = fitting(columns, natural, shutil.get_terminal_size().columns) if drawn else dict(enumerate(natural))
+    widths = fitting(columns, natural, shutil.get_terminal_size().columns) if fits else dict(enumerate(natural))
     for number, line in enumerate(lines):
         cells = []
         for place, width in widths.items():
             text = line[place] if measure(line[place]) <= width else shortened_cell(line[place], width, columns[place])
             padding = " " * (width - measure(text))
-            if drawn:
+            if colours:
                 text = click.style(text, bold=number == 0 or None, fg=COLOURS.get(line[place]))
             cells.append(padding + text if columns[place].right else text + padding)
         click.echo((" " * GAP).join(cells).rstrip())
@@ -89,13 +89,13 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     shown = [(name, one_line(value)) for name, value in facts if value]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        colour = COLOURS.get(value) if fancy() else None
+        colour = COLOURS.get(value) if coloured() else None
         click.echo(f"{name:{width}}  {click.style(value, fg=colour) if colour else value}")
 
 
 def wrapped(text: str, indent: int = 0) -> str:
-    """Text that begins in a column of the screen: in a terminal it goes on below that, and breaks between words."""
-    if not fancy():
+    """Text that begins in a column of the screen: on a screen it goes on below that, and breaks between words."""
+    if not on_screen():
         return text
     margin, width = " " * indent, max(shutil.get_terminal_size().columns, indent + 20)
     told = textwrap.fill(
@@ -109,11 +109,15 @@ def wrapped(text: str, indent: int = 0) -> str:
     return told[indent:]
 
 
-def fancy() -> bool:
-    """Whether to draw for a person: a terminal that wants colours."""
+def on_screen() -> bool:
+    """Whether to write for a screen, no wider than it is: in a terminal, unless plain text is asked for."""
     plain = click.get_current_context().find_root().params.get("plain")
-    wanted = not plain and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return bool(wanted and sys.stdout.isatty())
+    return bool(not plain and os.environ.get("TERM") != "dumb" and sys.stdout.isatty())
+
+
+def coloured() -> bool:
+    """Whether to write in colours: on a screen, unless NO_COLOR is set."""
+    return on_screen() and not os.environ.get("NO_COLOR")
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from lateshift.cli.base import Refusal, find_jobs_below, open_app
-from lateshift.cli.output import COLOURS, fancy, json_option, one_line, print_json, wrapped
+from lateshift.cli.output import COLOURS, coloured, json_option, on_screen, one_line, print_json, wrapped
 from lateshift.cli.scaffold import scaffold
 from lateshift.cli.shapes import CHECK_KEYS
 from lateshift.errors import SettingsError
@@ -103,7 +103,7 @@ def demo(folder: Path | None, *, dashboard: bool, open_it: bool) -> int:
     """
     from lateshift.demo import run_demo
 
-    return run_demo(folder, plain=not fancy(), dashboard=dashboard or open_it, open_it=open_it)
+    return run_demo(folder, plain=not on_screen(), dashboard=dashboard or open_it, open_it=open_it)
 
 
 def _print_checks(checks: list[Check]) -> None:
@@ -111,7 +111,7 @@ def _print_checks(checks: list[Check]) -> None:
     for check in checks:
         state = f"{check.level:7}"
         told = wrapped(one_line(f"{check.message} {check.remedy}"), len(state) + 2 + width + 2)
-        if fancy():
+        if coloured():
             state = click.style(state, fg=COLOURS[check.level])
         click.echo(f"{state}  {check.name:{width}}  {told}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from lateshift.cli.base import Code, Refusal, duration_of, open_app
-from lateshift.cli.output import fancy, json_option, print_json
+from lateshift.cli.output import coloured, json_option, print_json
 from lateshift.cli.shapes import TOP_KEYS, job_shape, queue_shape
 from lateshift.errors import InvalidSearch
 from lateshift.job import moment
@@ -59,7 +59,7 @@ def top(interval: float, search: str, *, once: bool, as_json: bool) -> int:
     if not as_json and not once and _is_terminal():
         from lateshift.top.loop import Top
 
-        Top(app, db, query, interval, colours=fancy()).run()
+        Top(app, db, query, interval, colours=coloured()).run()
         return Code.OK
     picture = look(db, query, spawns=app.settings.spawn != "never")
     if as_json:
