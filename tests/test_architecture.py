@@ -1,4 +1,4 @@
-"""The checks that keep the code as style.md wants it: layers, lengths, public names, docstrings, lazy imports."""
+"""The conventions in CONTRIBUTING.md that can be checked: layers, lengths, names, docstrings, lazy imports."""
 
 import ast
 import importlib
@@ -91,7 +91,7 @@ MODULE_LINES = 400
 # What may break a rule, and why. The key is the test's message up to its colon.
 EXCEPTIONS: dict[str, str] = {}
 
-# Milliseconds that a program which only enqueues must not wait for; design.md section 5 has the figures.
+# What a program that only enqueues must not wait for: asyncio takes 58 ms to import, click 78, rich 104, psycopg 253.
 HEAVY = {"asyncio", "click", "dotenv", "jinja2", "multiprocessing", "psutil", "rich", "starlette", "urllib.request"}
 HEAVY |= {"uvicorn", "lateshift.cli", "lateshift.runtime", "random", "socket"}
 

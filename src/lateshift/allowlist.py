@@ -55,7 +55,7 @@ class AllowList:
         if not all(segment.isidentifier() for segment in segments):
             return "it is no dotted name. Write it as app.jobs.ProcessOrder or app.jobs.send_receipt."
         if path in self.entries:
-            return "it is what LATESHIFT_ALLOWED has, and not a callable inside of it. Write the whole name."
+            return f"it is an entry of LATESHIFT_ALLOWED, not a callable in it. Write the whole name: {path}.NAME."
         inside = [prefix for prefix in self._prefixes if path.startswith(prefix)]
         if not inside:
             return self._unlisted(segments)

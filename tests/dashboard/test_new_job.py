@@ -296,7 +296,7 @@ def test_an_enum_that_json_cannot_hold_has_a_form(own):
     [
         ("os.system", "may not run: LATESHIFT_ALLOWED has new_job_code"),
         ("new_job_code.nothing", "has no 'nothing'"),
-        ("new_job_code", "not a callable inside of it"),
+        ("new_job_code", "not a callable in it"),
         ("new_job_code.<script>", "it is no dotted name"),
         ("new_job_code.Decimal", "comes from decimal.Decimal"),
     ],

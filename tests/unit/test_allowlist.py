@@ -132,7 +132,7 @@ def test_what_is_no_dotted_name_is_refused(path):
 @pytest.mark.parametrize("path", ["app.jobs", "orders"])
 def test_an_entry_itself_is_no_callable(path):
     """The name of the entry alone is refused: something inside of it may run."""
-    assert "not a callable inside of it" in refusal(path)
+    assert "not a callable in it" in refusal(path)
 
 
 def test_an_entry_may_be_a_class():

@@ -13,7 +13,7 @@ from lateshift.cli.base import Code, Refusal, find_jobs_below
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Default: 8642, or the next that is free.")
-@click.option("--root-path", default="", metavar="PATH", help="Where a proxy serves it, which takes that away: /jobs.")
+@click.option("--root-path", default="", metavar="PATH", help="A path that a proxy in front takes off, as /jobs.")
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 @click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
 @click.option("--hash-password", is_flag=True, help="Ask for a password, print what LATESHIFT_DASHBOARD_USERS needs.")

@@ -26,7 +26,7 @@ LOOK: Final = 0.25
 
 @click.command()
 @click.argument("job_id", required=False, shell_complete=job_ids)
-@click.option("-f", "--follow", is_flag=True, help="Go on printing what comes; Ctrl-C ends it, a job's end as well.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines, until Ctrl-C or the job has finished.")
 @click.option(
     "--lines", type=click.IntRange(0), default=50, show_default=True, metavar="N", help="Lines of the log file."
 )

@@ -2,7 +2,7 @@
 
 Everything else only sends it messages. In one transaction it writes the outcomes that have come in and claims what
 there is room for, so a job costs a share of a commit instead of two. How much it holds in hand adapts: about 100 ms of
-measured work, so slow jobs are claimed one per free slot and fast ones by the hundred (design.md 4).
+measured work, so slow jobs are claimed one per free slot and fast ones by the hundred.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A database as the functions of this package see it, whichever it is.
 
-`reads`, `writes` and `workers` say what is to be done, once, in SQL for all databases; a `Database` knows how its own
+The other modules of this package say what is to be done, once, in SQL for all databases; a `Database` knows how its own
 is reached. Statements take named parameters (`:name`), see `dialect`.
 """
 

@@ -1,8 +1,8 @@
 """The tables, as numbered migrations that only go forward; each dialect has its own types and endings for them.
 
 A job is one row from enqueuing to pruning. Three indexes serve it on its way, so that each state is found without
-stepping over the others (design.md 3.5): the waiting ones in claim order, the running ones by worker, the finished
-ones by age. `seq` is the row's age; `id` is what users hold, and grows with time as well.
+stepping over the others: the waiting ones in claim order, the running ones by worker, the finished ones by
+age. `seq` is the row's age; `id` is what users hold, and grows with time as well.
 """
 
 from __future__ import annotations

@@ -287,8 +287,8 @@ class ServerDatabase(Database):
             )
         if trouble == "denied":
             return StorageUnavailable(
-                f"The database {self.place} does not let us do this ({said}). Correct LATESHIFT_DATABASE_URL, or have "
-                "the user or the database made on the server, or the right granted."
+                f"The database {self.place} does not let us do this ({said}). Correct LATESHIFT_DATABASE_URL, or "
+                "create the user or the database on the server, or grant the missing right."
             )
         if trouble == "duplicate":
             return AlreadyStored(f"A row of this key is stored already: {said}")

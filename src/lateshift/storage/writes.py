@@ -1,8 +1,7 @@
-"""Everything that changes the database: one function for each verb of the glossary, and the only home of its SQL.
+"""What workers and operators do to jobs: one function for each verb of the glossary, and the only home of its SQL.
 
 Each takes the database first, and is a transaction of its own or a part of its caller's. `settle` is conditional on
-(id, lease) and on the job still running, so a worker that was thought dead cannot overwrite a newer attempt (design.md
-3.2).
+(id, lease) and on the job still running, so a worker that was thought dead cannot overwrite a newer attempt.
 """
 
 from __future__ import annotations
