@@ -47,6 +47,13 @@ def test_a_command_is_described_with_all_its_options(name):
             assert any(f"`{option}" in described for option in parameter.opts), parameter.opts
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_help_keeps_its_lists(name):
+    """Click's mark for lines that stay as they are is not printed, as it is from a raw string."""
+    command = COMMANDS[name]
+    assert "\\b" not in command.get_help(click.Context(command))
+
+
 def test_no_command_is_invented():
     """Every heading that names a command names one that exists."""
     headings = re.findall(r"^### (`.*)$", TEXT, re.MULTILINE)

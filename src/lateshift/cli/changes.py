@@ -47,7 +47,7 @@ def cancel(job_ids: tuple[str, ...]) -> int:
 def retry(job_ids: tuple[str, ...]) -> int:
     """Run failed or cancelled jobs again.
 
-    They get all their attempts anew. A job that waits for a retry gets it at once.
+    They get all their attempts again. A job that waits for a retry runs at once.
     """
     app = open_app()
 
@@ -72,9 +72,11 @@ def delete(job_ids: tuple[str, ...]) -> int:
 
 
 @click.command()
-@click.option("--older-than", type=days_of, metavar="D", help="Days, or 12h, 2w. Default: LATESHIFT_KEEP_DAYS.")
+@click.option(
+    "--older-than", type=days_of, metavar="D", help="Their age: days, or 12h, 2w. Default: LATESHIFT_KEEP_DAYS."
+)
 def prune(older_than: float | None) -> None:
-    """Delete the jobs that finished some days ago or earlier.
+    """Delete old finished jobs.
 
     Workers do so by themselves.
     """

@@ -14,13 +14,13 @@ from lateshift.storage import reads
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    r"""Print the script that completes commands in a shell.
+    """Print the script that completes commands in a shell.
 
     \b
     bash:  lateshift completion bash >> ~/.bashrc
     zsh:   lateshift completion zsh >> ~/.zshrc
     fish:  lateshift completion fish > ~/.config/fish/completions/lateshift.fish
-    """
+    """  # noqa: D301 - click's mark for lines that stay as they are
     kind = get_completion_class(shell)
     assert kind is not None
     root = click.get_current_context().find_root().command

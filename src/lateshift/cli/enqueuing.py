@@ -101,8 +101,8 @@ def wait(job_id: str, timeout: float | None, *, as_json: bool) -> int:
 def run(job_id: str, *, as_json: bool) -> int:
     """Run one waiting job now, in this process.
 
-    Be it due or not, its queue paused or not. What the job logs goes to standard error as well. Prints the result as
-    JSON; the exit code is 1 unless it completed.
+    It may be delayed, or its queue paused. What the job logs goes to standard error as well. Prints the result as JSON;
+    the exit code is 1 unless it completed.
     """
     from lateshift.runtime.inline import run_one
 

@@ -61,7 +61,9 @@ def status(job_id: str, *, as_json: bool) -> None:
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000), default=50, show_default=True, metavar="N", help="At most so many."
 )
-@click.option("--before", metavar="JOB_ID", shell_complete=job_ids, help="Go on after this job, the last one listed.")
+@click.option(
+    "--before", metavar="JOB_ID", shell_complete=job_ids, help="Go on after this job, the last one of the page before."
+)
 @json_option(f"an array of jobs: {JOB_KEYS}")
 def list_(
     status: str | None,

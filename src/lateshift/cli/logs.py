@@ -28,7 +28,12 @@ LOOK: Final = 0.25
 @click.argument("job_id", required=False, shell_complete=job_ids)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines, until Ctrl-C or the job has finished.")
 @click.option(
-    "--lines", type=click.IntRange(0), default=50, show_default=True, metavar="N", help="Lines of the log file."
+    "--lines",
+    type=click.IntRange(0),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="How many lines of the log file.",
 )
 @json_option(
     "with JOB_ID an array of attempts (number, outcome, started_at, finished_at, lines), "

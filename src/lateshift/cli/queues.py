@@ -1,4 +1,4 @@
-"""`queues` and `workers`: who waits, and who works."""
+"""`queues` and `workers`: what waits, and which processes work."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def workers(context: click.Context, *, as_json: bool) -> None:
 def stop(names: tuple[str, ...], *, here: bool, drain: bool) -> None:
     """Ask workers to stop: they take no more jobs.
 
-    Running jobs get the grace period (LATESHIFT_GRACE) to end. Nobody takes a worker's place; when the last one of a
-    `lateshift work` has ended, so does that. Needs no signals: this is how a service of Windows is stopped.
+    Running jobs get LATESHIFT_GRACE seconds to end. Nothing replaces the workers; a `lateshift work` ends with the last
+    of its workers. This needs no signals: a service of Windows is stopped this way.
     """
     app = open_app()
     now = app.database.now()

@@ -33,7 +33,7 @@ MOST_INTERVAL: Final = 3600
 @click.option("--once", is_flag=True, help="Print it once, as plain text; so does an output that is no terminal.")
 @json_option(f"one object: {TOP_KEYS}")
 def top(interval: float, search: str, *, once: bool, as_json: bool) -> int:
-    r"""Watch queues and jobs live, and steer them.
+    """Watch queues and jobs live, and steer them.
 
     \b
     Tab           the next pane: queues, running, waiting, failures (also 1 to 4)
@@ -44,7 +44,7 @@ def top(interval: float, search: str, *, once: bool, as_json: bool) -> int:
     p             pause or resume the queue
     /             show only jobs that match: status:failed queue:mail error:timeout
     q             quit
-    """
+    """  # noqa: D301 - click's mark for lines that stay as they are
     from lateshift.top.picture import look
 
     if not LEAST_INTERVAL <= interval <= MOST_INTERVAL:
