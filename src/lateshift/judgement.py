@@ -129,7 +129,7 @@ def find_trouble(
     if queue.waiting and queue.paused:
         return Trouble("warning", "paused")
     if queue.waiting and not served and (not spawns or late > STARTING):
-        return Trouble("bad", "nobody serves it")
+        return Trouble("bad", "no worker serves it")
     if late > LATE:
         return Trouble("warning", f"late by {long_duration(late)}")
     if rate is not None and rate.speed_in > rate.speed_out and queue.waiting >= MANY:

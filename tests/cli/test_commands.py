@@ -184,7 +184,7 @@ def test_prune(project):
     assert [job["id"] for job in project.invoke_json("list")] == [waiting]
     for days in ("-1", "nan", "1e9"):
         assert "--older-than is a number of days" in project.invoke("prune", "--older-than", days, code=2).stderr
-    assert "'7 days' is no age: 7 for days, 12h, 2w" in project.invoke("prune", "--older-than", "7 days", code=2).stderr
+    assert "'7 days' is no duration: " in project.invoke("prune", "--older-than", "7 days", code=2).stderr
 
 
 @pytest.mark.parametrize(("age", "deleted"), [("3m", 1), ("5m", 0), ("0.002", 1), ("1", 0)])

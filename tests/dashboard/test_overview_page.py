@@ -122,7 +122,7 @@ def test_queues_come_by_trouble(site, client):
     names = re.findall(r'<tr id="q-[^"]*"><td><a[^>]*>(.*?)</a>', client.get("/").text)
     assert names.index("lost") < names.index("partners") < names.index("mail")
     text = client.get("/").text
-    assert "nobody serves it" in text
+    assert "no worker serves it" in text
     assert "1 job waits in the queue lost, which no living worker serves" in text
 
 

@@ -8,25 +8,23 @@ from typing import Final
 
 import click
 
-from lateshift.cli.base import Code, Refusal, code_of, complain, open_app, tell
+from lateshift.cli.base import Code, Refusal, code_of, complain, duration_of, open_app, tell
 from lateshift.cli.completion import job_ids
 from lateshift.errors import LateshiftError
-from lateshift.query import seconds_ago
 from lateshift.wording import count
 
-DAY: Final = 86_400
+DAY: Final = 86_400.0
+"""Seconds."""
+
 MOST_DAYS: Final = 3_650
 
 
 def days_of(text: str) -> float:
-    """The days of a number, or of a whole number with a unit, as `12h` or `2w`. Ends the command if it is none."""
+    """The days of a number, or of a duration with its unit, as `12h` or `2w`. Ends the command if it is none."""
     try:
         return float(text)
     except ValueError:
-        seconds = seconds_ago(text)
-    if seconds is None:
-        raise click.BadParameter(f"{text!r} is no age: 7 for days, 12h, 2w.")
-    return seconds / DAY
+        return duration_of(text) / DAY
 
 
 @click.command()

@@ -64,7 +64,8 @@ class Scaffold:
 def scaffold(folder: Path, origins: Mapping[str, str]) -> Scaffold:
     """Write what is missing of a project in this folder; `origins` says where each setting comes from so far."""
     done = Scaffold()
-    if (folder / "app.py").exists() or (folder / "app").is_file():  # a package `app` would hide it, or has no room
+    # A package `app` would hide a program `app.py` from Python, and has no place beside a file `app`.
+    if (folder / "app.py").exists() or (folder / "app").is_file():
         module, file = "jobs", folder / "jobs.py"
     else:
         module, file = "app.jobs", folder / "app" / "jobs.py"
