@@ -43,8 +43,8 @@ class AllowList:
         """How to permit a module that is not on the list; nothing for one that nobody should."""
         if self._of_worker:
             return (
-                "If the setting is another by now, `lateshift workers stop --here`: the next enqueue, or "
-                "`lateshift work`, starts a worker with that of today"
+                "If you have changed the setting since, run `lateshift workers stop --here`: the next enqueue, or "
+                "`lateshift work`, starts a worker that has the new one"
             )
         if module.partition(".")[0] in NOBODYS:
             return ""
@@ -74,7 +74,7 @@ class AllowList:
             whose = "the program that was started" if segments[0] == "__main__" else "Python's own"
             advice = f"{segments[0]} is {whose}: name a function of yours, in a module of the list."
         elif meant := self._meant(module, segments):
-            advice = f"Did you mean {meant}?" + ("" if len(segments) == 1 else f" Else add {module} to the setting.")
+            advice = f"Did you mean {meant}?" + ("" if len(segments) == 1 else f" If not, add {module} to the setting.")
         else:
             advice = self.advice(module)
         return f"LATESHIFT_ALLOWED has {listed}. {advice}"

@@ -39,8 +39,8 @@ def framework_hint(error: BaseException) -> str:
     """What to add when a module could not be imported because its web framework was not set up."""
     if type(error).__name__ in DJANGO:
         return (
-            " Where no web server has done so, the module of the jobs sets Django up itself: "
-            "`if not apps.models_ready: django.setup()` before it imports models. docs/frameworks.md has the lines."
+            " Django is not set up in this process. Let the module of the jobs do so before it imports models: "
+            "`if not apps.models_ready: django.setup()`. docs/frameworks.md has the lines."
         )
     if "application context" in str(error):
         return " Ask for the application inside the job, under `with app.app_context():`; docs/frameworks.md has more."

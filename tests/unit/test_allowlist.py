@@ -56,9 +56,9 @@ def test_the_message_says_how_to_allow_it(path, module):
 @pytest.mark.parametrize(
     ("path", "meant"),
     [
-        ("app.job.MakeReport", "app.jobs.MakeReport? Else add app.job to the setting."),
-        ("app.MakeReport.handle", "app.jobs.MakeReport.handle? Else add app to the setting."),
-        ("jobs.MakeReport", "app.jobs.MakeReport? Else add jobs to the setting."),
+        ("app.job.MakeReport", "app.jobs.MakeReport? If not, add app.job to the setting."),
+        ("app.MakeReport.handle", "app.jobs.MakeReport.handle? If not, add app to the setting."),
+        ("jobs.MakeReport", "app.jobs.MakeReport? If not, add jobs to the setting."),
         ("MakeReport", "app.jobs.MakeReport or orders.MakeReport?"),
     ],
 )
