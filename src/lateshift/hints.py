@@ -32,9 +32,13 @@ class _AnyMember(type):
 
 
 class Either(metaclass=_AnyMember):
-    """Stands for one union of hints; `members` are in the order in which they are tried, plain text last."""
+    """Stands for one union of hints; `members` are in the order in which they are tried, plain text last.
+
+    `with_none`: None is one more member, which msgspec sees to.
+    """
 
     members: ClassVar[tuple[Any, ...]] = ()
+    with_none: ClassVar[bool] = False
 
 
 class MemberOf(metaclass=_AnyMember):
@@ -185,8 +189,9 @@ def _rebuilt(hint: Any) -> Any:
 def _either(arguments: tuple[Any, ...]) -> Any:
     members = [supported(argument) for argument in arguments if argument is not type(None)]
     members.sort(key=lambda member: _TEXT_LAST.get(member, 0))
-    either = type("Either", (Either,), {"members": tuple(members)})
-    return either | None if type(None) in arguments else either
+    with_none = type(None) in arguments
+    either = type("Either", (Either,), {"members": tuple(members), "with_none": with_none})
+    return either | None if with_none else either
 
 
 def _first_fit(members: Iterable[Any], convert: Callable[[Any], Any]) -> Any:
@@ -203,7 +208,8 @@ def _checked_member(kind: type[Either], value: Any) -> Any:
     """The value, if it comes back from JSON with the type that it has: a union may not tell two members apart."""
     exact_first = sorted(kind.members, key=lambda member: type(value) not in (member, typing.get_origin(member)))
     result = _first_fit(exact_first, lambda member: msgspec.convert(value, member, dec_hook=value_hook))
-    back = wire_hook(kind, codec.decode(codec.to_json(value).decode()))
+    plain = codec.decode(codec.to_json(value).decode())
+    back = None if plain is None and kind.with_none else wire_hook(kind, plain)
     if type(back) is not type(result) and (type(back), type(result)) != (list, tuple):
         raise ValueError(
             f"a {type(value).__name__} like this would arrive as {type(back).__name__}, "

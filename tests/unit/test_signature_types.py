@@ -173,7 +173,7 @@ def containers(hint, values):
         (tuple[hint, ...], lists.map(tuple)),
         (tuple[hint, int], st.tuples(values, st.integers(0, 9))),
         (dict[str, hint], st.dictionaries(texts, values, max_size=3)),
-        (hint | None, st.none() | values),
+        (hint | None, st.none() | values.filter(lambda value: value is not Mixed.NOTHING)),
         (Sequence[hint], lists),
         (Mapping[str, list[hint]], st.dictionaries(texts, lists, max_size=2)),
     ]
@@ -341,6 +341,7 @@ def test_ambiguous_unions_are_refused():
         (Path, 3, "expected a path, got int"),
         (OrderedDict, OrderedDict(a=1), "`OrderedDict` cannot be made from JSON"),
         (list[int] | set[int], {1}, "a set like this would arrive as list"),
+        (Mixed | None, Mixed.NOTHING, "a Mixed like this would arrive as NoneType"),
         (float, math.nan, "the number nan, which JSON does not know"),
         (float | None, math.inf, "the number inf, which JSON does not know"),
         (list[float], [1.0, math.nan], "the number nan"),
