@@ -78,8 +78,8 @@ LAYERS = {
     "host": "host",
     "app": "app background default enqueuing",
     "runtime": "runtime",
-    "edges": "__init__ __main__ accounts cli contrib dashboard demo doctor explain judgement pytest_plugin testing"
-    " testing_attempts top wording",
+    "edges": "__init__ __main__ accounts cli contrib dashboard demo doctor explain judgement pytest_plugin screen"
+    " testing testing_attempts top wording",
 }
 LAYER = {part: number for number, layer in enumerate(LAYERS.values()) for part in layer.split()}
 
@@ -202,6 +202,18 @@ def test_no_import_cycles():
     """No two modules import one another, directly or in a ring, not even inside functions."""
     try:
         TopologicalSorter(own_imports()).prepare()
+    except CycleError as error:
+        expect_none([" -> ".join(error.args[1])])
+
+
+def test_no_cycles_of_packages():
+    """The same for the folders and modules at the top of the package."""
+    graph: dict[str, set[str]] = {}
+    for name, others in own_imports().items():
+        own = name.partition(".")[0]
+        graph.setdefault(own, set()).update({other.partition(".")[0] for other in others} - {own})
+    try:
+        TopologicalSorter(graph).prepare()
     except CycleError as error:
         expect_none([" -> ".join(error.args[1])])
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from lateshift.cli.output import Column, fitting, shortened_cell
+from lateshift.screen import Column, fitting, shortened_cell
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

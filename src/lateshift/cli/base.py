@@ -12,7 +12,6 @@ from typing import Any, Final
 import click
 
 from lateshift.app import Lateshift
-from lateshift.cli.output import one_line
 from lateshift.default import set_app
 from lateshift.errors import (
     JobNotFound,
@@ -23,6 +22,7 @@ from lateshift.errors import (
     WaitTimeout,
 )
 from lateshift.query import seconds_ago
+from lateshift.screen import one_line
 
 
 class Code(IntEnum):

@@ -15,11 +15,12 @@ import msgspec
 from lateshift.app import Lateshift
 from lateshift.cli.base import Code, Refusal, duration_of, open_app
 from lateshift.cli.completion import job_ids, queue_names
-from lateshift.cli.output import as_json_text, clean, json_option, one_line, print_json, when
+from lateshift.cli.output import json_option, print_json, when
 from lateshift.cli.shapes import JOB_KEYS, job_shape
 from lateshift.errors import SpawnError
 from lateshift.host.fleet import is_alive, serves
 from lateshift.job import Job
+from lateshift.screen import as_json_text, clean, one_line
 from lateshift.storage import reads
 from lateshift.wording import as_sentence, duration
 

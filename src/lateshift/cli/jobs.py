@@ -11,20 +11,10 @@ import click
 
 from lateshift.cli.base import Code, Refusal, open_app
 from lateshift.cli.completion import job_ids, queue_names
-from lateshift.cli.output import (
-    Column,
-    as_json_text,
-    clean,
-    json_option,
-    one_line,
-    print_facts,
-    print_json,
-    print_table,
-    when,
-    wrapped,
-)
+from lateshift.cli.output import json_option, print_facts, print_json, print_table, when, wrapped
 from lateshift.cli.shapes import ATTEMPT_KEYS, JOB_KEYS, attempt_shape, job_shape
 from lateshift.job import STATUSES, WAITING, Attempt, Job
+from lateshift.screen import Column, as_json_text, clean, one_line
 from lateshift.wording import duration
 
 COLUMNS: Final = (

@@ -16,9 +16,10 @@ import click
 from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal, open_app
 from lateshift.cli.completion import job_ids
-from lateshift.cli.output import clean, json_option, one_line, print_json, when
+from lateshift.cli.output import json_option, print_json, when
 from lateshift.host.logs import ALL, daily_files
 from lateshift.job import Attempt
+from lateshift.screen import clean, one_line
 
 LOOK: Final = 0.25
 """Seconds between two looks while following."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from lateshift.cli.base import Refusal, find_jobs_below, open_app
-from lateshift.cli.output import COLOURS, coloured, json_option, on_screen, one_line, print_json, wrapped
+from lateshift.cli.output import coloured, json_option, on_screen, print_json, wrapped
 from lateshift.cli.scaffold import scaffold
 from lateshift.cli.shapes import CHECK_KEYS
 from lateshift.errors import SettingsError
+from lateshift.screen import COLOURS, one_line
 from lateshift.settings import explain_settings, load_settings
 from lateshift.storage import migrations, open_database
 from lateshift.storage.schema import LATEST

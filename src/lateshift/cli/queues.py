@@ -8,10 +8,11 @@ import click
 
 from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names, worker_names
-from lateshift.cli.output import Column, json_option, print_json, print_table, when
+from lateshift.cli.output import json_option, print_json, print_table, when
 from lateshift.cli.shapes import QUEUE_KEYS, WORKER_KEYS, queue_shape, worker_shape
 from lateshift.host.fleet import host_name, is_alive
 from lateshift.job import to_datetime
+from lateshift.screen import Column
 from lateshift.storage import reads, requests
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import QueueRow

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from lateshift.app import Lateshift
-from lateshift.cli.output import COLOURS, as_json_text, clean, one_line
 from lateshift.errors import JobNotFound
 from lateshift.explain import explain
 from lateshift.job import Attempt, Job, moment
+from lateshift.screen import COLOURS, as_json_text, clean, one_line
 from lateshift.storage import reads
 from lateshift.storage.database import Database
 from lateshift.top.drawing import cropped, footer

@@ -8,9 +8,9 @@ from typing import Final
 
 from rich.text import Text
 
-from lateshift.cli.output import COLOURS, GAP, one_line
 from lateshift.job import moment
 from lateshift.judgement import Light
+from lateshift.screen import COLOURS, GAP, one_line
 from lateshift.storage.counting import Count
 from lateshift.top import tables
 from lateshift.top.picture import PANES, Pane, Picture

@@ -8,8 +8,8 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from lateshift.cli.output import GAP, Column, one_line, shortened_cell
 from lateshift.job import Job, moment
+from lateshift.screen import GAP, Column, one_line, shortened_cell
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import QueueRow
 from lateshift.top.picture import ROWS, Pane, Picture
