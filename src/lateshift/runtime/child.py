@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -114,12 +115,12 @@ def main() -> None:
     settings = load_settings()
     pipe = take_standard_input()
     errand = msgspec.json.decode(pipe.readline(), type=Errand)
-    threading.Thread(target=Watch(pipe, channel).listen, daemon=True).start()
     capture_logging(settings)
     execution = Execution(settings, lambda: time.monotonic_ns() // 1000 + errand.ahead, channel.progress)
     run = execution.begin(errand.job)
     run.context.log_lines = ToldLines(channel)
     run.started_at = errand.started_at or run.started_at
+    Watch(pipe, channel).begin()
     if errand.failure is None:
         outcome: Outcome | None = execution.execute(run, channel.ready)
     else:
@@ -161,22 +162,31 @@ class Watch:
     def __init__(self, pipe: BinaryIO, channel: Channel) -> None:
         self._pipe, self._channel = pipe, channel
         self._ends_at = math.inf
+        self._answered = threading.Event()
 
-    def listen(self) -> None:
+    def begin(self) -> None:
+        """Say that the errand begins, and come back when the worker has answered."""
+        for work in (self._listen, self._keep_time):
+            threading.Thread(target=work, daemon=True).start()
+        self._channel.send(begins=True)
+        self._answered.wait()
+
+    def _listen(self) -> None:
         """Hear how long this process may go on, and tell where the job is when asked."""
         for line in self._pipe:
             word, _, seconds = line.decode().strip().partition(" ")
-            if word == "stack":
-                self._channel.send(stack=stacks.of_thread(threading.main_thread().ident))
-                continue
-            first = self._ends_at == math.inf
-            self._ends_at = time.monotonic() + float(seconds)
-            if first:
-                threading.Thread(target=self._keep_time, daemon=True).start()
+            with suppress(OSError):  # the worker has just gone
+                if word == "stack":
+                    self._channel.send(stack=stacks.of_thread(threading.main_thread().ident))
+                else:
+                    self._ends_at = time.monotonic() + float(seconds)
+                    self._answered.set()
+                    self._channel.send(heard=True)
         _end()
 
     def _keep_time(self) -> None:
-        while True:
+        self._answered.wait()
+        while self._ends_at < math.inf:  # `lateshift run` has no lease
             time.sleep(max(LOOK_AGAIN, self._ends_at - time.monotonic()))
             if time.monotonic() > self._ends_at:
                 time.sleep(LOOK_AGAIN)
