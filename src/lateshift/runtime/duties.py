@@ -21,7 +21,7 @@ from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, lost
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.fence import Fence
+from lateshift.runtime.fence import AGAIN, Fence
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.audit import mark_death
 from lateshift.storage.database import Database
@@ -48,8 +48,8 @@ class Heartbeat:
     def tick(self, now: int) -> float:
         """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
         began = time.monotonic()
-        if self._fence is not None:
-            self._fence.renew()
+        if self._fence is not None and not self._fence.renew():
+            return AGAIN
         if workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):
             self._crew.lease_until = began + self._lease
         else:

@@ -148,7 +148,8 @@ class Worker:
         """Make the worker known to others: from now on it may be taken for dead."""
         self._db.while_locked = self._keep
         began = time.monotonic()
-        self._fence.renew()
+        if not self._fence.renew():
+            raise RuntimeError("there is no thread for the watchdog that ends a worker which stands still")
         self._execution.began = self._db.now()
         workers.register_worker(self._db, worker, self._execution.began)
         self.crew.lease_until = began + self.config.lease
