@@ -25,7 +25,7 @@ from lateshift.context import LOG_LINES
 from lateshift.host.job_logs import capture_logging
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
-from lateshift.runtime import stacks
+from lateshift.runtime import stacks, wall
 from lateshift.runtime.execution import Execution, Run
 from lateshift.runtime.output import flush, prepare
 from lateshift.runtime.parent import close_in_forks, take_standard_input
@@ -78,7 +78,7 @@ class Channel:
         """Tell that the job's code begins, what it may use, and what of its own it has for a failure."""
         memory, limit = tree_memory(os.getpid()), run.max_memory
         if limit is not None:
-            _build_wall(limit)
+            wall.build(limit)
         own = {"hook": run.hook is not None, "policy": run.options is not None and run.options.retry is not None}
         self.send(timeout=run.timeout, **own, memory=memory, max_memory=limit)
 
@@ -130,19 +130,6 @@ def main() -> None:
     if outcome is not None:
         channel.outcome(outcome)
     os._exit(0)  # threads and handlers of the job's making must not keep the process
-
-
-def _build_wall(limit: int) -> None:
-    """Have the kernel refuse what goes far beyond the limit, for who is faster than the worker's looks at its memory.
-
-    Far, since it counts what was asked for, and not what is used: each thread's stack is 8 MB of it.
-    """
-    if sys.platform == "linux":
-        import resource
-
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        wall = 2 * limit if most == resource.RLIM_INFINITY else min(2 * limit, most)
-        resource.setrlimit(resource.RLIMIT_DATA, (wall, most))
 
 
 def _die_with_worker() -> None:

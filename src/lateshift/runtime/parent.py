@@ -16,6 +16,9 @@ from typing import BinaryIO, Final, Literal
 _kept: Final[list[BinaryIO]] = []
 """Never collected: in a forked child, closing a file waits for a thread that was reading it and is not there."""
 
+_ours: Final[list[int]] = []
+"""Descriptors of this process alone."""
+
 
 def take_standard_input() -> BinaryIO:
     """What standard input was, for this process alone; whoever reads standard input now finds the null device."""
@@ -31,8 +34,16 @@ def take_standard_input() -> BinaryIO:
 
 def close_in_forks(descriptor: int) -> None:
     """Close a descriptor in every process that a job forks: held open there, nobody would see the end of the pipe."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: os.close(descriptor))
+    _ours.append(descriptor)
+
+
+def _close_ours() -> None:
+    while _ours:  # once: in what that process forks, the number may be a file of the job
+        os.close(_ours.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_ours)
 
 
 class Parent:
