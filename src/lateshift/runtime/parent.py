@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO, Final, Literal
 
 _kept: Final[list[BinaryIO]] = []
@@ -39,7 +40,8 @@ def close_in_forks(descriptor: int) -> None:
 
 def _close_ours() -> None:
     while _ours:  # once: in what that process forks, the number may be a file of the job
-        os.close(_ours.pop())
+        with suppress(OSError):  # a job has closed it
+            os.close(_ours.pop())
 
 
 if hasattr(os, "register_at_fork"):
