@@ -20,6 +20,7 @@ from lateshift.host import presence
 from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, lost
+from lateshift.runtime import settling
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.fence import AGAIN, Fence
 from lateshift.storage import reads, workers, writes
@@ -244,10 +245,11 @@ def _take_back(
     refused = {id(settlement) for settlement in writes.settle(db, settlements)}
     writes.release(db, innocent, now)
     told: list[Event] = []
-    for job, outcome in ((s.job, s.outcome) for s in settlements if id(s) not in refused):
+    for settlement in [s for s in settlements if id(s) not in refused]:
+        job, outcome = settlement.job, settlement.outcome
         told.append(JobRescued(now, job.id, job.name, job.queue, job.attempt, worker, outcome.status))
         if outcome.kind == "failed":  # it crashed too often: that is an end like any other, for the logs and counts
-            told.append(JobFinished(now, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
+            told.append(settling.told(settlement, worker, now))
     told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
     if removed:
         failed = sum(isinstance(event, JobFinished) for event in told)

@@ -17,7 +17,6 @@ from typing import Final, Literal
 
 from lateshift.app import Lateshift
 from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageError, StorageUnavailable
-from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
 from lateshift.host.job_logs import captured_logging
 from lateshift.host.presence import Presence, no_place_for_locks, presence_folder
@@ -30,7 +29,7 @@ from lateshift.runtime.execution import OVERLAP_GUARD, Execution
 from lateshift.runtime.history import Statistics
 from lateshift.runtime.output import complain
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.settling import may_pass, settle_one
+from lateshift.runtime.settling import may_pass, settle_one, told
 from lateshift.runtime.wake import PlainWake
 from lateshift.runtime.worker import TROUBLE_PAUSE
 from lateshift.storage import reads, workers, writes
@@ -154,15 +153,9 @@ class _Inline:
             except StorageError as error:
                 self._trouble(error)
                 time.sleep(TROUBLE_PAUSE)
-        job, outcome = done.job, done.outcome
-        if refused:
-            self._app.events.emit([LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)])
-            return
-        told = JobFinished(
-            outcome.finished_at, job.id, job.name, job.queue, job.attempt, self._worker, outcome, job.run_at
-        )
-        self._app.events.emit([told])
-        self._statistics.tick(self._db.now())
+        now = self._db.now()
+        self._app.events.emit([told(done, self._worker, now, refused=refused)])
+        self._statistics.tick(now)
 
 
 @contextmanager
