@@ -129,7 +129,7 @@ class Reports:
         self._db = db
         self._crew: Crew | None = None
         self._progress: dict[Claimed, tuple[float | None, str | None]] = {}
-        self._lines: dict[Claimed, int] = {}
+        self._lines: dict[Claimed, list[str]] = {}
 
     def report(self, job: Claimed, fraction: float | None, message: str | None) -> None:
         """Take note of a job's progress, from any thread."""
@@ -150,11 +150,11 @@ class Reports:
                     self._progress.setdefault(job, told)
                 raise
         runs = [] if self._crew is None else self._crew.running()
-        running = {run.job: run.context.log_lines for run in runs if run.context.log_lines}
-        fresh = [(job, list(lines)) for job, lines in running.items() if self._lines.get(job) != hash(lines[-1])]
+        lines = {run.job: list(run.context.log_lines) for run in runs if run.context.log_lines}
+        fresh = [(job, said) for job, said in lines.items() if said != self._lines.get(job)]
         if fresh:
             writes.save_logs(self._db, fresh)
-        self._lines = {job: hash(lines[-1]) for job, lines in running.items()}
+        self._lines = lines
         return self.INTERVAL
 
 
