@@ -134,6 +134,8 @@ def _last_attempt(scene: _Scene, outcome: str, error: JobError | None, ago: str)
         yield f"Its last attempt {_ended(outcome)} {ago} ago; it was then sent to run again, with all its attempts."
     elif outcome == "snoozed":
         yield f"It asked to run later itself (Snooze), {ago} ago; that uses up no attempt."
+    elif outcome == "returned" and error is not None:
+        yield f"It could not begin {ago} ago, for {_error(error)}; that uses up no attempt."
     elif outcome == "returned":
         yield f"Its worker stopped {ago} ago and gave it back unfinished; that uses up no attempt."
     elif outcome == "lost":

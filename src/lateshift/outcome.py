@@ -21,6 +21,10 @@ from lateshift.job import Claimed, JobError, Status
 
 MAX_CRASHES: Final = 3
 
+CRASH_PAUSE: Final = 1.0
+"""Seconds before a job is tried again that had crashed before, for each time; after its first crash it is at once.
+Without a pause three crashes took 0.3 s: as long as a library is being replaced, or memory is short."""
+
 MAX_SHARED_CRASHES: Final = 10
 """The same for crashes that may be another job's doing: a neighbour of poison jobs must not fail for them."""
 
@@ -141,7 +145,8 @@ def lost(job: Claimed, started_at: int, now: int, error: JobError, *, shared: bo
     """
     if job.crashes + 1 >= (MAX_SHARED_CRASHES if shared else MAX_CRASHES):
         return Outcome("failed", "failed", started_at, now, error=error, counts=False, crashed=True)
-    return Outcome("lost", "pending_retry", started_at, now, run_at=now, error=error, counts=False, crashed=True)
+    due = now + _microseconds(CRASH_PAUSE * job.crashes)
+    return Outcome("lost", "pending_retry", started_at, now, run_at=due, error=error, counts=False, crashed=True)
 
 
 def _delay(job: Claimed, exception: BaseException, retry_delay: RetryDelay) -> float | None:

@@ -14,13 +14,13 @@ from typing import Final, Self, TypeVar
 
 from lateshift.app import Lateshift
 from lateshift.context import JobContext
-from lateshift.events import Event, JobChanged, JobEnqueued, JobFinished, JobStarted, LeaseLost
+from lateshift.events import Event, JobChanged, JobEnqueued, JobStarted
 from lateshift.host.fleet import host_name
 from lateshift.host.job_logs import JobLogHandler
 from lateshift.job import Claimed, to_microseconds
 from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution
-from lateshift.runtime.settling import settle_one
+from lateshift.runtime.settling import settle_one, told
 from lateshift.storage import reads, workers, writes
 
 T = TypeVar("T")
@@ -114,16 +114,9 @@ class Attempts:
         writes.save_progress(self._db, self._progress)
         self._progress.clear()
         done, refused = settle_one(self._db, writes.Settlement(job, outcome))
-        outcome = done.outcome
-        told: Event = (
-            LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)
-            if refused
-            else JobFinished(
-                outcome.finished_at, job.id, job.name, job.queue, job.attempt, self._worker, outcome, job.run_at
-            )
-        )
-        self._app.events.emit([told])
-        if outcome.error is not None and outcome.error.type == "KeyboardInterrupt":
+        self._app.events.emit([told(done, self._worker, self._db.now(), refused=refused)])
+        error = done.outcome.error
+        if error is not None and error.type == "KeyboardInterrupt":
             raise KeyboardInterrupt
 
     def _execute(self, job: Claimed) -> Outcome:

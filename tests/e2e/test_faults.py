@@ -58,13 +58,13 @@ def test_a_killed_worker_is_replaced_and_its_job_taken_back_within_a_second(proj
 
 @pytest.mark.parametrize("code", [0, 69, 75])
 def test_a_job_that_ends_its_process_with_a_good_exit_code_has_killed_a_worker(project, code):
-    """No exit code passes for a worker's own end: the job is taken back, and another process carries on."""
+    """No exit code passes for a worker's own end: the job is taken back, tried again at once, and then with a pause."""
     app = project.app()
     job_id = app.run_background_job("app.jobs.exit_hard", parameters={"code": code})
     command = [sys.executable, "-m", "lateshift", "work", "--processes", "1", "--burst"]
     assert subprocess.run(command, env=project.environment(), cwd=project.folder, check=False).returncode == 0
     job = app.get_job(job_id)
-    assert (job.status, job.crashes) == ("failed", 3)
+    assert (job.status, job.crashes) == ("pending_retry", 2)
     assert f"exit code {code}" in job.error.message
 
 

@@ -12,12 +12,24 @@ from pathlib import Path
 import psutil
 import pytest
 from log_files import AT, JOB, TAGGED, settings, written
+from worker_here import store, worker_in
 
 from lateshift import events
 from lateshift.context import JobContext, current
 from lateshift.host.job_logs import LONGEST_KEPT, JobLogHandler
 from lateshift.host.logs import FileLog
 from lateshift.job import Claimed
+from lateshift.runtime.duties import Reports
+from lateshift.storage import reads
+
+said, go = threading.Semaphore(0), threading.Semaphore(0)
+
+
+def stutter() -> None:
+    for _ in range(3):
+        current.get().log_lines.append("    ValueError: x")
+        said.release()
+        go.acquire(timeout=20)
 
 
 @pytest.fixture
@@ -104,6 +116,21 @@ def test_json_records_have_their_message_whole(tmp_path, job):
         "logger": "app.orders",
         "message": "two\nlines",
     }
+
+
+def test_what_a_running_job_says_again_is_stored(tmp_path):
+    """The last line of a traceback has no time: of one that was logged each second the first only was stored."""
+    with worker_in(tmp_path, allowed=[__name__]) as worker:
+        job_id = store(worker, f"{__name__}.stutter")
+        (reports,) = (duty for duty in worker.duties if isinstance(duty, Reports))
+        worker.turn()
+        for times in (1, 2, 3):
+            assert said.acquire(timeout=20)
+            reports.tick(0)
+            assert reads.logs(worker._db, job_id) == [(1, ("    ValueError: x",) * times)]
+            go.release()
+        worker.tell("stop")
+        worker.run()
 
 
 def open_files_below(folder):

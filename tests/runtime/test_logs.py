@@ -66,6 +66,10 @@ CASES = [
         f"INFO    {TAGGED} returned attempt=2 duration=0.012s queue=mail worker=w1 delay=0s",
     ),
     (
+        ended("returned", "pending_retry", run_at=AT + SECOND, error=JobError("OSError", "no process")),
+        f"WARNING {TAGGED} returned attempt=2 duration=0.012s queue=mail worker=w1 delay=1s error=OSError: no process",
+    ),
+    (
         ended("lost", "pending_retry", run_at=AT, error=JobError("WorkerDied", "gone")),
         f"WARNING {TAGGED} lost attempt=2 duration=0.012s queue=mail worker=w1 delay=0s error=WorkerDied: gone",
     ),

@@ -37,6 +37,6 @@ def store(worker: Worker, name: str, **other) -> str:
     """Store a job for it; its id."""
     now = worker._db.now()
     parameters, run_at = other.get("parameters", "{}"), other.get("run_at", now)
-    job = NewJob(new_id(now), name, "default", "thread", 1, parameters, 0, run_at, now)
+    job = NewJob(new_id(now), name, "default", other.get("executor", "thread"), 1, parameters, 0, run_at, now)
     writes.enqueue(worker._db, [job])
     return job.id

@@ -10,10 +10,12 @@ from explain_stage import DAY, MINUTE, SECOND, START, Stage, staged
 
 from lateshift import Call, JobNotFound
 from lateshift.explain import explain
-from lateshift.job import moment
+from lateshift.job import JobError, moment
 from lateshift.outcome import Outcome, returned
 from lateshift.storage import counting
 from lateshift.wording import local_time
+
+NO_PYTHON = JobError("FileNotFoundError", "no Python")
 
 
 @pytest.fixture
@@ -209,10 +211,14 @@ def test_waiting_for_a_retry(stage):
     [
         (Outcome("snoozed", "pending_retry", START, START, run_at=START + MINUTE, counts=False), "(Snooze), 0 ms ago"),
         (returned(START, START, 60.0), "Its worker stopped 0 ms ago and gave it back unfinished"),
+        (
+            Outcome("returned", "pending_retry", START, START, START + MINUTE, error=NO_PYTHON, counts=False),
+            "It could not begin 0 ms ago, for FileNotFoundError: no Python;",
+        ),
     ],
 )
 def test_waiting_again_without_having_failed(stage, outcome, words):
-    """A snooze and a stopped worker are told apart from errors, and use up no attempt."""
+    """A snooze, a stopped worker and one without a Python are told apart from errors, and use up no attempt."""
     stage.hire()
     job_id = stage.enqueue()
     stage.ends(stage.claim(job_id), outcome)

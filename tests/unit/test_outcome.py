@@ -165,6 +165,12 @@ def test_lost():
     )
 
 
+def test_lost_again():
+    """The second try after a crash comes a second later, what follows later still: short trouble uses up no three."""
+    pauses = [lost(job(crashes=crashes), STARTED, NOW, ERROR, shared=True).run_at - NOW for crashes in range(4)]
+    assert pauses == [0, 1_000_000, 2_000_000, 3_000_000]
+
+
 def test_lost_too_often():
     """The third crash fails the job, however many attempts it has left."""
     statuses = [lost(job(crashes=crashes), STARTED, NOW, ERROR).status for crashes in range(MAX_CRASHES + 1)]

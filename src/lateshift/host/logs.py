@@ -215,6 +215,7 @@ _OUTCOMES = {
     "returned": _Form(INFO, "returned", _WAITING),
     "lost": _Form(WARNING, "lost", (*_WAITING, "error")),
 }
+_POSTPONED = _Form(WARNING, "returned", (*_WAITING, "error"))
 _RESCUED = _Form(WARNING, "rescued", ("attempt", "queue", "worker", "status"))
 _LEASE_LOST = _Form(WARNING, "lease lost", ("attempt", "queue", "worker"))
 _CANCELLED = _Form(WARNING, "cancelled", ("attempt", "queue"))
@@ -233,7 +234,7 @@ def _started(event: events.JobStarted) -> _Described:
 def _finished(event: events.JobFinished) -> _Described:
     outcome = event.outcome
     duration = (outcome.finished_at - outcome.started_at) / 1_000_000
-    form = _OUTCOMES[outcome.kind]
+    form = _POSTPONED if outcome.kind == "returned" and outcome.error is not None else _OUTCOMES[outcome.kind]
     values: tuple[object, ...] = (event.attempt, duration, event.queue, event.worker)
     if len(form.keys) == 4:
         return form, values

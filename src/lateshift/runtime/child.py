@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -24,7 +25,7 @@ from lateshift.context import LOG_LINES
 from lateshift.host.job_logs import capture_logging
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
-from lateshift.runtime import stacks
+from lateshift.runtime import stacks, wall
 from lateshift.runtime.execution import Execution, Run
 from lateshift.runtime.output import flush, prepare
 from lateshift.runtime.parent import close_in_forks, take_standard_input
@@ -77,7 +78,7 @@ class Channel:
         """Tell that the job's code begins, what it may use, and what of its own it has for a failure."""
         memory, limit = tree_memory(os.getpid()), run.max_memory
         if limit is not None:
-            _build_wall(limit)
+            wall.build(limit)
         own = {"hook": run.hook is not None, "policy": run.options is not None and run.options.retry is not None}
         self.send(timeout=run.timeout, **own, memory=memory, max_memory=limit)
 
@@ -114,12 +115,12 @@ def main() -> None:
     settings = load_settings()
     pipe = take_standard_input()
     errand = msgspec.json.decode(pipe.readline(), type=Errand)
-    threading.Thread(target=Watch(pipe, channel).listen, daemon=True).start()
     capture_logging(settings)
     execution = Execution(settings, lambda: time.monotonic_ns() // 1000 + errand.ahead, channel.progress)
     run = execution.begin(errand.job)
     run.context.log_lines = ToldLines(channel)
     run.started_at = errand.started_at or run.started_at
+    Watch(pipe, channel).begin()
     if errand.failure is None:
         outcome: Outcome | None = execution.execute(run, channel.ready)
     else:
@@ -129,19 +130,6 @@ def main() -> None:
     if outcome is not None:
         channel.outcome(outcome)
     os._exit(0)  # threads and handlers of the job's making must not keep the process
-
-
-def _build_wall(limit: int) -> None:
-    """Have the kernel refuse what goes far beyond the limit, for who is faster than the worker's looks at its memory.
-
-    Far, since it counts what was asked for, and not what is used: each thread's stack is 8 MB of it.
-    """
-    if sys.platform == "linux":
-        import resource
-
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        wall = 2 * limit if most == resource.RLIM_INFINITY else min(2 * limit, most)
-        resource.setrlimit(resource.RLIMIT_DATA, (wall, most))
 
 
 def _die_with_worker() -> None:
@@ -161,22 +149,31 @@ class Watch:
     def __init__(self, pipe: BinaryIO, channel: Channel) -> None:
         self._pipe, self._channel = pipe, channel
         self._ends_at = math.inf
+        self._answered = threading.Event()
 
-    def listen(self) -> None:
+    def begin(self) -> None:
+        """Say that the errand begins, and come back when the worker has answered."""
+        for work in (self._listen, self._keep_time):
+            threading.Thread(target=work, daemon=True).start()
+        self._channel.send(begins=True)
+        self._answered.wait()
+
+    def _listen(self) -> None:
         """Hear how long this process may go on, and tell where the job is when asked."""
         for line in self._pipe:
             word, _, seconds = line.decode().strip().partition(" ")
-            if word == "stack":
-                self._channel.send(stack=stacks.of_thread(threading.main_thread().ident))
-                continue
-            first = self._ends_at == math.inf
-            self._ends_at = time.monotonic() + float(seconds)
-            if first:
-                threading.Thread(target=self._keep_time, daemon=True).start()
+            with suppress(OSError):  # the worker has just gone
+                if word == "stack":
+                    self._channel.send(stack=stacks.of_thread(threading.main_thread().ident))
+                else:
+                    self._ends_at = time.monotonic() + float(seconds)
+                    self._answered.set()
+                    self._channel.send(heard=True)
         _end()
 
     def _keep_time(self) -> None:
-        while True:
+        self._answered.wait()
+        while self._ends_at < math.inf:  # `lateshift run` has no lease
             time.sleep(max(LOOK_AGAIN, self._ends_at - time.monotonic()))
             if time.monotonic() > self._ends_at:
                 time.sleep(LOOK_AGAIN)

@@ -97,8 +97,8 @@ class Crew:
                 self.jobs.update((job.id, job.lease) for job in chosen)
                 try:
                     executor = self._executor(kind)
-                except (OSError, ImportError):  # no file is left to open, for a module or an event loop
-                    self.inbox.extend(Settlement(job, self._execution.postponed()) for job in chosen)
+                except (OSError, ImportError, RuntimeError) as error:  # no file is left to open, or no thread to start
+                    self.inbox.extend(Settlement(job, self._execution.postponed(job, error)) for job in chosen)
                 else:
                     executor.submit(chosen)
 

@@ -20,8 +20,9 @@ from lateshift.host import presence
 from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, lost
+from lateshift.runtime import settling
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.fence import Fence
+from lateshift.runtime.fence import AGAIN, Fence
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.audit import mark_death
 from lateshift.storage.database import Database
@@ -48,8 +49,8 @@ class Heartbeat:
     def tick(self, now: int) -> float:
         """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
         began = time.monotonic()
-        if self._fence is not None:
-            self._fence.renew()
+        if self._fence is not None and not self._fence.renew():
+            return AGAIN
         if workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):
             self._crew.lease_until = began + self._lease
         else:
@@ -128,7 +129,7 @@ class Reports:
         self._db = db
         self._crew: Crew | None = None
         self._progress: dict[Claimed, tuple[float | None, str | None]] = {}
-        self._lines: dict[Claimed, int] = {}
+        self._lines: dict[Claimed, list[str]] = {}
 
     def report(self, job: Claimed, fraction: float | None, message: str | None) -> None:
         """Take note of a job's progress, from any thread."""
@@ -149,11 +150,11 @@ class Reports:
                     self._progress.setdefault(job, told)
                 raise
         runs = [] if self._crew is None else self._crew.running()
-        running = {run.job: run.context.log_lines for run in runs if run.context.log_lines}
-        fresh = [(job, list(lines)) for job, lines in running.items() if self._lines.get(job) != hash(lines[-1])]
+        lines = {run.job: list(run.context.log_lines) for run in runs if run.context.log_lines}
+        fresh = [(job, said) for job, said in lines.items() if said != self._lines.get(job)]
         if fresh:
             writes.save_logs(self._db, fresh)
-        self._lines = {job: hash(lines[-1]) for job, lines in running.items()}
+        self._lines = lines
         return self.INTERVAL
 
 
@@ -244,10 +245,11 @@ def _take_back(
     refused = {id(settlement) for settlement in writes.settle(db, settlements)}
     writes.release(db, innocent, now)
     told: list[Event] = []
-    for job, outcome in ((s.job, s.outcome) for s in settlements if id(s) not in refused):
+    for settlement in [s for s in settlements if id(s) not in refused]:
+        job, outcome = settlement.job, settlement.outcome
         told.append(JobRescued(now, job.id, job.name, job.queue, job.attempt, worker, outcome.status))
         if outcome.kind == "failed":  # it crashed too often: that is an end like any other, for the logs and counts
-            told.append(JobFinished(now, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
+            told.append(settling.told(settlement, worker, now))
     told.extend(JobRescued(now, j.id, j.name, j.queue, j.attempt, worker, "pending") for j in innocent)
     if removed:
         failed = sum(isinstance(event, JobFinished) for event in told)

@@ -40,7 +40,9 @@ OVERLAP_GUARD: Final = 1.0
 """Seconds before a job may run again that was given back while its code could not be stopped: its process ends now."""
 
 LIMIT_PAUSE: Final = 1.0
-"""Seconds before a job is tried again for which there was no process, no file or no memory to run it."""
+LONGEST_PAUSE: Final = 60.0
+"""Seconds before a job is tried again for which there was no process, thread, file or memory; twice as many each time
+that it goes back, up to a minute: where a Python is gone for good, each of these tries would be a row for ever."""
 
 OVERTAKEN_PAUSE: Final = (0.02, 0.2)
 """Seconds, at least and at most, before a job runs again whose transaction others have overtaken."""
@@ -177,10 +179,11 @@ class Execution:
         except BaseException as trouble:  # from a retry function, for example
             return failed(run.started_at, self.now(), describe(trouble))
 
-    def postponed(self) -> Outcome:
-        """The outcome of an attempt that cannot begin, since this process or machine is at a limit: soon again."""
+    def postponed(self, job: Claimed, error: BaseException) -> Outcome:
+        """The outcome of an attempt that cannot begin, through no fault of the job: soon again."""
         now = self.now()
-        return returned(now, now, LIMIT_PAUSE)
+        pause = min(LIMIT_PAUSE * 2 ** min(job.lease - job.attempt, 6), LONGEST_PAUSE)
+        return msgspec.structs.replace(returned(now, now, pause), error=replace(describe(error), traceback=""))
 
     def mourn(self, run: Run, failure: JobError, *, decide: bool) -> Outcome | None:
         """What comes after an attempt that was ended with its process, by the retry policy in the job's code; or None.
@@ -282,7 +285,7 @@ class Execution:
         try:
             return self._decide(run, ending)
         except Exception as error:
-            return Outcome("failed", "failed", run.started_at, self.now(), error=describe(error))
+            return failed(run.started_at, self.now(), describe(error))
 
     def _decide(self, run: Run, ending: Ending) -> Outcome:
         now = self.now()

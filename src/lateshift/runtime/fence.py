@@ -24,7 +24,10 @@ MARGIN: Final = 1.0
 """Seconds before the end of the lease at which the process ends."""
 
 AGAIN: Final = 1.0
-"""Seconds between two renewals where nothing is written: each one starts a thread."""
+"""Seconds between two renewals where nothing is written, as each one starts a thread, or where that cannot be had."""
+
+TRIES: Final = 10
+"""A millisecond apart: the new watchdog may need the place of the one before, whose thread ends meanwhile."""
 
 
 class Fence:
@@ -38,18 +41,34 @@ class Fence:
         self._renewed = renewed
         self._renewed_at = math.inf
 
-    def renew(self) -> None:
-        """Put the end off, as a heartbeat is about to be written; too late, it ends the process instead."""
+    def renew(self) -> bool:
+        """Put the end off, as a heartbeat is about to be written; too late, it ends the process instead.
+
+        False when there is no thread for the watchdog. Then no heartbeat may be written either; without one until the
+        lease is nearly over, the process ends as well.
+        """
         now = time.monotonic()
         if now - self._renewed_at >= self.lease - MARGIN:
             try:
                 faulthandler.dump_traceback(file=standard_error())
             finally:
                 os._exit(1)
+        if not self._watch():
+            return False
         self._renewed_at = now
-        # Not `sys.stderr`: a job that had sent it into a StringIO for 14 s kept the end from being put off.
-        faulthandler.dump_traceback_later(self.lease - MARGIN, exit=True, file=standard_error())
         self._renewed(now + self.lease - MARGIN)
+        return True
+
+    def _watch(self) -> bool:
+        for _ in range(TRIES):
+            try:
+                # Not `sys.stderr`: a job that had sent it into a StringIO for 14 s kept the end from being put off.
+                faulthandler.dump_traceback_later(self.lease - MARGIN, exit=True, file=standard_error())
+            except RuntimeError:
+                time.sleep(0.001)
+            else:
+                return True
+        return False
 
     def keep(self) -> None:
         """Put the end off while the database cannot be written: nobody can take the jobs then either."""

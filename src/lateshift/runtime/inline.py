@@ -15,23 +15,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
-import msgspec
-
 from lateshift.app import Lateshift
 from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageError, StorageUnavailable
-from lateshift.events import JobFinished, LeaseLost
 from lateshift.host.fleet import host_name
 from lateshift.host.job_logs import captured_logging
 from lateshift.host.presence import Presence, no_place_for_locks, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
+from lateshift.runtime import unstoppable
 from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
 from lateshift.runtime.history import Statistics
 from lateshift.runtime.output import complain
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.settling import may_pass, settle_one
+from lateshift.runtime.settling import may_pass, settle_one, told
 from lateshift.runtime.wake import PlainWake
 from lateshift.runtime.worker import TROUBLE_PAUSE
 from lateshift.storage import reads, workers, writes
@@ -141,16 +139,11 @@ class _Inline:
         self._app.events.emit([notes.popleft() for _ in range(len(notes))])
 
     def _give_back(self, job: Claimed) -> Settlement:
-        """For a job whose code goes on until this process ends: nobody may claim it before that."""
-        now = self._db.now()
-        run = next(iter(self._crew.running()), None)
-        outcome = returned(now if run is None else run.started_at, now, OVERLAP_GUARD)
-        if run is not None and run.interruption == "timeout":
-            timed_out = self._execution.interrupted(run)
-            if timed_out.run_at is not None:
-                timed_out = msgspec.structs.replace(timed_out, run_at=max(timed_out.run_at, outcome.run_at or now))
-            outcome = timed_out
-        return Settlement(job, outcome)
+        """For a job whose code goes on until this process ends, or that had no thread to begin in."""
+        if running := self._crew.running():
+            return unstoppable.leave(running[0], self._execution)
+        now = self._db.reckon()
+        return Settlement(job, returned(now, now, OVERLAP_GUARD))
 
     def _settle(self, done: Settlement) -> None:
         while True:
@@ -160,15 +153,9 @@ class _Inline:
             except StorageError as error:
                 self._trouble(error)
                 time.sleep(TROUBLE_PAUSE)
-        job, outcome = done.job, done.outcome
-        if refused:
-            self._app.events.emit([LeaseLost(self._db.now(), job.id, job.name, job.queue, job.attempt, self._worker)])
-            return
-        told = JobFinished(
-            outcome.finished_at, job.id, job.name, job.queue, job.attempt, self._worker, outcome, job.run_at
-        )
-        self._app.events.emit([told])
-        self._statistics.tick(self._db.now())
+        now = self._db.now()
+        self._app.events.emit([told(done, self._worker, now, refused=refused)])
+        self._statistics.tick(now)
 
 
 @contextmanager

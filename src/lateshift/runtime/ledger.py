@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lateshift.errors import StorageError
-from lateshift.events import Event, Events, JobFinished, LeaseLost
+from lateshift.events import Event, Events
 from lateshift.job import Claimed, ExecutorKind
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.settling import may_pass, settle, settle_one
+from lateshift.runtime.settling import may_pass, settle, settle_one, told
 from lateshift.storage import reads, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
@@ -133,19 +133,12 @@ class Ledger:
             self._tell([written], [written] if refused else [])
 
     def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement]) -> None:
-        notes, told = self._crew.notes, list[Event]()
+        notes, events = self._crew.notes, list[Event]()
         while notes:
-            told.append(notes.popleft())
-        thrown_away = {id(settlement) for settlement in refused}
-        worker = self._worker
-        for settlement in done:
-            job, outcome = settlement.job, settlement.outcome
-            if id(settlement) in thrown_away:
-                told.append(LeaseLost(self._db.reckon(), job.id, job.name, job.queue, job.attempt, worker))
-            else:
-                at = outcome.finished_at
-                told.append(JobFinished(at, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at))
-        self._events.emit(told)
+            events.append(notes.popleft())
+        thrown_away, now = {id(settlement) for settlement in refused}, self._db.reckon()
+        events += [told(one, self._worker, now, refused=id(one) in thrown_away) for one in done]
+        self._events.emit(events)
 
     def _give_back_strays(self) -> None:
         """What is ours in the database only, by a claim whose answer got lost, goes back: nobody else would take it."""

@@ -11,10 +11,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO, Final, Literal
 
 _kept: Final[list[BinaryIO]] = []
 """Never collected: in a forked child, closing a file waits for a thread that was reading it and is not there."""
+
+_ours: Final[list[int]] = []
+"""Descriptors of this process alone."""
 
 
 def take_standard_input() -> BinaryIO:
@@ -31,8 +35,17 @@ def take_standard_input() -> BinaryIO:
 
 def close_in_forks(descriptor: int) -> None:
     """Close a descriptor in every process that a job forks: held open there, nobody would see the end of the pipe."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=lambda: os.close(descriptor))
+    _ours.append(descriptor)
+
+
+def _close_ours() -> None:
+    while _ours:  # once: in what that process forks, the number may be a file of the job
+        with suppress(OSError):  # a job has closed it
+            os.close(_ours.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_ours)
 
 
 class Parent:

@@ -28,6 +28,7 @@ from lateshift.host.logs import delete_old
 from lateshift.host.presence import Presence, no_place_for_locks, presence_folder, runner_file, signed_off, try_lock
 from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
+from lateshift.runtime import wall
 from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Sweep, rescue
 from lateshift.runtime.execution import Execution
@@ -147,7 +148,7 @@ def _call_successor(db: Database, settings: Settings, config: WorkerConfig) -> N
 def main() -> None:
     """Do what the command line and the environment say."""
     faulthandler.enable()
-    _hear_signals()
+    _undo_inherited()
     told = json.loads(os.environ.pop(PROCESS_VARIABLE, "{}"))
     if "path" in told:
         sys.path[:] = told["path"]
@@ -155,11 +156,12 @@ def main() -> None:
     sys.exit(_runner() if sys.argv[1:] == ["runner"] else _worker(told))
 
 
-def _hear_signals() -> None:
-    """Undo what the program that started this process ignores or blocks, for that passes to whatever it starts.
+def _undo_inherited() -> None:
+    """Undo what the program that started this process ignores, blocks or limits, for that passes to what it starts.
 
     Without SIGCHLD nobody is told how a process ended, and without SIGTERM nobody can end a runner.
     """
+    wall.leave()
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         for number in (signal.SIGCHLD, signal.SIGTERM):

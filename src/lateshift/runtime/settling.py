@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lateshift.errors import StorageError
+from lateshift.events import JobFinished, LeaseLost
 from lateshift.outcome import failed
 from lateshift.runtime.exceptions import describe
 from lateshift.storage import reads, writes
@@ -42,6 +43,14 @@ def settle_one(db: Database, settlement: Settlement) -> tuple[Settlement, bool]:
         instead = Settlement(settlement.job, failed(outcome.started_at, outcome.finished_at, error))
         (written,), refused = settle(db, [instead])
     return written, bool(refused)
+
+
+def told(settlement: Settlement, worker: str, now: int, *, refused: bool = False) -> JobFinished | LeaseLost:
+    """The event of an outcome that was written, or refused, for a worker."""
+    job, outcome = settlement.job, settlement.outcome
+    if refused:
+        return LeaseLost(now, job.id, job.name, job.queue, job.attempt, worker)
+    return JobFinished(outcome.finished_at, job.id, job.name, job.queue, job.attempt, worker, outcome, job.run_at)
 
 
 def may_pass(error: Exception) -> bool:

@@ -7,6 +7,7 @@ code. The supervisor imports nothing of what jobs need, so it stays small and ha
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -281,7 +282,14 @@ class _Child:
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, bufsize=0, **_OWN_GROUP)
         self.pid = self._process.pid
         self._tree = ProcessTree(self.pid, tied=False)  # a worker that loses its supervisor ends in good order
-        threading.Thread(target=self._await_end, name=f"lateshift-waits-{worker_id}", daemon=True).start()
+        waits = threading.Thread(target=self._await_end, name=f"lateshift-waits-{worker_id}", daemon=True)
+        try:
+            waits.start()
+        except RuntimeError as error:
+            self.kill()
+            self.close()
+            self._process.wait()
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     def tell(self, word: str) -> None:
         """Write a word to the worker's standard input."""

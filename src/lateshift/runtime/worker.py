@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,11 +21,10 @@ from lateshift.errors import StorageError
 from lateshift.events import Events, WorkerStarted, WorkerStopped
 from lateshift.host.fleet import LEASE
 from lateshift.job import Claimed
-from lateshift.outcome import Outcome, returned
+from lateshift.runtime import unstoppable
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Duty, Heartbeat, Memory
-from lateshift.runtime.exceptions import as_exception
-from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run
+from lateshift.runtime.execution import Execution
 from lateshift.runtime.fence import Fence
 from lateshift.runtime.ledger import Ledger
 from lateshift.runtime.output import complain
@@ -34,7 +32,6 @@ from lateshift.runtime.settling import may_pass
 from lateshift.runtime.wake import Wake
 from lateshift.storage import workers
 from lateshift.storage.database import Database
-from lateshift.storage.writes import Settlement
 
 GATHER: Final = 0.002
 """Seconds that a turn under load lets outcomes come together: a commit costs as much for one as for fifty."""
@@ -44,9 +41,6 @@ STALLED: Final = 0.25
 
 STUCK_GRACE: Final = 5.0
 """Seconds that the other jobs of a process get when one of its threads cannot be stopped."""
-
-HOOK_LIMIT: Final = 5.0
-"""Seconds that the failed() hook of a job gets whose thread cannot be stopped."""
 
 LAST_WORDS: Final = 2.0
 """Seconds that interrupted jobs get to end."""
@@ -148,7 +142,8 @@ class Worker:
         """Make the worker known to others: from now on it may be taken for dead."""
         self._db.while_locked = self._keep
         began = time.monotonic()
-        self._fence.renew()
+        if not self._fence.renew():
+            raise RuntimeError("there is no thread for the watchdog that ends a worker which stands still")
         self._execution.began = self._db.now()
         workers.register_worker(self._db, worker, self._execution.began)
         self.crew.lease_until = began + self.config.lease
@@ -349,28 +344,11 @@ class Worker:
             self.turn()
             self.crew.tick(self._clock.monotonic())
 
-    def _call_failed(self, run: Run, outcome: Outcome) -> Outcome:
-        """Call the failed() hook of a job whose thread cannot be stopped: in another thread, as it may hang too."""
-        if outcome.kind != "failed" or outcome.error is None or run.hook is None:
-            return outcome
-        self._fence.keep()
-        error = as_exception(outcome.error)
-        hook = threading.Thread(target=self._execution.call_failed, args=(run, error), daemon=True)
-        hook.start()
-        hook.join(HOOK_LIMIT)
-        return msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
-
     def _return_running(self) -> None:
         """What runs still goes back. Its code ends with this process, so it may be claimed only after that."""
         left = []
         for run in self.crew.running():
-            now = self._db.reckon()
-            outcome: Outcome = returned(run.started_at, now, OVERLAP_GUARD)
-            if run.interruption == "timeout":
-                outcome = self._call_failed(run, self._execution.interrupted(run))
-                if outcome.run_at is not None:
-                    after = max(outcome.run_at, now + round(OVERLAP_GUARD * 1_000_000))
-                    outcome = msgspec.structs.replace(outcome, run_at=after)
-            left.append(Settlement(run.job, outcome))
+            self._beat(self._clock.monotonic())  # as each may take as long as its failed() hook
+            left.append(unstoppable.leave(run, self._execution))
         if left or self.ledger.unsettled:
             self.ledger.settle(left)

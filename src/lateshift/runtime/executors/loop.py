@@ -40,7 +40,11 @@ class LoopExecutor:
         self._thread = threading.Thread(target=self._serve, name="lateshift-loop", daemon=True)
         self._pinged_at: float | None = None
         _executors.add(self)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            self._loop.close()
+            raise
 
     @property
     def unstarted(self) -> int:

@@ -4,11 +4,14 @@ The child reads the job from its standard input and answers in JSON lines on wha
 itself prints goes to standard error. A child that sees its input end knows that the worker is gone and ends at once,
 so that no attempt outlives its lease. So does one that hears no more of its worker, which may have been stopped, for as
 long as the lease lasts.
+
+Nothing of the job runs before the child has said that it begins, and was told until when it may go on. One that ends
+before that is no crash: the machine could not run it. A child is not told that anew before it has heard the last word:
+so one that does not listen, because it starts slowly or keeps the GIL, fills no pipe, and nobody waits for it.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -16,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -41,9 +44,6 @@ KILL_AFTER: Final = 2.0
 LOOK_EVERY: Final = 1.0
 LOOK_CLOSELY: Final = 0.1
 """Seconds between two looks at the memory of a child: without a limit, and with one."""
-
-AT_A_LIMIT: Final = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
-"""Why there may be no process for the moment: too many open files here or on the machine, processes, or no memory."""
 
 HOOK_LIMIT: Final = 30.0
 """Seconds that a failed() hook gets whose job was ended with its process."""
@@ -72,9 +72,13 @@ class ProcessExecutor:
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; each gets a process."""
         for job in jobs:
-            child = _Child(self._execution.begin(job))
-            self._children[job] = child
-            threading.Thread(target=self._watch, args=(child,), name=f"lateshift-child-{job.id}", daemon=True).start()
+            child = self._children[job] = _Child(self._execution.begin(job), self._ends_at)
+            watch = threading.Thread(target=self._watch, args=(child,), name=f"lateshift-child-{job.id}", daemon=True)
+            try:
+                watch.start()
+            except RuntimeError as error:
+                del self._children[job]
+                self._finished(job, self._execution.postponed(job, error))
 
     def withdraw(self) -> list[Claimed]:
         """Nothing: what it has taken has begun."""
@@ -123,15 +127,10 @@ class ProcessExecutor:
         run = child.run
         outcome: Outcome | None = None
         try:
-            if self._started(run):
-                child.start(self._environment(), self._errand(run), self._ends_at)
-                outcome = child.follow(self._report)
-            else:
-                outcome = returned(run.started_at, run.started_at)
+            child.start(self._environment(), self._errand(run))
+            outcome = child.follow(self._report, lambda: self._started(run))
         except OSError as error:
-            outcome = lost(run.job, run.started_at, run.started_at, JobError("OSError", f"no process: {error}"))
-            if error.errno in AT_A_LIMIT:  # which is not the job's fault
-                outcome = self._execution.postponed()
+            outcome = self._execution.postponed(run.job, error)
         except Exception as error:  # a fault of ours: without an outcome the job would be running for ever
             outcome = failed(run.started_at, self._execution.now(), describe(error))
         finally:
@@ -145,12 +144,12 @@ class ProcessExecutor:
 
         That is its retry policy where it is to `decide`, and its failed() hook. Without an answer `outcome` stands.
         """
-        mourner = self._children[run.job] = _Child(run, HOOK_LIMIT)
+        mourner = self._children[run.job] = _Child(run, self._ends_at, HOOK_LIMIT)
         answer: Outcome | None = None
         try:
             errand = self._errand(run, failure=outcome.error, started_at=run.started_at, decide=decide)
-            mourner.start(self._environment(), errand, self._ends_at)
-            answer = mourner.follow(self._report)
+            mourner.start(self._environment(), errand)
+            answer = mourner.follow(self._report, lambda: True)
         except Exception as error:  # what the worker has decided stands
             run.context.log_lines.append(f"The job's policy and failed() hook were not asked: no process: {error}")
         finally:
@@ -160,10 +159,13 @@ class ProcessExecutor:
         return msgspec.structs.replace(answer or outcome, logs=tuple(run.context.log_lines))
 
     def _without_answer(self, child: _Child) -> Outcome:
-        """The child ended without an outcome: we stopped it, or it died."""
+        """The child ended without an outcome: we stopped it, it never began, or it died."""
         run = child.run
         if run.interruption is not None:
             outcome = self._execution.interrupted(run)
+        elif not child.begun:
+            how = f"the child process {_how_it_ended(child.process)}; nothing of the job had run"
+            outcome = self._execution.postponed(run.job, ChildProcessError(how))
         else:
             had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
             error = JobError(WORKER_DIED, f"the child process {_how_it_ended(child.process)}{had}")
@@ -185,17 +187,22 @@ class ProcessExecutor:
 
 
 class _Child:
-    """One child process and the job in it, or what is to be said of its failure, which has `limit` seconds."""
+    """One child process and the job in it, or what is to be said of its failure, which has `limit` seconds.
 
-    def __init__(self, run: Run, limit: float | None = None) -> None:
+    `begun`: it has said that it begins, so whatever ends it now is the job's doing.
+    """
+
+    def __init__(self, run: Run, ends_at: float, limit: float | None = None) -> None:
         self.run = run
         self.process: subprocess.Popen[bytes] | None = None
-        self.has_hook = self.has_policy = False
+        self.begun = self.has_hook = self.has_policy = False
         self.memory = 0
         self._measured_at = 0.0
         self._tree: ProcessTree | None = None
         self._ending = threading.Lock()
         self._telling = threading.Lock()
+        self._ends_at = ends_at
+        self._listens = False
         self._stack: str | None = None
         self._interrupted_at: float | None = None
         self._deadline = None if limit is None else time.monotonic() + limit
@@ -204,7 +211,7 @@ class _Child:
     def interrupted(self) -> bool:
         return self._interrupted_at is not None
 
-    def start(self, environment: dict[str, str], errand: Errand, ends_at: float) -> None:
+    def start(self, environment: dict[str, str], errand: Errand) -> None:
         self.process = subprocess.Popen(
             [sys.executable, *OF_OURS, "lateshift.runtime.child"],
             stdin=subprocess.PIPE,
@@ -216,19 +223,17 @@ class _Child:
         self._tree = ProcessTree(self.process.pid)
         if self._interrupted_at is not None:
             self._kill(hard=True)
-        stdin = self.process.stdin
-        if stdin is not None:
-            with self._telling:
-                stdin.write(msgspec.json.encode(errand) + b"\n")
-                stdin.flush()
-            self.renew(ends_at)
+        self._tell(msgspec.json.encode(errand))
 
     def renew(self, ends_at: float) -> None:
-        """Tell the child how long it may go on."""
-        if ends_at < math.inf:
-            self._tell(f"renew {ends_at - time.monotonic():.3f}")
+        """Tell the child how long it may go on, if it listens."""
+        with self._telling:
+            self._ends_at = ends_at
+            if self._listens:
+                self._listens = False
+                self._tell(f"renew {ends_at - time.monotonic():.3f}".encode())
 
-    def follow(self, report: Report) -> Outcome | None:
+    def follow(self, report: Report, may_begin: Callable[[], bool]) -> Outcome | None:
         """Read what the child tells until it has told the outcome, or is gone."""
         stdout = self.process.stdout if self.process is not None else None
         for line in stdout or ():
@@ -236,38 +241,48 @@ class _Child:
                 message: dict[str, Any] = msgspec.json.decode(line)
             except (msgspec.DecodeError, RecursionError):
                 continue
-            if "timeout" in message:
-                self.has_hook, self.has_policy = message["hook"], message["policy"]
-                self.memory = message["memory"]
-                self.run.max_memory = message["max_memory"]
-                self.run.timeout = timeout = message["timeout"]
-                self._deadline = None if timeout is None else time.monotonic() + timeout
-            elif "progress" in message:
-                report(self.run.job, message["progress"], message["message"])
-            elif "stack" in message:
-                self._stack = message["stack"]
-            elif "log" in message:
-                self.run.context.log_lines.append(message["log"])
-            elif "outcome" in message:
+            if "begins" in message and not may_begin():
+                return returned(self.run.started_at, self.run.started_at)
+            if "outcome" in message:
                 return msgspec.convert(message["outcome"], Outcome)
+            self._take(message, report)
         return None
+
+    def _take(self, message: dict[str, Any], report: Report) -> None:
+        if "begins" in message:
+            self.begun = self._listens = True
+            self.renew(self._ends_at)
+        elif "heard" in message:
+            self._listens = True
+        elif "timeout" in message:
+            self.has_hook, self.has_policy = message["hook"], message["policy"]
+            self.memory = message["memory"]
+            self.run.max_memory = message["max_memory"]
+            self.run.timeout = timeout = message["timeout"]
+            self._deadline = None if timeout is None else time.monotonic() + timeout
+        elif "progress" in message:
+            report(self.run.job, message["progress"], message["message"])
+        elif "stack" in message:
+            self._stack = message["stack"]
+        elif "log" in message:
+            self.run.context.log_lines.append(message["log"])
 
     def ask_stack(self) -> str | None:
         """The stack, once the child has told it; asks for it when that has not been done."""
         if self._stack:
             stack, self._stack = self._stack, None
             return stack
-        if self._stack is None and self.process is not None:
+        if self._stack is None and self.begun:
             self._stack = ""  # asked
-            self._tell("stack")
+            with self._telling:
+                self._tell(b"stack")
         return None
 
-    def _tell(self, words: str) -> None:
-        """Write a line to the child, in the control thread or that which watches it."""
+    def _tell(self, line: bytes) -> None:
         stdin = None if self.process is None else self.process.stdin
         if stdin is not None:
-            with self._telling, suppress(OSError, ValueError):  # it is about to end
-                stdin.write(words.encode() + b"\n")
+            with suppress(OSError, ValueError):  # it is about to end
+                stdin.write(line + b"\n")
                 stdin.flush()
 
     def look(self, now: float) -> float | None:

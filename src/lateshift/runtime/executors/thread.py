@@ -114,9 +114,12 @@ class ThreadExecutor:
             self._condition.notify(count)
         for _ in range(fresh):
             slot = _Slot(len(self._threads))
-            self._threads.append(slot)
             thread = threading.Thread(target=self._serve, args=(slot,), name=f"lateshift-{slot.number}", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # there is none to be had: what waits is for those there are, or goes back
+                return
+            self._threads.append(slot)
 
     def _serve(self, slot: _Slot) -> None:
         slot.thread_id = threading.get_ident()
