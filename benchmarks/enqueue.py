@@ -46,7 +46,7 @@ def one_by_one(where: str, count: int) -> float:
     """Jobs a second through `run_background_job`."""
     with Place(where, spawn="auto") as place:
         worker = NewWorker("bench", "worker", host_name(), os.getpid(), str(place.folder), (), "0")
-        presence = Presence(place.folder, worker.id)
+        presence = Presence(place.folder, worker.id, 1)
         presence.acquire()
         register_worker(place.app.database, worker, place.app.database.now() + 60_000_000)
         call = rates.one_by_one(lambda n: place.app.run_background_job(jobs.noop, parameters={"n": n}))

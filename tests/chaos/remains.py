@@ -103,7 +103,7 @@ def remains(cluster: Cluster) -> Iterator[str]:
         if host.proxy:
             host.proxy.close()
             host.proxy = None
-        for path in sorted((host.storage / "run").iterdir()):
+        for path in sorted((host.storage / "run").rglob("*")):
             if path.suffix in (".lock", ".open", ".run") and time.time() - path.stat().st_mtime > SWEPT:
                 yield f"file left: {path.name} of {host.name}"
     with closing(cluster.app()) as app:

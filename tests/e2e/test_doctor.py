@@ -338,7 +338,7 @@ def test_workers_alive_and_dead(project, app):
     """The living are listed; each dead one has a line."""
     hire(app, "host-1")
     hire(app, "host-2", ago=40)
-    held = Presence(project.folder / "storage", "host-3")
+    held = Presence(project.folder / "storage", "host-3", 1)
     held.acquire()
     hire(app, "host-3", host=host_name())
     dead, alive = find(diagnose(**project.settings), "workers")

@@ -133,4 +133,4 @@ def test_a_folder_with_spaces_and_letters_of_all_kinds(strange):
         assert finished(app, app.run_background_job(name, parameters={"a": 1, "b": 2})).result == 3
     until(lambda: strange.logs().count(" completed attempt=1 ") == 2, what="both in the log")
     until(lambda: not [w for w in reads.workers(app.database) if w.kind == "runner"], what="the runner to end")
-    until(lambda: not [*(strange.folder / "storage/run").glob("*.run")], what="the runner to leave nothing behind")
+    until(lambda: not [*(strange.folder / "storage/run").rglob("*.run")], what="the runner to leave nothing behind")

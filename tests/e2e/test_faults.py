@@ -76,17 +76,12 @@ def test_without_a_place_for_its_lock_nobody_can_be_a_worker(project):
     with pytest.raises(SpawnError, match=r"storage/run cannot be written .* LATESHIFT_STORAGE_DIR") as caught:
         app.run_background_job("app.jobs.add", parameters={"a": 1})
     assert "lateshift work" not in str(caught.value)
-    with subprocess.Popen(
-        [sys.executable, "-m", "lateshift", "work", "--processes", "1"],
-        env=project.environment(),
-        cwd=project.folder,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as work:
-        line = work.stderr.readline()
-        work.terminate()
-        work.stderr.read()
-    assert re.fullmatch(r"error: The folder \S+storage/run cannot be written .* The traceback is in .*\n", line)
+    command = [sys.executable, "-m", "lateshift", "work", "--processes", "1"]
+    work = subprocess.run(
+        command, env=project.environment(), cwd=project.folder, capture_output=True, text=True, check=False
+    )
+    assert (work.returncode, work.stdout) == (5, "")
+    assert re.fullmatch(r"error: The folder \S+storage/run/\S+ cannot be written .*STORAGE_DIR .*\n", work.stderr)
     (project.folder / "storage/run").unlink()
 
 

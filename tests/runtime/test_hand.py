@@ -21,7 +21,7 @@ def crew(tmp_path):
     """The crew of a worker with four threads, whose jobs take as long as the test says."""
     app = Lateshift(database_url=f"sqlite:///{tmp_path}/lateshift.db", allowed=["app"], threads=SLOTS, spawn="never")
     execution = Execution(app.settings, app.database.reckon, lambda *_: None)
-    yield Crew("mine", app.settings, execution, Presence(tmp_path, "mine"), PlainWake(), lambda *_: None)
+    yield Crew("mine", app.settings, execution, Presence(tmp_path, "mine", SLOTS), PlainWake(), lambda *_: None)
     app.close()
 
 

@@ -17,7 +17,7 @@ UNIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, shared locks, 
 WORKER = """
 import os, sys, time
 from lateshift.host.presence import Presence
-presence = Presence(sys.argv[1], "w")
+presence = Presence(sys.argv[1], "w", 512)
 presence.acquire()
 presence.mark(0, "first")
 presence.mark(1, "second")
@@ -39,7 +39,7 @@ def start(folder: Path, then: str = WAIT) -> subprocess.Popen[str]:
 
 def test_a_worker_is_alive_from_acquire_to_release(tmp_path):
     """A worker that nobody knows gives None, a living one True, also within its own process; a released one None."""
-    presence = Presence(tmp_path / "storage/run", "host.example-1-ab")
+    presence = Presence(tmp_path / "storage/run", "host.example-1-ab", 1)
     assert is_alive(presence.folder, presence.worker_id) is None
     presence.acquire()
     assert is_alive(presence.folder, presence.worker_id) is True
@@ -52,13 +52,13 @@ def test_a_worker_is_alive_from_acquire_to_release(tmp_path):
 
 def test_a_worker_signs_off_by_its_release_or_by_leaving_its_files(tmp_path):
     """Of one whose process was ended by others, or by a job, the lock's file tells that it has not."""
-    worker = Presence(tmp_path, "w")
+    worker = Presence(tmp_path, "w", 1)
     worker.acquire()
     worker.let_go()
     assert (signed_off(tmp_path, "w"), is_alive(tmp_path, "w")) == (False, False)
     worker.leave()
     assert (signed_off(tmp_path, "w"), is_alive(tmp_path, "w")) == (True, False)
-    other = Presence(tmp_path, "o")
+    other = Presence(tmp_path, "o", 1)
     other.acquire()
     other.release()
     assert signed_off(tmp_path, "o")
@@ -137,7 +137,7 @@ def test_a_name_is_never_visible_without_its_lock(tmp_path):
     thread.start()
     try:
         for _ in range(200):
-            presence = Presence(tmp_path, "w", slots=1)
+            presence = Presence(tmp_path, "w", 1)
             presence.acquire()
             presence.release()
     finally:
@@ -150,7 +150,7 @@ def test_a_second_process_cannot_be_the_same_worker(tmp_path):
     """Acquiring the presence of a living worker is refused, and harms it not."""
     with start(tmp_path) as worker:
         with pytest.raises(FileExistsError, match="w already"):
-            Presence(tmp_path, "w").acquire()
+            Presence(tmp_path, "w", 1).acquire()
         assert is_alive(tmp_path, "w") is True
         assert started_jobs(tmp_path, "w") == {"first", "last"}
         worker.kill()
@@ -160,7 +160,7 @@ def test_a_worker_may_take_the_place_of_a_dead_one_of_its_name(tmp_path):
     """What a dead worker left is no hindrance, and its marks are gone."""
     with start(tmp_path) as worker:
         worker.kill()
-    presence = Presence(tmp_path, "w")
+    presence = Presence(tmp_path, "w", 1)
     presence.acquire()
     assert is_alive(tmp_path, "w") is True
     assert started_jobs(tmp_path, "w") == frozenset()
@@ -169,7 +169,7 @@ def test_a_worker_may_take_the_place_of_a_dead_one_of_its_name(tmp_path):
 
 def test_marks_outside_of_acquire_and_release_go_nowhere(tmp_path):
     """A thread that is still busy when the worker ends meets no error."""
-    presence = Presence(tmp_path, "w")
+    presence = Presence(tmp_path, "w", 1)
     presence.mark(0, "early")
     presence.acquire()
     presence.release()
@@ -181,7 +181,7 @@ def test_marks_outside_of_acquire_and_release_go_nowhere(tmp_path):
 
 def test_a_worker_may_live_on_without_claiming(tmp_path):
     """It claims until it says otherwise, is released or is killed; alive is another matter."""
-    presence = Presence(tmp_path, "w")
+    presence = Presence(tmp_path, "w", 1)
     assert not claims(tmp_path, "w")
     for end in (presence.stop_claiming, presence.release):
         presence.acquire()
@@ -201,7 +201,7 @@ def test_a_worker_may_live_on_without_claiming(tmp_path):
 @UNIX
 def test_only_the_owner_may_read_what_it_writes(tmp_path):
     """Files are made with mode 0600, folders with 0700."""
-    presence = Presence(tmp_path / "storage/run", "w")
+    presence = Presence(tmp_path / "storage/run", "w", 1)
     presence.acquire()
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "storage").rglob("*")}
     assert modes == {"run": 0o700, "w.lock": 0o600, "w.open": 0o600, "w.run": 0o600}
@@ -213,9 +213,11 @@ def test_only_the_owner_may_read_what_it_writes(tmp_path):
 def test_a_full_disk_is_an_error_when_acquiring(tmp_path):
     """A worker that has no room for its marks does not start, and leaves nothing behind."""
     code = (
-        "import resource, signal, sys\nfrom lateshift.host.presence import Presence\n"
+        "import resource, signal, sys\nfrom lateshift.errors import StorageUnavailable\n"
+        "from lateshift.host.presence import Presence\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "try:\n    Presence(sys.argv[1], 'w').acquire()\nexcept OSError as error:\n    print('refused', error)\n"
+        "try:\n    Presence(sys.argv[1], 'w', 512).acquire()\nexcept StorageUnavailable as error:\n"
+        "    print('refused', error)\n"
     )
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert run.stdout.startswith("refused")

@@ -10,7 +10,7 @@ import pytest
 from lateshift.enqueuing import new_id
 from lateshift.events import Events
 from lateshift.host.fleet import host_name
-from lateshift.host.presence import Presence
+from lateshift.host.presence import Presence, presence_folder, started_jobs
 from lateshift.job import NewJob
 from lateshift.runtime.duties import Rescue, Sweep, rescue
 from lateshift.settings import load_settings
@@ -112,7 +112,7 @@ def test_who_speaks_at_the_last_moment_keeps_its_jobs(scene):
 
 def test_a_lock_that_was_dropped_tells_at_once(scene):
     """On this host a killed worker's lock is free: no heartbeat has to be waited for."""
-    presence = Presence(scene.folder, "other")
+    presence = Presence(scene.folder, "other", 1)
     presence.acquire()
     scene.worker(host_name())
     assert scene.rescued_after(3) is None
@@ -122,7 +122,7 @@ def test_a_lock_that_was_dropped_tells_at_once(scene):
 
 def test_files_of_the_dead_whom_nobody_knows_are_removed(scene, tmp_path):
     """Killed before signing on, or rescued by another host; who lives, is known or new, or no worker, keeps them."""
-    living, folder = Presence(tmp_path, "host-4710-00a11e"), tmp_path
+    living, folder = Presence(tmp_path, "host-4710-00a11e", 1), tmp_path
     living.acquire()
     known = NewWorker("host-4714-0dead0", "worker", host_name(), 4714, str(folder), (), "1")
     workers.register_worker(scene.db, known, scene.clock.now())
@@ -140,6 +140,22 @@ def test_files_of_the_dead_whom_nobody_knows_are_removed(scene, tmp_path):
     mine = {f"{living.worker_id}.{kind}" for kind in ("lock", "open", "run")}
     assert names == mine | {f"{known.id}.lock", "runner.only", "host-4713-00f00d.run", "uv.lock"}
     living.release()
+
+
+def test_the_files_of_another_databases_workers_are_left_to_them(scene, tmp_path):
+    """Two projects in one storage folder: what a worker of the other was executing when it died, its rescuer needs."""
+    ours, theirs = (
+        presence_folder(load_settings(database_url=f"sqlite:///{tmp_path}/{name}.db", storage_dir=tmp_path))
+        for name in ("lateshift", "theirs")
+    )
+    dead = Presence(theirs, "host-4710-00dead", 1)
+    dead.acquire()
+    dead.mark(0, "job-1")
+    dead.let_go()
+    for path in theirs.iterdir():
+        os.utime(path, (0, 0))
+    Sweep(scene.db, ours).tick(0)
+    assert started_jobs(theirs, dead.worker_id) == {"job-1"}
 
 
 def test_a_folder_that_was_removed_is_swept_without_a_word(scene, tmp_path):

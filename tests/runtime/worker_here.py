@@ -22,7 +22,7 @@ def worker_in(folder, *, allowed=("app",), **config) -> Iterator[Worker]:
         database_url=f"sqlite:///{folder}/lateshift.db", storage_dir=folder, allowed=[*allowed], spawn="never"
     )
     told = WorkerConfig(worker="mine", folder=str(folder / "run"), **config)
-    presence, wake = Presence(told.folder, told.worker), make_wake(app.database)
+    presence, wake = Presence(told.folder, told.worker, 500), make_wake(app.database)
     presence.acquire()
     worker = _make_worker(told, app, app.database, presence, wake)
     worker.register(_describe(told, app.settings, worker.crew))

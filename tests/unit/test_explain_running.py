@@ -58,11 +58,11 @@ def test_claimed_and_not_begun(stage, tmp_path):
     """On this host one can see that a claimed job waits in its worker for a place to run."""
     stage.hire(host=host_name())
     job_id = stage.enqueue()
-    held = Presence(tmp_path, WORKER)
+    held = Presence(tmp_path, WORKER, 1)
     held.acquire()
     stage.claim(job_id)
     assert "was claimed 0 ms ago by worker host-1" in stage.explained(job_id)
-    held.mark(3, job_id)
+    held.mark(0, job_id)
     assert "has been running for 0 ms on worker host-1" in stage.explained(job_id)
     held.release()
 

@@ -13,7 +13,8 @@ from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names
 from lateshift.errors import StorageError
-from lateshift.host.fleet import host_name
+from lateshift.host.fleet import host_name, new_worker_id
+from lateshift.host.presence import Presence, presence_folder
 from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
 from lateshift.settings import cores, mask_url
 from lateshift.storage import reads
@@ -88,10 +89,16 @@ def _queue(name: str) -> str:
 
 
 def _refuse_unusable(app: Lateshift) -> None:
-    """A database that is not ours, or may only be read, is told here, and not by every worker for ever."""
+    """What no worker could work with is told here, and not by every worker for ever.
+
+    A database that is not ours, or may only be read; a folder in which nobody can have a lock.
+    """
     refuse_other(app.database)
     remove_worker(app.database, "")  # nobody is called so: it changes nothing, and who may only read is refused
     app.database.close()
+    place = Presence(presence_folder(app.settings), new_worker_id(), 1)
+    place.acquire()
+    place.release()
 
 
 def _greet(app: Lateshift, queues: tuple[str, ...], processes: int) -> None:

@@ -21,6 +21,7 @@ there a runner waits out its idle time, and a transaction that stays open for lo
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Collection
 from functools import cache
@@ -47,6 +48,11 @@ def host_name() -> str:
     import socket  # 3 ms, for a program that finds no worker
 
     return socket.gethostname() or "localhost"
+
+
+def new_worker_id() -> str:
+    """What a worker of this process is called: by host, process and chance, as `presence` knows its files again."""
+    return f"{host_name()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def is_alive(worker: reads.WorkerRow, now: int) -> bool:
@@ -104,7 +110,7 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
         if not take_turn(turn):
             return False
     except OSError as error:
-        trouble = presence.no_place_for_locks(settings, error)
+        trouble = presence.no_place_for_locks(turn.parent, error)
         raise SpawnError(f"The job is stored, but no runner could be started for it. {trouble}") from error
     try:
         start_runner(settings)

@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Final, Literal
 from zlib import crc32
 
+from lateshift.errors import StorageUnavailable
 from lateshift.settings import Settings, mask_url
 
 SLOT: Final = 64
 """Bytes for one job id: more than a UUID's 36, and a whole cache line, so that a write does not cross one."""
-
-SLOTS: Final = 512
 
 _LIVES: Final = b"locked"
 _LEFT: Final = b"left"
@@ -37,20 +36,24 @@ _FILE: Final = re.compile(r"(.+-\d+-[0-9a-f]{6})\.(?:lock|open|run)(?:\.\d+)?", 
 
 
 def presence_folder(settings: Settings) -> Path:
-    """Where the locks lie by which the processes of this host see each other."""
-    return settings.storage_dir / "run"
+    """Where the workers of one database have their files: those of another one are nobody's to sweep up here."""
+    return settings.storage_dir / "run" / _short_name(settings)
 
 
 def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted"]) -> Path:
     """Of one database: the lock of the runner, whose turn it is to start one, and the mark of one that came second."""
+    return settings.storage_dir / "run" / f"runner-{_short_name(settings)}.{ending}"
+
+
+def _short_name(settings: Settings) -> str:
     place = f"{mask_url(settings.database_url)} {settings.schema} {settings.table_prefix}"
-    return presence_folder(settings) / f"runner-{crc32(place.encode()):08x}.{ending}"
+    return f"{crc32(place.encode()):08x}"
 
 
-def no_place_for_locks(settings: Settings, error: OSError) -> str:
+def no_place_for_locks(folder: Path, error: OSError) -> str:
     """Why no worker can be here, and what to do."""
     return (
-        f"The folder {presence_folder(settings)} cannot be written ({error.strerror or error}), and every worker needs "
+        f"The folder {folder} cannot be written ({error.strerror or error}), and every worker needs "
         "its lock there. Make it writable for this user, or point LATESHIFT_STORAGE_DIR somewhere else."
     )
 
@@ -61,7 +64,7 @@ class Presence:
     `slots` is how many jobs the worker may execute at once. Safe to use from several threads, on different slots.
     """
 
-    def __init__(self, folder: Path | str, worker_id: str, slots: int = SLOTS) -> None:
+    def __init__(self, folder: Path | str, worker_id: str, slots: int) -> None:
         self.folder = Path(folder)
         self.worker_id = worker_id
         self.slots = slots
@@ -71,19 +74,22 @@ class Presence:
         self._empty = bytes(SLOT)
 
     def acquire(self) -> None:
-        """Take the locks and make the slots. Raises OSError: no permission, disk full, or this worker lives already."""
-        for folder in (self.folder.parent, self.folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Take the locks and make the slots.
+
+        Raises StorageUnavailable where they cannot be written, FileExistsError if this worker lives already.
+        """
         if is_alive(self.folder, self.worker_id):
             raise FileExistsError(f"a living process is worker {self.worker_id} already")
         try:
+            for folder in (*reversed(self.folder.parents[:2]), self.folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._marks = _make_marks(_run_file(self.folder, self.worker_id), self.slots * SLOT)
             self._lock = _take_lock(_lock_file(self.folder, self.worker_id))
             self._open = _take_lock(_open_file(self.folder, self.worker_id))
-        except OSError:
+        except OSError as error:
             self.let_go()
             forget(self.folder, self.worker_id)
-            raise
+            raise StorageUnavailable(no_place_for_locks(self.folder, error)) from error
         _held.add(self)
 
     def mark(self, slot: int, job_id: str) -> None:

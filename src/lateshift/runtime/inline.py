@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -16,10 +15,10 @@ from contextlib import contextmanager
 from typing import Final, Literal
 
 from lateshift.app import Lateshift
-from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageError, StorageUnavailable
-from lateshift.host.fleet import host_name
+from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageError
+from lateshift.host.fleet import host_name, new_worker_id
 from lateshift.host.job_logs import captured_logging
-from lateshift.host.presence import Presence, no_place_for_locks, presence_folder
+from lateshift.host.presence import Presence, presence_folder
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime import unstoppable
@@ -44,7 +43,7 @@ def run_one(app: Lateshift, job_id: str) -> Job:
 
     Ctrl-C gives the job back without using up the attempt. Raises JobNotFound; JobStateError when it does not wait.
     """
-    worker = f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
+    worker = new_worker_id()
     with _registered(app, worker) as presence, captured_logging(app.settings):
         claimed = writes.claim_one(app.database, worker, app.database.now(), job_id)
         if claimed is None:
@@ -162,10 +161,7 @@ class _Inline:
 def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
     folder = presence_folder(app.settings)
     presence = Presence(folder, worker, sum(slots_of(app.settings).values()))
-    try:
-        presence.acquire()
-    except OSError as error:
-        raise StorageUnavailable(no_place_for_locks(app.settings, error)) from error
+    presence.acquire()
     try:
         version = sys.modules["lateshift"].__version__
         row = workers.NewWorker(worker, "worker", host_name(), os.getpid(), str(folder), (workers.ONE_JOB,), version)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -22,10 +21,10 @@ import msgspec
 from lateshift.app import Lateshift
 from lateshift.default import set_app
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
-from lateshift.host.fleet import ensure_runner, host_name
+from lateshift.host.fleet import ensure_runner, host_name, new_worker_id
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
-from lateshift.host.presence import Presence, no_place_for_locks, presence_folder, runner_file, signed_off, try_lock
+from lateshift.host.presence import Presence, presence_folder, runner_file, signed_off, try_lock
 from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
 from lateshift.runtime import wall
@@ -58,10 +57,7 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     folder, parent = Path(config.folder), Parent()
     db = open_database(app.settings, timeout=min(PATIENCE, app.settings.database_timeout))
     presence = Presence(folder, config.worker, sum(slots_of(app.settings).values()))
-    try:
-        presence.acquire()
-    except OSError as error:
-        raise StorageUnavailable(no_place_for_locks(app.settings, error)) from error
+    presence.acquire()
     wake = make_wake(db)
     worker = _make_worker(config, app, db, presence, wake)
     worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
@@ -181,10 +177,10 @@ def make_supervisor(
     """A supervisor over `count` worker processes, each with a name of its own; `config` is `WorkerConfig`'s."""
     folder = presence_folder(app.settings)
     grace = app.settings.grace
-    statistics = Statistics(app.database, app.events, _new_id())
+    statistics = Statistics(app.database, app.events, new_worker_id())
 
     def configure(_: int) -> dict[str, Any]:
-        told = {"worker": _new_id(), "folder": str(folder), "kind": kind, "grace": grace, **config}
+        told = {"worker": new_worker_id(), "folder": str(folder), "kind": kind, "grace": grace, **config}
         return {**told, **describe_process()}
 
     def take_back(worker: str, how: str) -> None:
@@ -206,10 +202,6 @@ def make_supervisor(
         environment=environment,
         give_up_after=give_up_after,
     )
-
-
-def _new_id() -> str:
-    return f"{host_name()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def _worker(told: dict[str, Any]) -> int:
