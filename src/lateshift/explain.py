@@ -17,6 +17,7 @@ from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import WorkerRow
+from lateshift.storage.workers import claims_jobs
 from lateshift.target import resolve
 from lateshift.wording import as_sentence, count, duration, local_time, shortened
 
@@ -169,19 +170,20 @@ def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
 
 def _no_worker(scene: _Scene, *, paused: bool) -> str:
     queue = scene.job.queue
-    if scene.alive:
-        others = sorted({name for worker in scene.alive for name in worker.queues})
+    claiming = [worker for worker in scene.alive if claims_jobs(worker.queues)]
+    if claiming:
+        others = sorted({name for worker in claiming for name in worker.queues})
         lead = (
-            f"No worker serves the queue {queue!r}: {count(len(scene.alive), 'worker')} "
-            f"{'is' if len(scene.alive) == 1 else 'are'} alive, for {', '.join(map(repr, others))} only."
+            f"No worker serves the queue {queue!r}: {count(len(claiming), 'worker')} "
+            f"{'is' if len(claiming) == 1 else 'are'} alive, for {', '.join(map(repr, others))} only."
         )
     else:
-        lead = "No worker is running."
+        lead = "No worker takes new jobs." if scene.alive else "No worker is running."
     if scene.settings.spawn == "never":
         return f"{lead} None starts by itself, because LATESHIFT_SPAWN is never: start one with `lateshift work`."
     if paused:
         return f"{lead} One starts by itself when the queue is resumed."
-    jobs = "job of this queue" if scene.alive else "job"
+    jobs = "job of this queue" if claiming else "job"
     log = scene.settings.storage_dir / "logs" / "runner.log"
     return (
         f"{lead} One starts by itself whenever a {jobs} is enqueued or waited for: `lateshift wait {scene.job.id}`, or "

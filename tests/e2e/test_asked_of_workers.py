@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import psutil
 import pytest
 from project import finished, gone, until
 
 from lateshift.host.presence import runner_file
 from lateshift.storage import audit, reads, requests
-from lateshift.storage.workers import WorkerDetail, worker_details
+from lateshift.storage.workers import NO_QUEUE, WorkerDetail, worker_details
 
 
 def begun(app, job_id: str):
@@ -94,15 +97,43 @@ def test_a_runner_that_is_told_to_stop_ends_though_jobs_wait(project, how):
     cancel_all(app)
 
 
-def test_a_job_that_is_enqueued_while_a_runner_is_stopping_is_run(project):
-    """The runner that it starts finds the place taken; the one that is there hands it on when its jobs have ended."""
+@pytest.mark.parametrize("how", ["drain", "SIGTERM"])
+def test_a_job_that_is_enqueued_while_a_runner_is_stopping_is_run(project, how):
+    """Another runner does that at once, however long the last job of this one takes."""
     app = project.app(spawn="auto")
-    _, worker, _ = a_runner(app)
-    ask(app, worker, "drain")
+    last, worker, _ = a_runner(app)
+    if how == "drain":
+        ask(app, worker, how)
+    else:
+        psutil.Process(next(row.pid for row in reads.workers(app.database) if row.id == worker)).terminate()
+    until(lambda: [row.queues for row in reads.workers(app.database)] == [(NO_QUEUE,)], what="it to stop claiming")
     later = app.run_background_job("app.jobs.add", parameters={"a": 1})
-    until(lambda: [*(project.folder / "storage/run").glob("runner-*.wanted")], what="another runner to come")
+    until(lambda: reads.status(app.database, later) == "completed", what="another runner to do it")
+    assert app.get_job(last).status == "running"
     (project.folder / "go").touch()
-    assert finished(app, later).status == "completed"
+    assert finished(app, last).status == "completed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+@pytest.mark.parametrize("kind", ["runner", "worker"])
+def test_a_worker_that_drains_and_dies_is_not_replaced(project, kind):
+    """Its last job has killed it: that goes back, and waits like all that a stop leaves."""
+    app = project.app(spawn="auto" if kind == "runner" else "never")
+    if kind == "worker":
+        command = [sys.executable, "-m", "lateshift", "work", "--processes", "1"]
+        work = subprocess.Popen(command, env=project.environment(), cwd=project.folder)
+        until(lambda: reads.workers(app.database), what="a worker")
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    worker = begun(app, job_id)
+    process = psutil.Process(next(row.pid for row in reads.workers(app.database) if row.id == worker))
+    supervisor = process.ppid()
+    ask(app, worker, "drain")
+    process.kill()
+    if kind == "worker":
+        assert work.wait(20) == 1
+    until(lambda: gone(supervisor), what="the supervisor to end")
+    assert reads.workers(app.database) == []
+    assert (app.get_job(job_id).status, app.get_job(job_id).crashes) == ("pending_retry", 1)
 
 
 def test_a_runner_that_came_in_vain_before_the_stop_is_not_waited_for(project):

@@ -16,7 +16,7 @@ from project import finished, until
 
 from lateshift import Call
 from lateshift.errors import StorageUnavailable
-from lateshift.runtime.process import make_supervisor
+from lateshift.runtime.process import TakeBack, make_supervisor
 from lateshift.runtime.supervisor import CUT_OFF
 from lateshift.storage import reads
 from lateshift.storage.workers import remove_worker
@@ -132,7 +132,7 @@ def test_a_runner_whose_database_is_lost_when_it_starts(server, served):
     said = []
     with contextlib.closing(served.app(database_timeout=0.3)) as app:
         server.kill()
-        assert make_supervisor(app, 1, "runner", said.append, give_up_after=2).run() == 1
+        assert make_supervisor(app, TakeBack(app), 1, "runner", said.append, give_up_after=2).run() == 1
     server.start()
     assert "died at once, 2 times in a row" in " ".join(said)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 import pytest
 
+from lateshift import Lateshift
 from lateshift.enqueuing import new_id
+from lateshift.errors import StorageUnavailable
 from lateshift.events import Events
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence, presence_folder, started_jobs
 from lateshift.job import NewJob
 from lateshift.runtime.duties import Rescue, Sweep, rescue
+from lateshift.runtime.process import TakeBack
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, workers, writes
 from lateshift.storage.workers import NewWorker
@@ -118,6 +122,16 @@ def test_a_lock_that_was_dropped_tells_at_once(scene):
     assert scene.rescued_after(3) is None
     presence.let_go()
     assert scene.rescued_after(3) == 0
+
+
+def test_a_supervisor_waits_a_second_for_a_locked_database(tmp_path):
+    """It has signals to look after, and the dead worker's successor tries again."""
+    app = Lateshift(database_url=f"sqlite:///{tmp_path}/lateshift.db", storage_dir=tmp_path, allowed=["app"])
+    take_back, began = TakeBack(app), time.monotonic()
+    with app.database.transaction(), pytest.raises(StorageUnavailable):
+        take_back("dead", "was killed")
+    assert time.monotonic() - began < 10
+    app.close()
 
 
 def test_files_of_the_dead_whom_nobody_knows_are_removed(scene, tmp_path):

@@ -1,11 +1,8 @@
-"""The supervisor over real processes: stand-ins that tell the test what they hear and end as the test tells them."""
+"""The supervisor over real processes."""
 
 import contextlib
-import json
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,118 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from children import children
+from stand_ins import COMMAND, Stage
 
 from lateshift.runtime import supervisor as module
 from lateshift.runtime.supervisor import CUT_OFF, FINISHED, RECYCLE, Supervisor, pause_before
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
-
-STAND_IN = """
-import json, os, socket, subprocess, sys, threading
-told = json.loads(os.environ["_LATESHIFT_PROCESS"])
-link = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
-def say(*words): link.sendall(json.dumps(words).encode() + b"\\n")
-say(told["worker"], os.getpid(), told["number"])
-def listen():
-    for line in sys.stdin:
-        say("heard", line.strip())
-    say("heard", "the end")
-threading.Thread(target=listen, daemon=True).start()
-for line in link.makefile():
-    if line.startswith("child"):
-        say("child", subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid)
-    else:
-        os._exit(int(line))
-"""
-COMMAND = (sys.executable, "-S", "-c", STAND_IN)
-
-
-class StandIn:
-    """One worker process, seen from the test."""
-
-    def __init__(self, connection):
-        self.connection = connection
-        self.file = connection.makefile()
-        self.worker, self.pid, self.number = self.next()
-
-    def next(self):
-        return json.loads(self.file.readline())
-
-    def tell(self, word):
-        self.connection.sendall(f"{word}\n".encode())
-
-    def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
-
-    def close(self):
-        self.file.close()
-        self.connection.close()
-
-
-class Stage:
-    """A supervisor in a thread, the workers it has started, and what it did, in order."""
-
-    def __init__(self):
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.server.settimeout(20)
-        self.port = str(self.server.getsockname()[1])
-        self.workers = []
-        self.story = []
-        self.result = None
-        self.thread = None
-
-    def start(self, count, *, rescue=lambda worker, how: None, command=COMMAND, **options):
-        def take_back(worker, how):
-            self.story.append(("rescue", worker))
-            rescue(worker, how)
-
-        self.supervisor = Supervisor(
-            count,
-            self.configure,
-            take_back,
-            on_event=lambda text: self.story.append(("event", text)),
-            environment={"PORT": self.port},
-            command=command,
-            **options,
-        )
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-        return [self.next_worker() for _ in range(count)] if command is COMMAND else []
-
-    def configure(self, number):
-        worker = f"w{number}-{secrets.token_hex(3)}"
-        self.story.append(("configure", worker))
-        return {"worker": worker, "number": number}
-
-    def run(self):
-        self.result = self.supervisor.run()
-
-    def next_worker(self):
-        connection, _ = self.server.accept()
-        connection.settimeout(20)
-        worker = StandIn(connection)
-        self.workers.append(worker)
-        return worker
-
-    def end(self):
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-        return self.result
-
-    def events(self):
-        return " / ".join(text for kind, text in self.story if kind == "event")
-
-    def close(self):
-        if self.thread is not None and self.thread.is_alive():
-            for _ in range(3):
-                self.supervisor.stop()
-            self.thread.join()
-        for worker in self.workers:
-            worker.close()
-        self.server.close()
-        assert children() == [], "a zombie or an orphan is left"
 
 
 @pytest.fixture
@@ -166,8 +58,8 @@ def test_a_worker_that_wants_to_be_recycled_is_replaced_without_a_rescue(stage):
 
 
 @pytest.mark.parametrize("death", ["kill", 1, 70])
-def test_the_jobs_of_a_dead_worker_are_rescued_before_another_takes_its_place(stage, death):
-    """However a worker dies, its jobs are taken back first, and then it is replaced."""
+def test_the_jobs_of_a_dead_worker_are_rescued(stage, death):
+    """However a worker dies, another takes its place, and its jobs are taken back."""
     (worker,) = stage.start(1)
     if death == "kill":
         worker.kill()
@@ -176,8 +68,8 @@ def test_the_jobs_of_a_dead_worker_are_rescued_before_another_takes_its_place(st
     stage.next_worker().tell(FINISHED)
     assert stage.end() == 0
     kinds = [(kind, what) for kind, what in stage.story if kind != "event"]
-    assert [kind for kind, _ in kinds] == ["configure", "rescue", "configure"]
-    assert kinds[1] == ("rescue", worker.worker)
+    assert [kind for kind, _ in kinds] == ["configure", "configure", "rescue"]
+    assert kinds[2] == ("rescue", worker.worker)
     assert ("was killed by SIGKILL" if death == "kill" else f"died with exit code {death}") in stage.events()
 
 
@@ -203,6 +95,26 @@ def test_a_rescue_that_fails_does_not_end_the_supervisor(stage):
     stage.next_worker().tell(FINISHED)
     assert stage.end() == 0
     assert f"the jobs of worker {worker.worker} wait for another rescue: OSError: database is locked" in stage.events()
+
+
+def test_a_rescue_that_has_to_wait_keeps_no_successor_waiting(stage):
+    """The database is locked: another worker is there before the jobs are taken back."""
+    unlocked = threading.Event()
+    (worker,) = stage.start(1, rescue=lambda *_: unlocked.wait(20))
+    worker.kill()
+    successor = stage.next_worker()
+    unlocked.set()
+    successor.tell(FINISHED)
+    assert stage.end() == 0
+
+
+@pytest.mark.parametrize("end", [RECYCLE, 1])
+def test_nobody_replaces_a_worker_whose_place_others_may_take(stage, end):
+    """A runner's worker that takes no more jobs: another runner is there, or will be started if one is needed."""
+    (worker,) = stage.start(1, has_left=lambda _: True)
+    worker.tell(end)
+    assert stage.end() == (0 if end == RECYCLE else 1)
+    assert [kind for kind, _ in stage.story].count("configure") == 1
 
 
 def test_what_a_dead_worker_has_started_dies_too(stage):

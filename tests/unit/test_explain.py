@@ -13,6 +13,7 @@ from lateshift.explain import explain
 from lateshift.job import JobError, moment
 from lateshift.outcome import Outcome, returned
 from lateshift.storage import counting
+from lateshift.storage.workers import NO_QUEUE
 from lateshift.wording import local_time
 
 NO_PYTHON = JobError("FileNotFoundError", "no Python")
@@ -130,6 +131,15 @@ def test_no_worker_serves_the_queue(stage):
     stage.hire("host-2", ("mail",))
     text = stage.explained(stage.enqueue(queue="images"))
     assert "No worker serves the queue 'images': 2 workers are alive, for 'mail', 'pdf' only." in text
+
+
+def test_a_worker_that_takes_no_more_jobs_is_no_worker_for_a_queue(stage):
+    """One that drains, or runs a single job, is there, but not for this."""
+    stage.hire("host-1", (NO_QUEUE,))
+    job_id = stage.enqueue()
+    assert "No worker takes new jobs. None starts by itself" in stage.explained(job_id)
+    stage.hire("host-2", ("mail",))
+    assert "1 worker is alive, for 'mail' only." in stage.explained(job_id)
 
 
 def test_what_starts_a_worker_beside_those_of_other_queues(stage, tmp_path):

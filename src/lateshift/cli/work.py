@@ -62,7 +62,7 @@ def work(
     The first stops in good order: running jobs get LATESHIFT_GRACE seconds, what is left goes back to its queue. The
     second stops now.
     """
-    from lateshift.runtime.process import make_supervisor
+    from lateshift.runtime.process import TakeBack, make_supervisor
 
     served = tuple(map(_queue, queues.split(","))) if queues is not None else ()
     app = open_app(create=True, threads=threads)
@@ -70,6 +70,7 @@ def work(
     processes = processes or cores()
     supervisor = make_supervisor(
         app,
+        TakeBack(app),
         processes,
         "worker",
         on_event=lambda text: _tell(_with_count(app, text)),

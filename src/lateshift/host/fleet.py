@@ -10,8 +10,9 @@ looks at what waits once more after nobody can find it any longer:
 - The turn to start a runner (`turn`) lasts until the new runner's worker is about to write its row, which is before its
   first look; or until the new process has found another one in its place, and looks at that again.
 - The one that holds the lock of the runner (`runner-….only`) looks when it has let go of it, and begins anew if a job
-  waits. When it is told to stop it lets go at once, so that another one can begin while its last jobs end. After
-  `lateshift workers stop` it begins anew only if another one came since and found the lock held (`runner-….wanted`).
+  waits. It lets go before its last jobs end, so that another one can begin: when it is told to stop, at once; when its
+  worker takes no more jobs, within half a second, and then it looks too, and starts another one if a job waits. After
+  `lateshift workers stop` both are done only if another one came since and found the lock held (`runner-….wanted`).
 
 A job inserted through a caller's open transaction (`connection=`) cannot be seen in such a look. But SQLite has one
 writer: each look is a write transaction, so it comes after the caller's commit (`workers.look`). A server has many:

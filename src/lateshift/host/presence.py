@@ -28,8 +28,10 @@ SLOT: Final = 64
 """Bytes for one job id: more than a UUID's 36, and a whole cache line, so that a write does not cross one."""
 
 _LIVES: Final = b"locked"
+_DISMISSED: Final = b"dismissed"
 _LEFT: Final = b"left"
-"""What stands in a lock's file: since its worker began, and after one that ends by itself has left it there."""
+"""What stands in a lock's file: since its worker began; since it was asked to stop for good; and after one that ends by
+itself has left it there."""
 
 _FILE: Final = re.compile(r"(.+-\d+-[0-9a-f]{6})\.(?:lock|open|run)(?:\.\d+)?", re.ASCII)
 """A worker's file, by its id (host, process and chance), also where it was killed before it could give it this name."""
@@ -84,8 +86,8 @@ class Presence:
             for folder in (*reversed(self.folder.parents[:2]), self.folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._marks = _make_marks(_run_file(self.folder, self.worker_id), self.slots * SLOT)
-            self._lock = _take_lock(_lock_file(self.folder, self.worker_id))
             self._open = _take_lock(_open_file(self.folder, self.worker_id))
+            self._lock = _take_lock(_lock_file(self.folder, self.worker_id))
         except OSError as error:
             self.let_go()
             forget(self.folder, self.worker_id)
@@ -101,6 +103,13 @@ class Presence:
         """Note that `slot` is executing nothing."""
         start = slot * SLOT
         self._marks[start : start + SLOT] = self._empty
+
+    def dismiss(self) -> None:
+        """Note that somebody asked this worker to stop for good: should it die on the way, nobody is to replace it."""
+        if self._lock is not None:
+            with suppress(OSError):  # a full disk: then it is replaced
+                os.lseek(self._lock, 0, os.SEEK_SET)
+                os.write(self._lock, _DISMISSED)
 
     def stop_claiming(self) -> None:
         """Tell those who store jobs that this worker takes no more of them, while it lives on."""
@@ -145,15 +154,29 @@ def is_alive(folder: Path | str, worker_id: str) -> bool | None:
 
 def signed_off(folder: Path | str, worker_id: str) -> bool:
     """Whether a worker whose process has ended did that itself: a job may have ended it, with any exit code."""
+    return _word(folder, worker_id) not in (_LIVES, _DISMISSED)
+
+
+def was_dismissed(folder: Path | str, worker_id: str) -> bool:
+    """Whether a worker that is leaving, or has died, was asked to stop for good."""
+    return _word(folder, worker_id) == _DISMISSED
+
+
+def _word(folder: Path | str, worker_id: str) -> bytes | None:
     try:
-        return Path(_lock_file(folder, worker_id)).read_bytes() != _LIVES
+        return Path(_lock_file(folder, worker_id)).read_bytes()
     except OSError:
-        return True
+        return None
 
 
 def claims(folder: Path | str, worker_id: str) -> bool:
     """Whether the worker lives and has not said that it takes no more jobs."""
     return _is_held(_open_file(folder, worker_id)) is True
+
+
+def is_leaving(folder: Path | str, worker_id: str) -> bool:
+    """Whether the worker lives and takes no more jobs. One that begins has the lock of those who claim before any."""
+    return is_alive(folder, worker_id) is True and not claims(folder, worker_id)
 
 
 def _is_held(path: str) -> bool | None:

@@ -11,8 +11,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,7 +26,15 @@ from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner, host_name, new_worker_id
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
-from lateshift.host.presence import Presence, presence_folder, runner_file, signed_off, try_lock
+from lateshift.host.presence import (
+    Presence,
+    is_leaving,
+    presence_folder,
+    runner_file,
+    signed_off,
+    try_lock,
+    was_dismissed,
+)
 from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
 from lateshift.runtime import wall
@@ -44,8 +54,13 @@ from lateshift.storage.database import Database
 from lateshift.storage.migrations import go_on_with_newer
 from lateshift.storage.workers import NewWorker
 
-PATIENCE: Final = 3.0
+SERVER_PATIENCE: Final = 3.0
 """Seconds that a worker's control thread waits for a server at once: it has signals and timeouts to look after."""
+
+SUPERVISOR_PATIENCE: Final = 1.0
+"""Seconds that a supervisor waits for a database at once, for the same reason; what it cannot do, its workers do."""
+
+_WAITS: Final = ("busy_timeout", "database_timeout")
 
 GIVE_UP_AFTER: Final = 40
 """Workers that died at once, one after the other, before a runner leaves: three minutes if each dies in its first
@@ -55,12 +70,12 @@ second, ten if each looks for a server in vain. Nobody else would ever stop it."
 def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     """Be a worker in this process until there is a reason to end."""
     folder, parent = Path(config.folder), Parent()
-    db = open_database(app.settings, timeout=min(PATIENCE, app.settings.database_timeout))
+    db = open_database(app.settings, timeout=min(SERVER_PATIENCE, app.settings.database_timeout))
     presence = Presence(folder, config.worker, sum(slots_of(app.settings).values()))
     presence.acquire()
     wake = make_wake(db)
     worker = _make_worker(config, app, db, presence, wake)
-    worker.on_leave = lambda: _call_successor(db, app.settings, config) if parent.lost else None
+    worker.on_leave = lambda: _call_successor(db, app.settings, config.queues) if parent.lost else None
     parent.listen(worker.tell)
     if config.kind == "runner":
         end_turn(runner_file(app.settings, "turn"))  # before anybody can find it, and kill it in between
@@ -105,6 +120,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     def dismiss(how: Literal["drain", "stop"]) -> None:
         if not worker.dismissed:
             _want_runner(settings, wanted=False)  # only who looks from now on finds nobody
+            presence.dismiss()
         worker.dismiss(how)
 
     worker.duties += [
@@ -131,14 +147,17 @@ def _left_behind(db: Database, config: WorkerConfig, reason: Reason) -> bool:
     return any(reason == "idle" or (lane.run_at <= db.now() and not lane.paused) for lane in waiting)
 
 
-def _call_successor(db: Database, settings: Settings, config: WorkerConfig) -> None:
-    """The supervisor was killed, so nobody will replace this worker: see to it that there is one for what waits."""
+def _call_successor(db: Database, settings: Settings, queues: Collection[str]) -> None:
+    """See to it that there is a runner for what waits in these queues; in all, when empty.
+
+    For nobody replaces a worker whose supervisor was killed, or one in whose place another runner may begin.
+    """
     try:
-        waiting = {lane.queue for lane in workers.look(db, config.queues)}
+        waiting = {lane.queue for lane in workers.look(db, queues)}
         if waiting:
             ensure_runner(db, settings, waiting)
     except LateshiftError as error:
-        complain(f"lateshift: {config.worker}: no runner was started for the jobs that wait: {error}")
+        complain(f"lateshift: no runner was started for the jobs that wait: {error}")
 
 
 def main() -> None:
@@ -164,30 +183,46 @@ def _undo_inherited() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
+class TakeBack:
+    """What a supervisor does for a worker that has died: it takes its jobs back, and counts those that failed by it."""
+
+    def __init__(self, app: Lateshift) -> None:
+        settings = app.settings
+        waits = {name: min(SUPERVISOR_PATIENCE, getattr(settings, name)) for name in _WAITS}
+        self.db = open_database(replace(settings, **waits), app.clock)
+        self._folder = str(presence_folder(settings))
+        self._events = app.events
+        self._statistics = Statistics(self.db, app.events, new_worker_id())
+
+    def __call__(self, worker: str, how: str) -> None:
+        """Do it, or raise StorageError soon: the worker's successor, and each other worker, does it as well."""
+        try:
+            rescue(self.db, self._events, worker, self._folder, how=how)
+            with suppress(StorageError):  # it is written with what the next rescue counts
+                self._statistics.tick(0)
+        finally:
+            self.db.close()  # the supervisor holds no connection while nothing happens
+
+
 def make_supervisor(
     app: Lateshift,
+    take_back: TakeBack,
     count: int,
     kind: str,
     on_event: Callable[[str], None] = lambda _: None,
     on_trouble: Callable[[str], None] | None = None,
     on_stop: Callable[[], None] = lambda: None,
+    has_left: Callable[[str], bool] | None = None,
     give_up_after: int | None = None,
     **config: Any,
 ) -> Supervisor:
     """A supervisor over `count` worker processes, each with a name of its own; `config` is `WorkerConfig`'s."""
     folder = presence_folder(app.settings)
     grace = app.settings.grace
-    statistics = Statistics(app.database, app.events, new_worker_id())
 
     def configure(_: int) -> dict[str, Any]:
         told = {"worker": new_worker_id(), "folder": str(folder), "kind": kind, "grace": grace, **config}
         return {**told, **describe_process()}
-
-    def take_back(worker: str, how: str) -> None:
-        rescue(app.database, app.events, worker, str(folder), how=how)
-        with suppress(StorageError):  # it is written with what the next rescue counts
-            statistics.tick(0)
-        app.database.close()  # the supervisor holds no connection while nothing happens
 
     environment = {**to_environment(app.settings), **python_path()}
     return Supervisor(
@@ -195,6 +230,8 @@ def make_supervisor(
         configure,
         take_back,
         signed_off=lambda worker: signed_off(folder, worker),
+        was_dismissed=lambda worker: was_dismissed(folder, worker),
+        has_left=has_left,
         grace=grace,
         on_event=on_event,
         on_trouble=on_trouble,
@@ -224,28 +261,43 @@ def _runner() -> int:
     Whoever finds its lock held may go: its holder looks for waiting jobs when it has let go of it. See `host.fleet`.
     """
     app = Lateshift()
-    code = 0
+    take_back, code = TakeBack(app), 0
     while (lock := _become_the_only(app.settings)) is not None:
         with ExitStack() as only:
             only.callback(os.close, lock)
             supervisor = make_supervisor(
                 app,
+                take_back,
                 1,
                 "runner",
                 on_trouble=lambda told: complain(f"lateshift: {told}"),
                 on_stop=only.close,
+                has_left=partial(_make_room, take_back.db, app.settings, only),
                 give_up_after=GIVE_UP_AFTER,
                 idle_exit=app.settings.idle_exit,
             )
             code = supervisor.run()
         wanted = (
             runner_file(app.settings, "wanted").exists()
-            if code == DISMISSED
+            if supervisor.dismissed
             else _anything_waits(app, unknown=code != CUT_OFF)
         )
         if supervisor.stopping or not wanted:
             break
     return code
+
+
+def _make_room(db: Database, settings: Settings, only: ExitStack, worker: str) -> bool:
+    """If the runner's worker takes no more jobs, let another runner begin while its last jobs end; whether it is so."""
+    folder = presence_folder(settings)
+    if not is_leaving(folder, worker):
+        return False
+    only.close()
+    # Whoever came before and found the lock held has gone.
+    if runner_file(settings, "wanted").exists() or not was_dismissed(folder, worker):
+        _call_successor(db, settings, ())
+        db.close()
+    return True
 
 
 def _become_the_only(settings: Settings) -> int | None:

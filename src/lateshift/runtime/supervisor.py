@@ -62,8 +62,10 @@ class Supervisor:
     process and must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
     `environment` is added to that of this process. `rescue(worker_id, how)` is called, in the thread of `run`, as soon
     as a worker has died, with words for how; it may raise. `signed_off(worker_id)` says of a worker that has ended
-    whether it was the worker that ended, as its exit code alone may be that of a job's os._exit(0). `grace` is how many
-    seconds running jobs get at a stop.
+    whether it was the worker that ended, as its exit code alone may be that of a job's os._exit(0); `was_dismissed`
+    of one that died whether somebody had asked it to stop for good. `has_left`, if given, is asked twice a second of
+    each worker whether others may take its place before its last jobs have ended. Nobody replaces such a worker here.
+    `grace` is how many seconds running jobs get at a stop.
     `on_event` is told in a few words what happens, `on_trouble` (if given, instead) what should not; `on_stop` is
     called when it begins to stop. `command` is what to run. When one worker has died at once `give_up_after` times in a
     row, or when the program to run is gone, the others are stopped and `run` returns 1; None means never.
@@ -76,6 +78,8 @@ class Supervisor:
         rescue: Callable[[str, str], None],
         *,
         signed_off: Callable[[str], bool] = lambda _: True,
+        was_dismissed: Callable[[str], bool] = lambda _: False,
+        has_left: Callable[[str], bool] | None = None,
         grace: float = 30.0,
         on_event: Callable[[str], None] = lambda _: None,
         on_trouble: Callable[[str], None] | None = None,
@@ -87,6 +91,8 @@ class Supervisor:
         self._make_config = make_config
         self._rescue = rescue
         self._signed_off = signed_off
+        self._was_dismissed = was_dismissed
+        self._has_left = has_left
         self._grace = grace
         self._on_event = on_event
         self._on_trouble = on_trouble or on_event
@@ -99,6 +105,7 @@ class Supervisor:
         self._stops = 0
         self._kill_at: float | None = None
         self._exit_code = 0
+        self.dismissed = False  # whether somebody asked a worker to stop for good, though jobs may wait
         self._is_first = os.getpid() == 1  # of a container: the orphans of all others are given to it
 
     @property
@@ -109,7 +116,7 @@ class Supervisor:
     def run(self) -> int:
         """Run the workers; returns 0 when all have ended for good.
 
-        1 when one had to be killed or would not start; the exit code of one that was CUT_OFF or DISMISSED. In the main
+        1 when one died and was not replaced, or would not start; the exit code of one that was CUT_OFF. In the main
         thread SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
         """
         handlers = self._take_signals()
@@ -130,12 +137,12 @@ class Supervisor:
 
     def _turn(self) -> bool:
         """Start what is due, wait for one message, act on it; False when nothing is left to wait for."""
-        now = time.monotonic()
-        for seat in self._seats:
-            if seat.start_at is not None and seat.start_at <= now:
-                self._start(seat)
-        if self._kill_at is not None and self._kill_at <= now:
+        self._start_due()
+        if self._kill_at is not None and self._kill_at <= time.monotonic():
             self._kill_all()
+        if self._has_left is not None and not self._stops:
+            for child in self._children():
+                child.left = child.left or self._has_left(child.worker_id)
         if self._is_first:
             collect_strangers([child.pid for child in self._children()])
         if all(seat.child is None and seat.start_at is None for seat in self._seats):
@@ -152,12 +159,19 @@ class Supervisor:
         if self._kill_at is not None:
             moments.append(self._kill_at)
         wait = max(0.0, min(moments) - time.monotonic()) if moments else None
-        if sys.platform == "win32" or self._is_first:  # a wait in the main thread does not see Ctrl-C on Windows
+        # A wait in the main thread does not see Ctrl-C on Windows.
+        if sys.platform == "win32" or self._is_first or self._has_left is not None:
             wait = 0.5 if wait is None else min(wait, 0.5)
         try:
             return self._messages.get(timeout=wait)
         except Empty:
             return None
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for seat in self._seats:
+            if seat.start_at is not None and seat.start_at <= now:
+                self._start(seat)
 
     def _start(self, seat: _Seat) -> None:
         seat.start_at = None
@@ -181,17 +195,25 @@ class Supervisor:
             child.kill()  # what it had started goes with it: the jobs are about to run again
         child.close()
         if not died:
-            if code in (CUT_OFF, DISMISSED):
+            self.dismissed = self.dismissed or code == DISMISSED
+            if code == CUT_OFF:
                 self._exit_code = code
-            self._on_event(f"worker {child.worker_id} ended" + (", to be replaced" if code == RECYCLE else ""))
-            if code == RECYCLE and not self._stops:
+            again = code == RECYCLE and not child.left
+            self._on_event(f"worker {child.worker_id} ended" + (", to be replaced" if again else ""))
+            if again and not self._stops:
                 seat.quick_deaths = 0
                 seat.start_at = time.monotonic()
             return
         how = how_it_died(code)
         self._on_trouble(f"worker {child.worker_id} (process {child.pid}) {how}")
+        dismissed = self._was_dismissed(child.worker_id)
+        self.dismissed = self.dismissed or dismissed
+        if self._stops or child.left or dismissed:
+            self._exit_code = 1
+        else:
+            self._replace(seat, lifetime)
+            self._start_due()  # taking back may have to wait for the database
         self._take_back(child.worker_id, how)
-        self._replace(seat, lifetime)
 
     def _take_back(self, worker_id: str, how: str) -> None:
         try:
@@ -200,9 +222,6 @@ class Supervisor:
             self._on_trouble(f"the jobs of worker {worker_id} wait for another rescue: {type(error).__name__}: {error}")
 
     def _replace(self, seat: _Seat, lifetime: float) -> None:
-        if self._stops:
-            self._exit_code = 1
-            return
         seat.quick_deaths = seat.quick_deaths + 1 if lifetime < QUICK_DEATH else 0
         if self._give_up_after is not None and seat.quick_deaths >= self._give_up_after:
             self._on_trouble(
@@ -278,6 +297,7 @@ class _Child:
         self.worker_id = worker_id
         self.started_at = time.monotonic()
         self.exit_code: int | None = None
+        self.left = False  # others may take its place, and nobody replaces it
         self._on_exit = on_exit
         self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, bufsize=0, **_OWN_GROUP)
         self.pid = self._process.pid
