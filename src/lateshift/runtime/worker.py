@@ -151,7 +151,11 @@ class Worker:
 
     def run(self) -> Reason:
         """Turn until there is a reason to end, and end in good order."""
-        self.duties += [self._memory] if self._memory else []
+        if self._memory:
+            self.duties.append(self._memory)
+            self._memory.tick(0)
+            if self._memory.exceeded:
+                complain(f"lateshift: {self.config.worker}: it takes more than --max-memory before its first job.")
         while (reason := self._reason()) is None:
             self.turn()
             self._wait()
@@ -271,9 +275,14 @@ class Worker:
         if self.crew.stuck():
             return "stuck"
         limit = self.config.max_jobs
-        if (limit is not None and self.ledger.ended >= limit) or (self._memory and self._memory.exceeded):
+        if (limit is not None and self.ledger.ended >= limit) or self._too_large():
             return "recycle"
         return None if self.crew.busy or self.ledger.unsettled else self._reason_when_idle()
+
+    def _too_large(self) -> bool:
+        """One that has had no job is kept: its successor would be as large, and end as soon, one after the other."""
+        exceeded = self._memory is not None and self._memory.exceeded
+        return exceeded and bool(self.ledger.ended or self.crew.busy)
 
     def _reason_when_idle(self) -> Reason | None:
         now, runner = self._clock.monotonic(), self.config.kind == "runner"
