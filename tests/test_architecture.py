@@ -73,7 +73,7 @@ PUBLIC_MODULES = {
 LAYERS = {
     "values": "allowlist clock codec context durations errors events fingerprint hints histogram job"
     " options openness outcome parameters query redaction retry settings settings_sources settings_values"
-    " signature target target_advice target_kinds target_program texts",
+    " signature target target_advice target_kinds target_program texts version",
     "storage": "storage",
     "host": "host",
     "app": "app background default enqueuing",

@@ -40,8 +40,9 @@ from lateshift.job import Attempt, Job, JobError
 from lateshift.outcome import Cancel, JobTimeout, Retry, Snooze
 from lateshift.retry import RetryPolicy
 from lateshift.settings import Settings
+from lateshift.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "Attempt",

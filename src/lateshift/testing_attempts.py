@@ -17,6 +17,7 @@ from lateshift.context import JobContext
 from lateshift.events import Event, JobChanged, JobEnqueued, JobStarted
 from lateshift.host.fleet import host_name
 from lateshift.host.job_logs import JobLogHandler
+from lateshift.host.registration import worker_of_this_process
 from lateshift.job import Claimed, to_microseconds
 from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution
@@ -74,9 +75,7 @@ class Attempts:
         self._progress: list[tuple[Claimed, float | None, str | None]] = []
 
     def __enter__(self) -> Self:
-        version = sys.modules["lateshift"].__version__
-        folder = str(self._app.settings.storage_dir)
-        row = workers.NewWorker(self._worker, "worker", host_name(), os.getpid(), folder, (workers.TESTS,), version)
+        row = worker_of_this_process(self._worker, self._app.settings.storage_dir, (workers.TESTS,))
         workers.register_worker(self._db, row, self._db.now())
         _job_logs.begin(self._app)
         return self

@@ -40,11 +40,10 @@ def test_long_texts_are_cut(steps):
     assert (len(entry.actor), len(entry.target), len(entry.details)) == (500, 500, 2000)
 
 
-def test_a_worker_without_a_version_marks_nothing(steps):
-    """A deploy of nothing would be a line without a name on every chart."""
+def test_a_worker_that_names_no_revision_marks_nothing(steps):
+    """`lateshift run`, which has a single job, is no deploy: its version stood on every chart."""
     register(steps, "a", "v1")
-    row = workers.NewWorker("probe", "worker", "host-1", 4711, "", (), "")
-    workers.register_worker(steps.db, row, steps.now)
+    register(steps, "one-job", "")
     assert deploys(steps) == ["v1"]
 
 

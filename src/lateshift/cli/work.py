@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from typing import Final
 
@@ -13,13 +11,14 @@ from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names
 from lateshift.errors import StorageError
-from lateshift.host.fleet import host_name, new_worker_id
 from lateshift.host.presence import Presence, presence_folder
+from lateshift.host.registration import id_prefix, new_worker_id
 from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
 from lateshift.settings import cores, mask_url
 from lateshift.storage import reads
 from lateshift.storage.migrations import refuse_other
 from lateshift.storage.workers import remove_worker
+from lateshift.version import VERSION
 from lateshift.wording import count
 
 
@@ -103,8 +102,7 @@ def _refuse_unusable(app: Lateshift) -> None:
 
 
 def _greet(app: Lateshift, queues: tuple[str, ...], processes: int) -> None:
-    version = sys.modules["lateshift"].__version__
-    tell(f"Lateshift {version} on {mask_url(app.settings.database_url)}")
+    tell(f"Lateshift {VERSION} on {mask_url(app.settings.database_url)}")
     tell(
         f"{count(processes, 'worker process', 'worker processes')} with {count(app.settings.threads, 'thread')} each; "
         f"queues: {', '.join(queues) or 'all'}; Ctrl-C stops in good order."
@@ -115,9 +113,8 @@ def _with_count(app: Lateshift, text: str) -> str:
     """What the supervisor tells; when it begins to stop, with what runs and how to hurry."""
     if not text.startswith("stopping:"):
         return text
-    mine = f"{host_name()}-{os.getpid()}-"
     try:
-        workers = [worker.id for worker in reads.workers(app.database) if worker.id.startswith(mine)]
+        workers = [worker.id for worker in reads.workers(app.database) if worker.id.startswith(id_prefix())]
         running = sum(len(reads.running_jobs(app.database, worker)) for worker in workers)
         app.database.close()
     except StorageError:

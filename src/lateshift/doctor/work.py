@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lateshift.doctor.place import Check, Place, can_make
-from lateshift.host.fleet import HEARTBEAT, host_name, serves
+from lateshift.host.fleet import HEARTBEAT, serves
+from lateshift.host.registration import worker_of_this_process
 from lateshift.judgement import LATE
 from lateshift.storage import reads
 from lateshift.storage.counting import Count
@@ -29,9 +30,7 @@ def database(place: Place) -> Iterator[Check]:
     if missing:
         yield _old(place, missing[0].number - 1)
         return
-    probe = NewWorker(
-        f"doctor-{os.getpid()}", "worker", host_name(), os.getpid(), "", (), version=""
-    )  # no deploy either
+    probe = worker_of_this_process(f"doctor-{os.getpid()}", "", ())
     began = time.perf_counter()
     place.db.transact(lambda: _write_and_undo(place, probe))
     took = duration(time.perf_counter() - began)

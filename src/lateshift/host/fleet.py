@@ -22,7 +22,6 @@ there a runner waits out its idle time, and a transaction that stays open for lo
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Collection
 from functools import cache
@@ -49,11 +48,6 @@ def host_name() -> str:
     import socket  # 3 ms, for a program that finds no worker
 
     return socket.gethostname() or "localhost"
-
-
-def new_worker_id() -> str:
-    """What a worker of this process is called: by host, process and chance, as `presence` knows its files again."""
-    return f"{host_name()}-{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def is_alive(worker: reads.WorkerRow, now: int) -> bool:

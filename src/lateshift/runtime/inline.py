@@ -7,8 +7,6 @@ for abandoned and nobody else runs it. The job runs in an executor's thread and 
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +14,9 @@ from typing import Final, Literal
 
 from lateshift.app import Lateshift
 from lateshift.errors import JobNotFound, JobStateError, LateshiftError, StorageError
-from lateshift.host.fleet import host_name, new_worker_id
 from lateshift.host.job_logs import captured_logging
 from lateshift.host.presence import Presence, presence_folder
+from lateshift.host.registration import new_worker_id, worker_of_this_process
 from lateshift.job import Claimed, Job
 from lateshift.outcome import returned
 from lateshift.runtime import unstoppable
@@ -163,8 +161,7 @@ def _registered(app: Lateshift, worker: str) -> Iterator[Presence]:
     presence = Presence(folder, worker, sum(slots_of(app.settings).values()))
     presence.acquire()
     try:
-        version = sys.modules["lateshift"].__version__
-        row = workers.NewWorker(worker, "worker", host_name(), os.getpid(), str(folder), (workers.ONE_JOB,), version)
+        row = worker_of_this_process(worker, folder, (workers.ONE_JOB,))
         workers.register_worker(app.database, row, app.database.now())
         try:
             yield presence

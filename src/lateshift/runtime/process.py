@@ -23,7 +23,7 @@ import msgspec
 from lateshift.app import Lateshift
 from lateshift.default import set_app
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
-from lateshift.host.fleet import ensure_runner, host_name, new_worker_id
+from lateshift.host.fleet import ensure_runner
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
 from lateshift.host.presence import (
@@ -35,6 +35,7 @@ from lateshift.host.presence import (
     try_lock,
     was_dismissed,
 )
+from lateshift.host.registration import new_worker_id, worker_of_this_process
 from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
 from lateshift.host.turn import end_turn
 from lateshift.runtime import wall
@@ -53,6 +54,7 @@ from lateshift.storage import open_database, workers
 from lateshift.storage.database import Database
 from lateshift.storage.migrations import go_on_with_newer
 from lateshift.storage.workers import NewWorker
+from lateshift.version import VERSION
 
 SERVER_PATIENCE: Final = 3.0
 """Seconds that a worker's control thread waits for a server at once: it has signals and timeouts to look after."""
@@ -95,16 +97,12 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
 
 
 def _describe(config: WorkerConfig, settings: Settings, crew: Crew) -> NewWorker:
-    version = sys.modules["lateshift"].__version__
-    return NewWorker(
-        id=config.worker,
+    return worker_of_this_process(
+        config.worker,
+        config.folder,
+        config.queues,
         kind=config.kind,
-        host=host_name(),
-        pid=os.getpid(),
-        folder=config.folder,
-        queues=config.queues,
-        version=version,
-        revision=settings.release or version,
+        revision=settings.release or VERSION,
         slots=crew.slots,
     )
 

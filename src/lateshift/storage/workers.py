@@ -42,7 +42,8 @@ def served(queues: Collection[str]) -> str:
 class NewWorker:
     """A worker as it registers itself. `folder` is where its presence lock lies on `host`.
 
-    `revision` is what charts call this version of the program; `slots` how many jobs of each kind it runs at once.
+    `revision` is what charts call this version of the program, and without one it marks no deploy; `slots` is how many
+    jobs of each kind it runs at once.
     """
 
     id: str
@@ -106,7 +107,7 @@ def register_worker(db: Database, worker: NewWorker, now: int) -> None:
         " {on_conflict(id)} heartbeat_at = {new(heartbeat_at)}",  # there only if the answer to the commit got lost
         {**asdict(worker), "queues": _json(worker.queues), "slots": _json(worker.slots), "now": now},
     )
-    mark_deploy(db, now, worker.id, worker.revision or worker.version)
+    mark_deploy(db, now, worker.id, worker.revision)
 
 
 @transactional
