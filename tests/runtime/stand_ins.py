@@ -17,7 +17,7 @@ import json, os, socket, subprocess, sys, threading
 told = json.loads(os.environ["_LATESHIFT_PROCESS"])
 link = socket.create_connection(("127.0.0.1", int(os.environ["PORT"])))
 def say(*words): link.sendall(json.dumps(words).encode() + b"\\n")
-say(told["worker"], os.getpid(), told["number"])
+say(told["worker"], os.getpid())
 def listen():
     for line in sys.stdin:
         say("heard", line.strip())
@@ -38,7 +38,7 @@ class StandIn:
     def __init__(self, connection):
         self.connection = connection
         self.file = connection.makefile()
-        self.worker, self.pid, self.number = self.next()
+        self.worker, self.pid = self.next()
 
     def next(self):
         return json.loads(self.file.readline())
@@ -84,10 +84,10 @@ class Stage:
         self.thread.start()
         return [self.next_worker() for _ in range(count)] if command is COMMAND else []
 
-    def configure(self, number):
-        worker = f"w{number}-{secrets.token_hex(3)}"
+    def configure(self):
+        worker = f"w-{secrets.token_hex(3)}"
         self.story.append(("configure", worker))
-        return {"worker": worker, "number": number}
+        return {"worker": worker}
 
     def run(self):
         self.result = self.supervisor.run()

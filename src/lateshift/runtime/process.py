@@ -62,8 +62,6 @@ SERVER_PATIENCE: Final = 3.0
 SUPERVISOR_PATIENCE: Final = 1.0
 """Seconds that a supervisor waits for a database at once, for the same reason; what it cannot do, its workers do."""
 
-_WAITS: Final = ("busy_timeout", "database_timeout")
-
 GIVE_UP_AFTER: Final = 40
 """Workers that died at once, one after the other, before a runner leaves: three minutes if each dies in its first
 second, ten if each looks for a server in vain. Nobody else would ever stop it."""
@@ -186,8 +184,9 @@ class TakeBack:
 
     def __init__(self, app: Lateshift) -> None:
         settings = app.settings
-        waits = {name: min(SUPERVISOR_PATIENCE, getattr(settings, name)) for name in _WAITS}
-        self.db = open_database(replace(settings, **waits), app.clock)
+        impatient = replace(settings, busy_timeout=min(SUPERVISOR_PATIENCE, settings.busy_timeout))
+        wait = min(SUPERVISOR_PATIENCE, settings.database_timeout)
+        self.db = open_database(impatient, app.clock, timeout=wait)
         self._folder = str(presence_folder(settings))
         self._events = app.events
         self._statistics = Statistics(self.db, app.events, new_worker_id())
@@ -218,7 +217,7 @@ def make_supervisor(
     folder = presence_folder(app.settings)
     grace = app.settings.grace
 
-    def configure(_: int) -> dict[str, Any]:
+    def configure() -> dict[str, Any]:
         told = {"worker": new_worker_id(), "folder": str(folder), "kind": kind, "grace": grace, **config}
         return {**told, **describe_process()}
 

@@ -11,7 +11,7 @@ from lateshift.storage.database import Database
 from lateshift.storage.requests import Request
 
 GONE: Final = "The job does not run here any more."
-PATIENCE: Final = 5_000_000
+ANSWER_LIMIT_US: Final = 5_000_000
 """Microseconds that a child process gets to tell its stack."""
 
 
@@ -40,6 +40,6 @@ class Requests:
             self._dismiss(request.kind)
             return "It stops when its jobs have ended."
         stack = self._crew.stack(request.job_id or "")
-        if stack is None and now - request.asked_at > PATIENCE:
+        if stack is None and now - request.asked_at > ANSWER_LIMIT_US:
             return "The job's process does not answer: it may be in code that holds the interpreter."
         return GONE if stack == "" else stack

@@ -58,8 +58,8 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 class Supervisor:
     """Runs `count` worker processes until all have ended for good.
 
-    `make_config(n)` gives what worker n (from 0) is told, as a dict that JSON can hold; it is called anew for each
-    process and must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
+    `make_config()` gives what a worker is told, as a dict that JSON can hold; it is called anew for each process and
+    must hold a new "worker", the worker's id. It arrives in the environment variable `_LATESHIFT_PROCESS`.
     `environment` is added to that of this process. `rescue(worker_id, how)` is called, in the thread of `run`, as soon
     as a worker has died, with words for how; it may raise. `signed_off(worker_id)` says of a worker that has ended
     whether it was the worker that ended, as its exit code alone may be that of a job's os._exit(0); `was_dismissed`
@@ -74,7 +74,7 @@ class Supervisor:
     def __init__(
         self,
         count: int,
-        make_config: Callable[[int], Mapping[str, Any]],
+        make_config: Callable[[], Mapping[str, Any]],
         rescue: Callable[[str, str], None],
         *,
         signed_off: Callable[[str], bool] = lambda _: True,
@@ -175,7 +175,7 @@ class Supervisor:
 
     def _start(self, seat: _Seat) -> None:
         seat.start_at = None
-        config = dict(self._make_config(seat.number))
+        config = dict(self._make_config())
         environment = {**os.environ, **self._environment, PROCESS_VARIABLE: json.dumps(config)}
         try:
             seat.child = _Child(seat, config["worker"], self._command, environment, self._messages.put)

@@ -54,7 +54,7 @@ FULL_PAUSE: Final = 0.01
 TROUBLE_PAUSE: Final = 1.0
 """Seconds between two tries while the database cannot be written."""
 
-PATIENCE: Final = 600.0
+LEAVE_AFTER: Final = 600.0
 """Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
 restarted or moved meanwhile; but one that was deleted must not leave a process behind for ever."""
 
@@ -76,7 +76,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     idle_exit: float = 30.0
     grace: float = 30.0
     lease: float = LEASE
-    patience: float = PATIENCE
+    patience: float = LEAVE_AFTER
 
 
 class Worker:
@@ -308,9 +308,7 @@ class Worker:
 
     def _end(self, reason: Reason) -> None:
         """Give back what has not begun, let the rest finish within the grace, return what is left, and sign off."""
-        if reason == "evicted":  # others have our jobs: whatever we still do is thrown away
-            return
-        if reason == "cut off":  # nothing is ours, and nobody can be told
+        if reason in ("evicted", "cut off"):  # nothing is ours any more, or nobody can be told
             return
         self._stop_claiming()
         if jobs := self.crew.withdraw():
@@ -318,9 +316,8 @@ class Worker:
         self._told = self._told or "stop"
         grace = min(STUCK_GRACE, self.config.grace) if reason == "stuck" else self.config.grace
         self._finish_running(grace, until_now=True)
-        if self.crew.busy and self._told != "now":
-            self._told = "now"
         if self.crew.busy:
+            self._told = "now"
             self.crew.interrupt()
             self._finish_running(LAST_WORDS, until_now=False)
         try:
