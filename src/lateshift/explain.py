@@ -11,7 +11,7 @@ from lateshift.allowlist import AllowList
 from lateshift.app import Lateshift
 from lateshift.errors import CallableNotAllowed, JobNotFound, LateshiftError
 from lateshift.host import presence
-from lateshift.host.fleet import LEASE, host_name, is_alive, serves
+from lateshift.host.fleet import LEASE, host_name, living, serves
 from lateshift.job import WAITING, Job, JobError, moment
 from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
@@ -75,7 +75,7 @@ class _Scene:
         self.job, self.now, self.moment = job, now, moment(now)
         self.named: list[datetime] = []
         self.workers = reads.workers(self.db)
-        self.alive = [worker for worker in self.workers if is_alive(worker, now)]
+        self.alive = living(self.workers, now)
 
     def since(self, then: datetime | None) -> str:
         """How long ago a moment was."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
-from lateshift.host.fleet import is_alive, serves
+from lateshift.host.fleet import living, serves
 from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.history import QueueRate
@@ -99,7 +99,7 @@ def observe(read: Callable[..., Any], now: int, counted: Sequence[Mapping[str, A
     and `failed` in the last hour; `spawns` is whether runners start by themselves.
     """
     workers: list[WorkerRow] = read(reads.workers)
-    alive = [worker for worker in workers if is_alive(worker, now)]
+    alive = living(workers, now)
     failed = sum(int(row["failed"]) for row in counted)
     return Facts(
         now=now,

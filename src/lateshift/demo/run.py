@@ -19,7 +19,7 @@ from lateshift.demo.jobs import AlwaysFails, AnalyseFile, Ready, UnsteadyService
 from lateshift.demo.sources import Source
 from lateshift.enqueuing import Call
 from lateshift.errors import CallableNotAllowed, LateshiftError, WaitTimeout
-from lateshift.host.fleet import ensure_runner, is_alive, serves
+from lateshift.host.fleet import ensure_runner, living, serves
 from lateshift.job import FINISHED, Job
 from lateshift.storage import reads
 
@@ -129,8 +129,7 @@ def _calls(sources: Sequence[Source], run: str) -> list[Call]:
 
 
 def _living_worker(app: Lateshift) -> str | None:
-    now = app.database.now()
-    alive = (worker for worker in reads.workers(app.database) if is_alive(worker, now))
+    alive = living(reads.workers(app.database), app.database.now())
     return next((worker.id for worker in alive if serves(worker, QUEUE)), None)
 
 

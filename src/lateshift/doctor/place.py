@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from lateshift.host.fleet import is_alive
+from lateshift.host.fleet import living
 from lateshift.settings import Explained, Settings
 from lateshift.storage import open_database, reads
 from lateshift.storage.database import Database
@@ -47,8 +47,8 @@ class Place:
 
     def workers(self) -> tuple[list[WorkerRow], list[WorkerRow]]:
         """The workers that live, and those that died without signing off."""
-        now, rows = self.db.now(), reads.workers(self.db)
-        alive = [worker for worker in rows if is_alive(worker, now)]
+        rows = reads.workers(self.db)
+        alive = living(rows, self.db.now())
         return alive, [worker for worker in rows if worker not in alive]
 
 

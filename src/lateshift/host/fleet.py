@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Final
 
@@ -60,6 +60,11 @@ def is_alive(worker: reads.WorkerRow, now: int) -> bool:
     return worker.host != host_name() or presence.is_alive(worker.folder, worker.id) is not False
 
 
+def living(workers: Iterable[reads.WorkerRow], now: int) -> list[reads.WorkerRow]:
+    """Those of them that are alive."""
+    return [worker for worker in workers if is_alive(worker, now)]
+
+
 def serves(worker: reads.WorkerRow, queue: str) -> bool:
     """Whether a worker takes jobs of this queue."""
     return not worker.queues or queue in worker.queues
@@ -83,7 +88,7 @@ class Neighbours:
         """Whether each of these queues is served by a living worker of this host."""
         if time.monotonic() - self._read_at > self.TRUST:
             self._read_at, now = time.monotonic(), self._db.now()
-            self._rows = [row for row in reads.workers(self._db) if row.host == host_name() and is_alive(row, now)]
+            self._rows = [row for row in living(reads.workers(self._db), now) if row.host == host_name()]
         return all(
             any(serves(row, queue) and presence.claims(row.folder, row.id) for row in self._rows) for queue in queues
         )
@@ -96,8 +101,7 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
     """
     if settings.spawn == "never":
         return False
-    now = db.now()
-    alive = [worker for worker in reads.workers(db) if is_alive(worker, now)]
+    alive = living(reads.workers(db), db.now())
     if all(any(serves(worker, queue) for worker in alive) for queue in queues):
         return False
     turn = presence.runner_file(settings, "turn")
