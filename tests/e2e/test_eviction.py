@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 
+import pytest
 from project import finished, until
 
 from lateshift import Call
+from lateshift.storage import workers
 
 LEASE = 3.0
 """Seconds, in place of fifteen."""
@@ -31,3 +34,16 @@ def test_a_worker_that_was_declared_dead_meanwhile_claims_nothing(project):
     project.worker()
     jobs = [finished(app, job_id) for job_id in ids]
     assert {(job.status, job.attempts, job.crashes) for job in jobs} == {("completed", 1, 0)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a file in use can be neither deleted nor replaced")
+def test_a_worker_whose_database_was_deleted_or_replaced_begins_anew(project):
+    """It served a file that nobody sees any more, for as long as it lived."""
+    app = project.app()
+    worker = project.worker(lease=1.5)
+    until(lambda: workers.last_memory(app.database, worker.id), what="a heartbeat")
+    app.close()
+    for path in (project.folder / "storage").glob("lateshift.db*"):
+        path.unlink()
+    app.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert worker.ended() == 75
