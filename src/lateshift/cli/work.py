@@ -16,6 +16,7 @@ from lateshift.host.registration import id_prefix, new_worker_id
 from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
 from lateshift.settings import cores, mask_url
 from lateshift.storage import reads
+from lateshift.storage.database import Database
 from lateshift.storage.migrations import refuse_other
 from lateshift.storage.workers import remove_worker
 from lateshift.version import VERSION
@@ -67,12 +68,13 @@ def work(
     app = open_app(create=True, threads=threads)
     _refuse_unusable(app)
     processes = processes or cores()
+    take_back = TakeBack(app)
     supervisor = make_supervisor(
         app,
-        TakeBack(app),
+        take_back,
         processes,
         "worker",
-        on_event=lambda text: _tell(_with_count(app, text)),
+        on_event=lambda text: _tell(_with_count(take_back.db, text)),
         queues=served,
         burst=burst,
         max_jobs=max_jobs,
@@ -109,14 +111,14 @@ def _greet(app: Lateshift, queues: tuple[str, ...], processes: int) -> None:
     )
 
 
-def _with_count(app: Lateshift, text: str) -> str:
+def _with_count(db: Database, text: str) -> str:
     """What the supervisor tells; when it begins to stop, with what runs and how to hurry."""
     if not text.startswith("stopping:"):
         return text
     try:
-        workers = [worker.id for worker in reads.workers(app.database) if worker.id.startswith(id_prefix())]
-        running = sum(len(reads.running_jobs(app.database, worker)) for worker in workers)
-        app.database.close()
+        workers = [worker.id for worker in reads.workers(db) if worker.id.startswith(id_prefix())]
+        running = sum(len(reads.running_jobs(db, worker)) for worker in workers)
+        db.close()
     except StorageError:
         return f"{text}; again to stop now"
     return f"stopping, {count(running, 'job')} running, again to stop now"
