@@ -205,8 +205,9 @@ class Supervisor:
                 seat.start_at = time.monotonic()
             return
         how = how_it_died(code)
-        self._on_trouble(f"worker {child.worker_id} (process {child.pid}) {how}")
         dismissed = self._was_dismissed(child.worker_id)
+        unreplaced = ", and nobody replaces it, as it was asked to stop" if dismissed else ""
+        self._on_trouble(f"worker {child.worker_id} (process {child.pid}) {how}{unreplaced}")
         self.dismissed = self.dismissed or dismissed
         if self._stops or child.left or dismissed:
             self._exit_code = 1
