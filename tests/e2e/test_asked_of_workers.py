@@ -13,6 +13,8 @@ from lateshift.host.presence import runner_file
 from lateshift.storage import audit, reads, requests
 from lateshift.storage.workers import NO_QUEUE, WorkerDetail, worker_details
 
+NO_SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
 
 def begun(app, job_id: str):
     """Wait until a job runs; where."""
@@ -97,7 +99,7 @@ def test_a_runner_that_is_told_to_stop_ends_though_jobs_wait(project, how):
     cancel_all(app)
 
 
-@pytest.mark.parametrize("how", ["drain", "SIGTERM"])
+@pytest.mark.parametrize("how", ["drain", pytest.param("SIGTERM", marks=NO_SIGNALS)])
 def test_a_job_that_is_enqueued_while_a_runner_is_stopping_is_run(project, how):
     """Another runner does that at once, however long the last job of this one takes."""
     app = project.app(spawn="auto")
@@ -114,7 +116,7 @@ def test_a_job_that_is_enqueued_while_a_runner_is_stopping_is_run(project, how):
     assert finished(app, last).status == "completed"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+@NO_SIGNALS
 @pytest.mark.parametrize("kind", ["runner", "worker"])
 def test_a_worker_that_drains_and_dies_is_not_replaced(project, kind):
     """Its last job has killed it: that goes back, and waits like all that a stop leaves."""

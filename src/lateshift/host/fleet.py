@@ -9,10 +9,10 @@ looks at what waits once more after nobody can find it any longer:
   to stop: what was stored before that waits, like all that a stop leaves.
 - The turn to start a runner (`turn`) lasts until the new runner's worker is about to write its row, which is before its
   first look; or until the new process has found another one in its place, and looks at that again.
-- The one that holds the lock of the runner (`runner-….only`) looks when it has let go of it, and if a job waits it begins
-  anew, or has another one started where its own last jobs still run. For it lets go before these end: at once when it is
-  told to stop, within half a second when its worker takes no more jobs. After `lateshift workers stop` it begins anew, or
-  has one started, only if another one came since and found the lock held (`runner-….wanted`).
+- The one that holds the lock of the runner (`runner-….only`) looks when it has let go of it, and if a job waits it
+  begins anew, or has another one started where its own last jobs still run. For it lets go before these end: at once
+  when it is told to stop, within half a second when its worker takes no more jobs. After `lateshift workers stop` it
+  begins anew, or has one started, only if another one came since and found the lock held (`runner-….wanted`).
 
 A job inserted through a caller's open transaction (`connection=`) cannot be seen in such a look. But SQLite has one
 writer: each look is a write transaction, so it comes after the caller's commit (`workers.look`). A server has many:
