@@ -18,7 +18,7 @@ from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json, when
 from lateshift.cli.shapes import JOB_KEYS, job_shape
 from lateshift.errors import SpawnError
-from lateshift.host.fleet import is_alive, serves
+from lateshift.host.fleet import living, serves
 from lateshift.job import Job
 from lateshift.screen import as_json_text, clean, one_line
 from lateshift.storage import reads
@@ -148,8 +148,8 @@ def _warn_if_nothing_moves(app: Lateshift, job_id: str) -> None:
 
 
 def _somebody_serves(app: Lateshift, queue: str) -> bool:
-    now = app.database.now()
-    return any(serves(worker, queue) and is_alive(worker, now) for worker in reads.workers(app.database))
+    alive = living(reads.workers(app.database), app.database.now())
+    return any(serves(worker, queue) for worker in alive)
 
 
 def _parameters(text: str) -> dict[str, Any]:

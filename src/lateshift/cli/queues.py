@@ -10,7 +10,7 @@ from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names, worker_names
 from lateshift.cli.output import json_option, print_json, print_table, when
 from lateshift.cli.shapes import QUEUE_KEYS, WORKER_KEYS, queue_shape, worker_shape
-from lateshift.host.fleet import host_name, is_alive
+from lateshift.host.fleet import host_name, is_alive, living
 from lateshift.job import to_datetime
 from lateshift.screen import Column
 from lateshift.storage import reads, requests
@@ -116,7 +116,7 @@ def stop(names: tuple[str, ...], *, here: bool, drain: bool) -> None:
     """
     app = open_app()
     now = app.database.now()
-    alive = {row.id: row for row in reads.workers(app.database) if is_alive(row, now)}
+    alive = {row.id: row for row in living(reads.workers(app.database), now)}
     wanted = [row.id for row in alive.values() if row.host == host_name()] if here else [*dict.fromkeys(names)]
     if not wanted and not here:
         raise Refusal("Which? Name workers as `lateshift workers` lists them, or give --here for all of this machine.")

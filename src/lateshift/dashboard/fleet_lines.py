@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from lateshift.dashboard.view import View
-from lateshift.host.fleet import is_alive
+from lateshift.host.fleet import living
 from lateshift.job import EXECUTORS
 from lateshift.storage import reads
 from lateshift.storage.workers import HeldJob, WorkerDetail, claims_jobs, served, worker_details
@@ -55,7 +55,7 @@ class WorkerLine:
 
 def read_workers(view: View) -> list[WorkerLine]:
     """Every worker that has announced itself and not signed off, dead ones included, by host."""
-    alive = {row.id for row in view.read(reads.workers) if is_alive(row, view.now)}
+    alive = {row.id for row in living(view.read(reads.workers), view.now)}
     lines = [WorkerLine(worker, worker.id in alive) for worker in view.read(worker_details)]
     return sorted(lines, key=lambda line: (line.worker.host, not line.alive, line.worker.started_at, line.worker.id))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from lateshift.dashboard.view import View
-from lateshift.host.fleet import is_alive, serves
+from lateshift.host.fleet import living, serves
 from lateshift.judgement import ORDER, Trouble, find_trouble
 from lateshift.storage import history, reads
 from lateshift.storage.counting import Count
@@ -38,16 +38,11 @@ class QueueLine(NamedTuple):
         return self.due + Count.of(self.row.delayed)
 
 
-def living(view: View) -> list[WorkerRow]:
-    """The workers that are alive."""
-    return [worker for worker in view.read(reads.workers) if is_alive(worker, view.now)]
-
-
 def read_queues(view: View, also: Collection[str] = ()) -> list[QueueLine]:
     """Every queue that has something to do, had so within minutes, or is named in `also`."""
     rates = {rate.queue: rate for rate in view.read(history.queue_rates, view.now)}
     rows = {row.name: row for row in view.read(reads.queues, view.now)}
-    alive = living(view)
+    alive = living(view.read(reads.workers), view.now)
     lines = [
         _line(
             view,

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import lateshift
 from lateshift import histogram
 from lateshift.dashboard.view import View
-from lateshift.host.fleet import is_alive
+from lateshift.host.fleet import living
 from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import QueueRow
@@ -122,7 +122,7 @@ def _of_attempts(sums: Mapping[str, Sums]) -> Iterator[Family]:
 
 def _of_workers(view: View) -> Iterator[Family]:
     rows = view.read(reads.workers)
-    alive = {row.id for row in rows if is_alive(row, view.now)}
+    alive = {row.id for row in living(rows, view.now)}
     states = {"alive": len(alive), "dead": len(rows) - len(alive)}
     yield Family(
         "lateshift_workers",

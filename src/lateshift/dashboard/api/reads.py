@@ -22,7 +22,7 @@ from lateshift.doctor import examine
 from lateshift.doctor.place import Check
 from lateshift.errors import InvalidSearch, JobNotFound
 from lateshift.explain import explain
-from lateshift.host.fleet import is_alive
+from lateshift.host.fleet import living
 from lateshift.job import STATUSES, Job, to_microseconds
 from lateshift.judgement import judge, observe
 from lateshift.query import Query, parse, seconds_ago
@@ -102,7 +102,7 @@ def queues(view: View, _: Nothing) -> list[shapes.Queue]:
 
 def workers(view: View, _: Nothing) -> list[shapes.Worker]:
     """Every worker that has announced itself and not signed off, with what it runs."""
-    alive = {row.id for row in view.read(reads.workers) if is_alive(row, view.now)}
+    alive = {row.id for row in living(view.read(reads.workers), view.now)}
     return [forms.worker(detail, alive=detail.id in alive) for detail in view.read(worker_details)]
 
 
