@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import psutil
 import pytest
-from project import finished
+from project import finished, gone, until
 
-from lateshift.storage import migrations, open_database
+from lateshift.storage import migrations, open_database, reads
 from lateshift.storage.schema import LATEST, MIGRATIONS, Migration
 
 NEXT = Migration(LATEST + 1, "one more column", ("alter table lateshift_jobs add extra {int}",))
@@ -64,9 +65,12 @@ def test_a_worker_and_a_program_go_on(upgraded):
 
 def test_what_they_start_goes_on_as_well(upgraded):
     """A program that knew the database starts a runner, that a worker, and that an isolated job, which looks at it."""
-    app = upgraded.app(spawn="auto", idle_exit=0.5)
+    app = upgraded.app(spawn="auto", idle_exit=1.0)
     app.list_jobs()
     upgrade(upgraded)
     seen = app.run_background_job("app.jobs.isolated_count")
     assert finished(app, seen).result == 1
+    [runner] = reads.workers(app.database)
+    supervisor = psutil.Process(runner.pid).ppid()
+    until(lambda: gone(supervisor), what="it to end while its server is there: it would look for that for minutes")
     app.close()
