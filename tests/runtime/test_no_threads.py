@@ -83,7 +83,7 @@ def test_a_supervisor_without_a_thread_to_wait_for_a_worker_starts_another(refus
     names = iter(range(9))
     command = [sys.executable, "-S", "-c", "pass"]
     supervisor = Supervisor(
-        1, lambda _: {"worker": f"w{next(names)}"}, lambda *_: None, on_trouble=told.append, command=command
+        1, lambda: {"worker": f"w{next(names)}"}, lambda *_: None, on_trouble=told.append, command=command
     )
     assert (supervisor.run(), children()) == (0, [])
     assert len(told) == 1

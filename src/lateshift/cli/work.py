@@ -17,7 +17,7 @@ from lateshift.options import LEAST_MEMORY, check_queue, to_bytes
 from lateshift.settings import cores, mask_url
 from lateshift.storage import reads
 from lateshift.storage.database import Database
-from lateshift.storage.migrations import refuse_other
+from lateshift.storage.migrations import go_on_with_newer, refuse_other
 from lateshift.storage.workers import remove_worker
 from lateshift.version import VERSION
 from lateshift.wording import count
@@ -67,6 +67,7 @@ def work(
     served = tuple(map(_queue, queues.split(","))) if queues is not None else ()
     app = open_app(create=True, threads=threads)
     _refuse_unusable(app)
+    go_on_with_newer()  # it has seen the schema: after an upgrade it goes on, as its workers do
     processes = processes or cores()
     take_back = TakeBack(app)
     supervisor = make_supervisor(
