@@ -86,8 +86,8 @@ class Presence:
             for folder in (*reversed(self.folder.parents[:2]), self.folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._marks = _make_marks(_run_file(self.folder, self.worker_id), self.slots * SLOT)
-            self._open = _take_lock(_open_file(self.folder, self.worker_id))
             self._lock = _take_lock(_lock_file(self.folder, self.worker_id))
+            self._open = _take_lock(_open_file(self.folder, self.worker_id))
         except OSError as error:
             self.let_go()
             forget(self.folder, self.worker_id)
@@ -175,8 +175,12 @@ def claims(folder: Path | str, worker_id: str) -> bool:
 
 
 def is_leaving(folder: Path | str, worker_id: str) -> bool:
-    """Whether the worker lives and takes no more jobs. One that begins has the lock of those who claim before any."""
-    return is_alive(folder, worker_id) is True and not claims(folder, worker_id)
+    """Whether the worker takes no more jobs and still runs some; without any it will have ended in a moment."""
+    if is_alive(folder, worker_id) is not True or claims(folder, worker_id):
+        return False
+    with suppress(OSError):
+        return bool(started_jobs(folder, worker_id))
+    return False
 
 
 def _is_held(path: str) -> bool | None:
