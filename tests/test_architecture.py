@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -216,6 +217,12 @@ def test_no_cycles_of_packages():
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         expect_none([" -> ".join(error.args[1])])
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """Pytest imports them by bare names."""
+    names = Counter(path.name for path in python_files() if path.name.startswith("test_"))
+    expect_none(f"{name}: {number} files" for name, number in names.items() if number > 1)
 
 
 def test_database_drivers_stay_in_their_file():

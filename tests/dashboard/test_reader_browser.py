@@ -1,11 +1,13 @@
 """What depends on the reader's browser: its time zone, what it forbids, whether it runs scripts."""
 
+import random
 import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 from dashboard_site import served
+from lively import counted
 from playwright.sync_api import expect
 from test_browser import open_page, shared  # noqa: F401 - fixtures
 
@@ -97,7 +99,7 @@ def test_a_lone_value_of_a_line_is_a_point(make_site, open_page):  # noqa: F811 
     """Of a queue in which one minute had jobs there is something to see."""
     site = make_site(filled=False)
     minute = site.day.now // 60_000_000 - 20
-    counts = site.day.counts(50, 0, 1.0, 0.5)
+    counts = counted(random.Random(1), 50, 0, 1.0, 0.5)
     site.app.database.transact(lambda: tallies.add(site.app.database, "w", 1, [((minute, "mail", "a.b"), counts)]))
     with served(site) as serving:
         page = open_page(serving.link)

@@ -6,7 +6,7 @@ import pytest
 from storage_steps import ERROR, SECOND, everything
 
 from lateshift.job import moment
-from lateshift.outcome import MAX_CRASHES, Outcome
+from lateshift.outcome import CRASH_PAUSE, MAX_CRASHES, Outcome
 from lateshift.storage import reads, writes
 from lateshift.storage.writes import Settlement
 
@@ -108,6 +108,7 @@ def test_crashes_are_counted_apart_and_the_third_is_the_end(steps):
         assert steps.lose(job)
         found = steps.get(job)
         assert (found.status, found.crashes, found.attempts) == ("pending_retry", crash, 0)
+        steps.clock.move(CRASH_PAUSE * (crash - 1))
         (job,) = steps.claim(f"worker-{crash + 1}")
         assert (job.attempt, job.crashes) == (1, crash)
     steps.lose(job)
