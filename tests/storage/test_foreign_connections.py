@@ -117,3 +117,20 @@ def test_a_listener_hears_at_the_commit(app, program):
         elif isinstance(program, programs.Django):
             program.atomic.__enter__()
     listener.close()
+
+
+SERVERS = {
+    "postgres": "extract(epoch from pg_postmaster_start_time()) * 1000000",
+    "mariadb": "@@hostname, @@port, @@datadir",
+}
+
+
+@pytest.mark.parametrize("bare", SERVERS, indirect=True)
+def test_a_database_of_that_name_on_another_server(place, database):
+    """It would be taken for ours where both servers were set up alike, and the job would be there."""
+    ((*there,),) = database.query(database.dialect.whereabouts)
+    facts = database.query(f"select {SERVERS[place.kind]}")[0]
+    assert database.tables_at([tuple(there)]) is not None
+    assert set(facts) <= set(there)
+    for fact in facts:
+        assert database.tables_at([tuple(f"not {value}" if value == fact else value for value in there)]) is None

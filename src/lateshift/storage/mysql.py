@@ -60,7 +60,7 @@ set j.status = 'completed', j.result = done.result, j.started_at = done.started_
 where j.status = 'running'"""
 
 _WHEREABOUTS: Final = """
-select count(*), lower(database()) from information_schema.tables
+select count(*), @@hostname, @@port, @@datadir, lower(database()) from information_schema.tables
 where table_schema = database() and table_name = 'lateshift_jobs'"""
 
 _ASCII: Final = "character set ascii collate ascii_bin"

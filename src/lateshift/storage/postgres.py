@@ -91,8 +91,10 @@ _ABANDONED: Final = f"set idle_in_transaction_session_timeout = {round(ABANDONED
 
 _WAITING: Final = "status in ('pending', 'pending_retry')"
 
+# Servers that were set up alike have the same names and numbers, and a copy of the files has all that stands in them.
 _WHEREABOUTS: Final = """
-select cast(cast(to_regclass('lateshift_jobs') as oid) as bigint), cast(current_database() as text)"""
+select cast(cast(to_regclass('lateshift_jobs') as oid) as bigint),
+       cast(extract(epoch from pg_postmaster_start_time()) * 1000000 as bigint), cast(current_database() as text)"""
 
 _ANNOUNCE: Final = "select pg_notify('{schema}', '')"
 
