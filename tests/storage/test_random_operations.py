@@ -246,8 +246,9 @@ class Operations(RuleBasedStateMachine):
             if model.status in ("failed", "cancelled"):
                 model.attempts = model.crashes = 0
                 model.status, model.finished_at, model.cancelling = "pending_retry", None, False
-            if model.status == "pending_retry":
                 model.run_at = self.now
+            elif model.status == "pending_retry":
+                model.run_at = min(model.run_at, self.now)
 
     @rule(pick=st.integers(0, 20))
     def delete(self, pick: int) -> None:

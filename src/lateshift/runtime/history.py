@@ -62,6 +62,7 @@ class Statistics:
         self._rows: dict[Key, _Counts] = {}
         self._unwritten: list[tuple[int, list[tuple[Key, Sums]]]] = []
         self._failures: dict[tuple[str, str, int], FailureCount] = {}
+        self._sums: list[FailureCount] = []
         events.subscribe(self._count)
 
     def tick(self, _: int) -> float:
@@ -73,9 +74,12 @@ class Statistics:
         while self._unwritten:
             tallies.add(self._db, self._worker, *self._unwritten[0])
             del self._unwritten[0]
-        if self._failures:
-            failures.add(self._db, self._worker, list(self._failures.values()))
-            self._failures = {}
+        while self._sums or self._failures:
+            if not self._sums:
+                self._sums = failures.summed(self._db, self._worker, list(self._failures.values()))
+                self._failures = {}
+            failures.add(self._db, self._worker, self._sums)
+            self._sums = []
         return self.INTERVAL
 
     def _count(self, events: Sequence[Event]) -> None:

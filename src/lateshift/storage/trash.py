@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from lateshift.storage.database import Database, transactional
+from lateshift.storage import writes
+from lateshift.storage.database import Database, repeatable, transactional
 
 KEPT: Final = 600_000_000
 """Microseconds in which a deletion can be undone, from its end."""
@@ -35,7 +36,7 @@ Content = dict[str, list[dict[str, Any]]]
 """Rows by table, each by column."""
 
 
-@transactional
+@repeatable(0)
 def throw_away(db: Database, batch: str, ids: Sequence[str], statuses: Sequence[str], now: int) -> int:
     """Delete those of these jobs that have one of these statuses, so that `restore` can bring them back; how many."""
     found = db.query_each("select id, status from lateshift_jobs where id {among ids}{lock}", sorted(ids))
@@ -54,12 +55,11 @@ def throw_away(db: Database, batch: str, ids: Sequence[str], statuses: Sequence[
         " {on_conflict(batch, job_id)} content = {new(content)}",
         [{"batch": batch, "job_id": id_, "now": now, "content": _encoded(contents[id_])} for id_ in chosen],
     )
-    for table, owner in _OWNER.items():
-        db.execute_each(f"delete from {table} where {owner} {{among ids}}", chosen)
+    writes.delete_all(db, chosen)
     return len(chosen)
 
 
-@transactional
+@repeatable(0)
 def restore(db: Database, batch: str) -> int:
     """Bring back up to 200 jobs of a deletion; returns how many, 0 when none is left. Call it until then."""
     rows = db.query(
