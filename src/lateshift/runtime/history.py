@@ -148,11 +148,11 @@ class Compaction:
             tallies.fold(self._db) == tallies.BATCH,
             failures.fold_failures(self._db, now) == failures.BATCH,
             tallies.prune_history(self._db, now),
+            trash.empty(self._db, now),
         ]
         failures.prune_failures(self._db, now)
         audit.prune_audit(self._db, now)
         requests.prune_requests(self._db, now)
-        trash.empty(self._db, now)
         if any(more):
             tallies.give_turn_back(self._db)
         return any(more)

@@ -93,8 +93,11 @@ def can_restore(db: Database, batch: str) -> bool:
 
 
 @transactional
-def empty(db: Database, now: int) -> None:
-    """Give up, for good, a batch of what was deleted ten minutes ago, by deletions that have ended since."""
+def empty(db: Database, now: int) -> bool:
+    """Give up, for good, a batch of what was deleted ten minutes ago and more; whether there may be another.
+
+    A deletion that has not ended, or only since, is left whole.
+    """
     before = now - KEPT
     rows = db.query(
         "select batch, job_id from lateshift_trash where deleted_at < :before order by deleted_at limit :limit",
@@ -103,10 +106,9 @@ def empty(db: Database, now: int) -> None:
     later = "select 1 from lateshift_trash where batch = :batch and deleted_at >= :before order by deleted_at limit 1"
     batches = {batch for batch, _ in rows}
     going = {batch for batch in batches if db.query(later, {"batch": batch, "before": before})}
-    db.execute_many(
-        "delete from lateshift_trash where batch = :batch and job_id = :job_id",
-        [{"batch": batch, "job_id": job_id} for batch, job_id in rows if batch not in going],
-    )
+    over = [{"batch": batch, "job_id": job_id} for batch, job_id in rows if batch not in going]
+    db.execute_many("delete from lateshift_trash where batch = :batch and job_id = :job_id", over)
+    return len(rows) == _LARGE and bool(over)
 
 
 def _encoded(content: Content) -> str:
