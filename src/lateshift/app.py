@@ -25,7 +25,7 @@ from lateshift.retry import RetryLike
 from lateshift.settings import Settings, load_settings
 from lateshift.storage import foreign, open_database, reads, writes
 from lateshift.storage.database import Database
-from lateshift.texts import storable
+from lateshift.texts import is_id
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -364,8 +364,9 @@ class Cache:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
-        key = storable(str(key))
-        job = reads.get(self._app.database, key.removeprefix(self.PREFIX)) if key.startswith(self.PREFIX) else None
+        key = str(key)
+        job_id = key.removeprefix(self.PREFIX)
+        job = reads.get(self._app.database, job_id) if job_id != key and is_id(job_id) else None
         if job is None:
             return None
         return {

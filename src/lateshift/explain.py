@@ -9,7 +9,7 @@ from typing import Final
 
 from lateshift.allowlist import AllowList
 from lateshift.app import Lateshift
-from lateshift.errors import CallableNotAllowed, JobNotFound, LateshiftError
+from lateshift.errors import CallableNotAllowed, LateshiftError
 from lateshift.host import presence
 from lateshift.host.fleet import LEASE, host_name, living, serves
 from lateshift.job import WAITING, Job, JobError, moment
@@ -53,10 +53,8 @@ def explain(app: Lateshift, job_id: str) -> Explanation:
 
     Of a waiting job it imports the callable, as the worker will. It changes nothing and starts nothing.
     """
+    job = app.get_job(job_id)
     now = app.database.now()
-    job = reads.get(app.database, job_id, history=True)
-    if job is None:
-        raise JobNotFound(job_id)
     scene = _Scene(app, job, now)
     if job.status in WAITING:
         sentences = _waiting(scene)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 _SHOWN: Final = 60
@@ -11,6 +12,19 @@ _SHOWN: Final = 60
 def storable(text: str) -> str:
     """The text without lone surrogates and NULs, which are written as in a Python string."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def in_three_bytes(json: str) -> str:
+    """JSON with escapes for the characters that MySQL's old `utf8` has no room for.
+
+    A connection that speaks it makes question marks of them where its SQL mode is not strict.
+    """
+
+    def escaped(found: re.Match[str]) -> str:
+        units = found[0].encode("utf-16-be").hex()
+        return f"\\u{units[:4]}\\u{units[4:]}"
+
+    return re.sub("[\U00010000-\U0010ffff]", escaped, json)
 
 
 def is_id(text: str) -> bool:

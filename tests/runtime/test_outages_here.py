@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import pytest
 from worker_here import store, worker_in
 
 from lateshift import Lateshift
 from lateshift.errors import StorageUnavailable
+from lateshift.events import Events
 from lateshift.job import Claimed
 from lateshift.runtime import inline
-from lateshift.runtime.duties import Reports
-from lateshift.storage import reads, workers, writes
+from lateshift.runtime.duties import Reports, Rescue
+from lateshift.settings import load_settings
+from lateshift.storage import open_database, reads, workers, writes
+from lateshift.storage.failures import HOUR
+from lateshift.storage.migrations import migrate
 
 go = threading.Event()
 
@@ -74,6 +79,39 @@ def test_what_was_claimed_without_an_answer_goes_back(tmp_path, monkeypatch):
         monkeypatch.setattr(writes, "claim", twice)
         worker.ledger.exchange([])
         assert reads.status(worker._db, job_id) == "pending"
+
+
+@pytest.mark.parametrize("server", ["postgres", "mariadb"])
+def test_what_is_claimed_after_the_claim_was_given_up_goes_back(tmp_path, request, server):
+    """A server commits it when its standby is back: a look at once had found nothing, and the jobs stayed there."""
+    url = request.getfixturevalue(f"{server}_url")
+    with closing(open_database(load_settings(database_url=url), as_is=True)) as given_up:
+        migrate(given_up)
+        with worker_in(tmp_path, url) as worker:
+            job_id = store(worker, "app.jobs.add")
+            with given_up.transaction():
+                assert writes.claim_one(given_up, "mine", given_up.now(), job_id)
+                worker.turn()
+                assert reads.status(worker._db, job_id) == "pending"
+            worker._next_beat = 0.0
+            worker.turn()
+            assert reads.status(worker._db, job_id) == "pending"
+
+
+@pytest.mark.parametrize("held_by", ["an idle worker", "one that has left"])
+def test_a_late_claim_outlives_its_worker_without_a_crash(tmp_path, held_by):
+    """Nobody has begun what comes after the worker's last look, so it is no crash and needs no process of its own."""
+    with worker_in(tmp_path) as worker:
+        db, job_id = worker._db, store(worker, "app.jobs.add", run_at=worker._db.now() + HOUR)
+        if held_by == "an idle worker":
+            writes.claim_one(db, "mine", db.now(), job_id)
+        worker.tell("stop")
+        worker.run()
+        if held_by == "one that has left":
+            writes.claim_one(db, "mine", db.now(), job_id)
+            Rescue(db, Events(), "another").tick(db.now())
+        job = reads.get(db, job_id)
+        assert (job.status, job.attempts, job.crashes) == ("pending", 0, 0)
 
 
 def test_progress_that_could_not_be_written_is_written_later(tmp_path, monkeypatch):

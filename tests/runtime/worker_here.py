@@ -16,11 +16,10 @@ from lateshift.storage import writes
 
 
 @contextmanager
-def worker_in(folder, *, allowed=("app",), **config) -> Iterator[Worker]:
-    """One on an SQLite file in a folder, registered."""
-    app = Lateshift(
-        database_url=f"sqlite:///{folder}/lateshift.db", storage_dir=folder, allowed=[*allowed], spawn="never"
-    )
+def worker_in(folder, url=None, *, allowed=("app",), **config) -> Iterator[Worker]:
+    """One on an SQLite file in a folder, or on another database, registered."""
+    url = url or f"sqlite:///{folder}/lateshift.db"
+    app = Lateshift(database_url=url, storage_dir=folder, allowed=[*allowed], spawn="never")
     told = WorkerConfig(worker="mine", folder=str(folder / "run"), **config)
     presence, wake = Presence(told.folder, told.worker, 500), make_wake(app.database)
     presence.acquire()

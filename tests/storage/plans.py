@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lateshift.storage.database import NONE
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -45,7 +47,7 @@ def plans(db, act: Callable[[], object], *, generic: bool = False) -> list[Plan]
     def watched(name: str) -> Callable[..., Any]:
         run = getattr(type(db), name)
 
-        def method(sql: str, parameters: Any = ()) -> Any:
+        def method(sql: str, parameters: Any = NONE) -> Any:
             values = parameters[0] if name == "execute_many" and parameters else parameters
             if not (name == "execute_many" and not parameters):
                 found.append(explain(db, sql, values, generic))

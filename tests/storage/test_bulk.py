@@ -190,6 +190,15 @@ def test_a_long_deletion_is_kept_for_ten_minutes_from_its_end(steps, clock):
     assert not trash.can_restore(steps.db, action.id)
 
 
+def test_many_deleted_jobs_are_given_up_in_a_row(steps, clock, monkeypatch):
+    """A turn takes some and says that there are more: at one turn each half minute a million stayed for three hours."""
+    monkeypatch.setattr(trash, "_LARGE", 2)
+    BulkAction(steps.db, "purge", steps.enqueue_many(3)).run()
+    clock.move(601)
+    assert [trash.empty(steps.db, steps.now) for _ in range(2)] == [True, False]
+    assert steps.db.query("select count(*) from lateshift_trash") == [(0,)]
+
+
 def test_restoring_what_is_there_changes_nothing(steps):
     """Two that undo at once bring each job back once."""
     job_id = steps.finished("failed")

@@ -23,6 +23,11 @@ def count(error: JobError, at: int, failed: int = 1, retried: int = 0, **fields:
     return FailureCount(fingerprint=fingerprint(error), failed=failed, retried=retried, **known)
 
 
+def store(steps, worker: str, counts: list[FailureCount]) -> None:
+    """As a worker does every ten seconds."""
+    failures.add(steps.db, worker, failures.summed(steps.db, worker, counts))
+
+
 def fail(steps, error: JobError = TIMEOUT, *, kind: str = "failed", name: str = NAME) -> str:
     """A job that failed so; its id."""
     job = steps.running(name=name)
@@ -40,11 +45,11 @@ def ids(steps, text: str) -> list[str]:
 def test_groups_add_up(steps, clock, folded):
     """Over workers, callables and hours: how often, since when, where, and how it went on."""
     start = steps.now
-    failures.add(steps.db, "a", [count(TIMEOUT, start, 2, 3), count(OTHER, start)])
+    store(steps, "a", [count(TIMEOUT, start, 2, 3), count(OTHER, start)])
     clock.move(7200)
-    failures.add(steps.db, "a", [count(TIMEOUT, steps.now, 1, name="app.jobs.mail", job_id="0190-b")])
-    failures.add(steps.db, "b", [count(TIMEOUT, steps.now - 1, 1)])
-    failures.add(steps.db, "b", [count(TIMEOUT, steps.now - 2, 1)])
+    store(steps, "a", [count(TIMEOUT, steps.now, 1, name="app.jobs.mail", job_id="0190-b")])
+    store(steps, "b", [count(TIMEOUT, steps.now - 1, 1)])
+    store(steps, "b", [count(TIMEOUT, steps.now - 2, 1)])
     if folded:
         assert failures.fold_failures(steps.db, steps.now + 2 * HOUR) == 4
         assert failures.fold_failures(steps.db, steps.now + 2 * HOUR) == 0
@@ -62,7 +67,7 @@ def test_groups_add_up(steps, clock, folded):
 def test_a_resolved_group_comes_back(steps, clock):
     """It stays resolved until it is seen again, and can be opened by hand."""
     key = fingerprint(TIMEOUT).key
-    failures.add(steps.db, "a", [count(TIMEOUT, steps.now)])
+    store(steps, "a", [count(TIMEOUT, steps.now)])
 
     def state() -> str:
         return failures.groups(steps.db, steps.now - 3 * HOUR)[0].state
@@ -73,7 +78,7 @@ def test_a_resolved_group_comes_back(steps, clock):
     assert state() == "resolved"
     assert failures.groups(steps.db, steps.now - HOUR)[0].resolved_by == "ada"
     clock.move(1)
-    failures.add(steps.db, "a", [count(TIMEOUT, steps.now)])
+    store(steps, "a", [count(TIMEOUT, steps.now)])
     assert state() == "returned"
     assert failures.reopen(steps.db, key)
     assert state() == "open"
@@ -82,9 +87,9 @@ def test_a_resolved_group_comes_back(steps, clock):
 
 def test_old_groups_go(steps, clock):
     """After thirty days without being seen a group is forgotten."""
-    failures.add(steps.db, "a", [count(TIMEOUT, steps.now)])
+    store(steps, "a", [count(TIMEOUT, steps.now)])
     clock.move(20 * 86_400)
-    failures.add(steps.db, "a", [count(OTHER, steps.now)])
+    store(steps, "a", [count(OTHER, steps.now)])
     clock.move(11 * 86_400)
     for _ in range(3):
         failures.prune_failures(steps.db, steps.now)

@@ -11,6 +11,7 @@ import pytest
 from callers_connections import Program
 
 from lateshift import Lateshift
+from lateshift.storage import foreign
 
 PROGRAMS: dict[str, dict[str, tuple[type[Program], str | None]]] = {
     "sqlite": {
@@ -117,3 +118,32 @@ def test_a_listener_hears_at_the_commit(app, program):
         elif isinstance(program, programs.Django):
             program.atomic.__enter__()
     listener.close()
+
+
+@pytest.mark.parametrize("bare", ["mariadb"], indirect=True)
+def test_characters_of_four_bytes_on_a_connection_of_three(place, steps):
+    """The old `utf8` of MySQL made question marks of them, where the program's SQL mode is not strict."""
+    job = steps.new(parameters='{"to":"é 😀\\u00e9"}')
+    with contextlib.closing(programs.PyMysql(place.url)) as program:
+        program.connection.close()
+        program.open(charset="utf8mb3", sql_mode="")
+        foreign.insert(steps.db, program.connection, [job])
+        program.commit()
+    assert steps.get(job.id).parameters == {"to": "é 😀é"}
+
+
+SERVERS = {
+    "postgres": "extract(epoch from pg_postmaster_start_time()) * 1000000",
+    "mariadb": "@@hostname, @@port, @@datadir",
+}
+
+
+@pytest.mark.parametrize("bare", SERVERS, indirect=True)
+def test_a_database_of_that_name_on_another_server(place, database):
+    """It would be taken for ours where both servers were set up alike, and the job would be there."""
+    ((*there,),) = database.query(database.dialect.whereabouts)
+    facts = database.query(f"select {SERVERS[place.kind]}")[0]
+    assert database.tables_at([tuple(there)]) is not None
+    assert set(facts) <= set(there)
+    for fact in facts:
+        assert database.tables_at([tuple(f"not {value}" if value == fact else value for value in there)]) is None

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from storage_steps import SECOND, Place, Steps, new_job
 
 from lateshift.job import EXECUTORS, FINISHED, WAITING, Claimed, to_microseconds
-from lateshift.outcome import MAX_CRASHES
+from lateshift.outcome import CRASH_PAUSE, MAX_CRASHES
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.writes import Settlement
 from lateshift.testing import FrozenClock
@@ -221,7 +221,8 @@ class Operations(RuleBasedStateMachine):
             model.executor = "process"
             model.lease += 1
             model.attempts -= 1
-            model.run_at = self.now if model.crashes < MAX_CRASHES else model.run_at
+            if model.crashes < MAX_CRASHES:
+                model.run_at = self.now + round(CRASH_PAUSE * job.crashes * SECOND)
             model.ended.append("lost" if model.crashes < MAX_CRASHES else "failed")
             if model.crashes < MAX_CRASHES and not model.cancelling:
                 model.status = "pending_retry"
@@ -246,8 +247,9 @@ class Operations(RuleBasedStateMachine):
             if model.status in ("failed", "cancelled"):
                 model.attempts = model.crashes = 0
                 model.status, model.finished_at, model.cancelling = "pending_retry", None, False
-            if model.status == "pending_retry":
                 model.run_at = self.now
+            elif model.status == "pending_retry":
+                model.run_at = min(model.run_at, self.now)
 
     @rule(pick=st.integers(0, 20))
     def delete(self, pick: int) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from lateshift import JobNotFound, Lateshift
+from lateshift.explain import explain
 from lateshift.job import STATUSES
+from lateshift.runtime.inline import run_one
 from lateshift.storage import counting, reads, writes
 
 
@@ -178,3 +183,13 @@ def test_history_without_asking_is_empty(steps):
     assert reads.get(steps.db, job_id).history == ()
     assert len(steps.get(job_id).history) == 1
     assert reads.list_jobs(steps.db)[0].history == ()
+
+
+def test_what_cannot_be_an_id_is_no_job(place, tmp_path):
+    """MariaDB refuses to compare it, which went on to whoever asked for a status with an id out of an address."""
+    app = Lateshift(database_url=place.url, storage_dir=tmp_path, spawn="never")
+    with contextlib.closing(app):
+        assert app.cache.get("background_job:é") is None
+        for ask in (explain, run_one):
+            with pytest.raises(JobNotFound):
+                ask(app, "é")

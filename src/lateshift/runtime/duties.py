@@ -227,9 +227,9 @@ def rescue(
 ) -> int:
     """Take the jobs of a dead worker back and forget the worker; returns how many jobs.
 
-    Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed. Nothing is
-    done if `beat`, by which the worker was found dead, is its last heartbeat no more. `how` it died, in words, is for
-    the jobs' error.
+    Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed, and none of
+    a worker that has no row any more. Nothing is done if `beat`, by which the worker was found dead, is its last
+    heartbeat no more. `how` it died, in words, is for the jobs' error.
     """
     begun = None if folder is None else presence.started_jobs(folder, worker)
     taken = db.transact(lambda: _take_back(db, worker, begun, beat, how))
@@ -251,6 +251,10 @@ def _take_back(
     removed = workers.remove_worker(db, worker, beat)
     if beat is not None and not removed:  # it has spoken meanwhile, or others were faster
         return None
+    if begun is None and not removed:
+        # Its row went with all that it held, in one transaction, or when it had ended in good order. So these came by a
+        # claim that was committed later, and whose answer nobody has had.
+        begun = frozenset()
     now = db.now()
     held = reads.running_jobs(db, worker)
     crashed = [(job, at) for job, at in held if begun is None or job.id in begun]

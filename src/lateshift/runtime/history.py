@@ -62,6 +62,7 @@ class Statistics:
         self._rows: dict[Key, _Counts] = {}
         self._unwritten: list[tuple[int, list[tuple[Key, Sums]]]] = []
         self._failures: dict[tuple[str, str, int], FailureCount] = {}
+        self._sums: list[FailureCount] = []
         events.subscribe(self._count)
 
     def tick(self, _: int) -> float:
@@ -73,9 +74,12 @@ class Statistics:
         while self._unwritten:
             tallies.add(self._db, self._worker, *self._unwritten[0])
             del self._unwritten[0]
-        if self._failures:
-            failures.add(self._db, self._worker, list(self._failures.values()))
-            self._failures = {}
+        while self._sums or self._failures:
+            if not self._sums:
+                self._sums = failures.summed(self._db, self._worker, list(self._failures.values()))
+                self._failures = {}
+            failures.add(self._db, self._worker, self._sums)
+            self._sums = []
         return self.INTERVAL
 
     def _count(self, events: Sequence[Event]) -> None:
@@ -144,11 +148,11 @@ class Compaction:
             tallies.fold(self._db) == tallies.BATCH,
             failures.fold_failures(self._db, now) == failures.BATCH,
             tallies.prune_history(self._db, now),
+            trash.empty(self._db, now),
         ]
         failures.prune_failures(self._db, now)
         audit.prune_audit(self._db, now)
         requests.prune_requests(self._db, now)
-        trash.empty(self._db, now)
         if any(more):
             tallies.give_turn_back(self._db)
         return any(more)

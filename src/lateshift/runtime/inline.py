@@ -18,6 +18,7 @@ from lateshift.host.job_logs import captured_logging
 from lateshift.host.presence import Presence, presence_folder
 from lateshift.host.registration import new_worker_id, worker_of_this_process
 from lateshift.job import Claimed, Job
+from lateshift.options import check_id
 from lateshift.outcome import returned
 from lateshift.runtime import unstoppable
 from lateshift.runtime.crew import Crew, slots_of
@@ -41,6 +42,7 @@ def run_one(app: Lateshift, job_id: str) -> Job:
 
     Ctrl-C gives the job back without using up the attempt. Raises JobNotFound; JobStateError when it does not wait.
     """
+    check_id(job_id)
     worker = new_worker_id()
     with _registered(app, worker) as presence, captured_logging(app.settings):
         claimed = writes.claim_one(app.database, worker, app.database.now(), job_id)

@@ -14,7 +14,7 @@ from lateshift.job import Claimed, ExecutorKind
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.settling import may_pass, settle, settle_one, told
-from lateshift.storage import reads, writes
+from lateshift.storage import reads, workers, writes
 from lateshift.storage.database import Database
 from lateshift.storage.writes import Settlement
 
@@ -23,7 +23,8 @@ class Ledger:
     """Settles and claims for one worker, which serves `queues` (all, when empty) and ends after `max_jobs`.
 
     `look` is whether there may be something to claim, `due_at` when there will be, `due_now` whether there is, if only
-    there were room. `unsettled` are outcomes that the database does not have yet; `ended` counts those it has.
+    there were room. `unsettled` are outcomes that the database does not have yet; `ended` counts those it has. While
+    `in_doubt`, the next exchange looks for claimed jobs that nobody here knows of.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Ledger:
         if claimed:
             self._crew.submit(claimed)
         if self.in_doubt:
-            self._give_back_strays()
+            self.give_back_strays()
         return bool(claimed)
 
     def settle(self, left: Sequence[Settlement]) -> None:
@@ -76,6 +77,14 @@ class Ledger:
             now = self._db.reckon()
             self.unsettled += [Settlement(job, returned(now, now)) for job in jobs]
             raise
+
+    def give_back_strays(self) -> None:
+        """What is ours in the database only, by a claim whose answer got lost, goes back: nobody else would take it."""
+        ours = self._crew.jobs | {(s.job.id, s.job.lease) for s in self.unsettled}
+        if workers.held(self._db, self._worker) - ours:
+            held = [job for job, _ in reads.running_jobs(self._db, self._worker)]
+            self.release([job for job in held if (job.id, job.lease) not in ours])
+        self.in_doubt = False
 
     def room(self, done: int = 0) -> dict[ExecutorKind, int]:
         """How many jobs of each kind may be claimed, when `done` more have ended."""
@@ -139,11 +148,3 @@ class Ledger:
         thrown_away, now = {id(settlement) for settlement in refused}, self._db.reckon()
         events += [told(one, self._worker, now, refused=id(one) in thrown_away) for one in done]
         self._events.emit(events)
-
-    def _give_back_strays(self) -> None:
-        """What is ours in the database only, by a claim whose answer got lost, goes back: nobody else would take it."""
-        ours = self._crew.jobs | {(s.job.id, s.job.lease) for s in self.unsettled}
-        held = [job for job, _ in reads.running_jobs(self._db, self._worker)]
-        if strays := [job for job in held if (job.id, job.lease) not in ours]:
-            self.release(strays)
-        self.in_doubt = False

@@ -192,6 +192,9 @@ class Worker:
         """
         if now >= self._next_beat:
             self._next_beat = now + self._do(self._heartbeat)
+            # A claim that was given up may be committed at any time: a server that waits for its standby (PostgreSQL's
+            # synchronous_standby_names, MariaDB's `backup stage block_commit`) tells of it only then.
+            self.ledger.in_doubt = True
 
     def _do_duties(self, now: float) -> None:
         for place, duty in enumerate(self.duties):
@@ -324,6 +327,7 @@ class Worker:
             self._return_running()
             for duty in self.duties:
                 self._do(duty)
+            self.ledger.give_back_strays()
             workers.remove_worker(self._db, self.config.worker)
         except StorageError as error:
             self.vanished = True

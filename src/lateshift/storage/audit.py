@@ -39,7 +39,6 @@ class Mark:
     details: str
 
 
-@transactional
 def append(
     db: Database, now: int, actor: str, action: str, target: str, number: int = 1, details: str = ""
 ) -> AuditEntry:
@@ -50,7 +49,8 @@ def append(
     entry = AuditEntry(_id(now), now, actor[:500], action[:32], target[:500], number, details[:2000])
     db.execute(
         "insert into lateshift_audit (id, at, actor, action, target, number, details)"
-        " values (:id, :at, :actor, :action, :target, :number, :details)",
+        " values (:id, :at, :actor, :action, :target, :number, :details)"
+        " {on_conflict(id)} at = {new(at)}",  # there only if the answer got lost
         {name: getattr(entry, name) for name in AuditEntry.__slots__},
     )
     return entry

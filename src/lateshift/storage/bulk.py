@@ -15,9 +15,9 @@ from lateshift.errors import InvalidOption
 from lateshift.job import FINISHED, WAITING, NewJob
 from lateshift.options import check_priority
 from lateshift.query import Query, Term
-from lateshift.storage import search, trash
+from lateshift.storage import search, trash, writes
 from lateshift.storage.counting import Count
-from lateshift.storage.database import Database, transactional
+from lateshift.storage.database import Database, repeatable
 
 BATCH: Final = 500
 
@@ -110,31 +110,24 @@ class BulkAction:
         return trash.throw_away(self._db, self.id, ids, STATUSES[self._action], self._db.now())
 
 
-@transactional
+@repeatable(0)
 def retry(db: Database, ids: Sequence[str], now: int) -> int:
     """Make failed and cancelled jobs wait again with all their attempts, and waiting retries due; returns how many."""
     finished, waiting = _chosen(db, ids, ("failed", "cancelled")), _chosen(db, ids, ("pending_retry",))
-    changed = db.execute_many(
-        "update lateshift_jobs set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0,"
-        " finished_at = null, cancel_requested = 0, result = null where id = :id",
-        [{"id": id_, "now": now} for id_ in finished],
-    )
+    changed = db.execute_many(writes.RETRY, [{"id": id_, "now": now} for id_ in finished])
     return max(0, changed) + _make_due(db, waiting, now)
 
 
-@transactional
+@repeatable(0)
 def cancel(db: Database, ids: Sequence[str], now: int) -> int:
     """Cancel waiting jobs, and ask the workers of running ones to; returns how many."""
     waiting, running = _chosen(db, ids, WAITING), _chosen(db, ids, ("running",))
-    db.execute_many(
-        "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id",
-        [{"id": id_, "now": now} for id_ in waiting],
-    )
-    db.execute_each("update lateshift_jobs set cancel_requested = 1 where id {among ids}", running)
+    db.execute_many(writes.CANCEL, [{"id": id_, "now": now} for id_ in waiting])
+    db.execute_each(writes.ASK_TO_CANCEL, running)
     return len(waiting) + len(running)
 
 
-@transactional
+@repeatable(0)
 def change_priority(db: Database, ids: Sequence[str], priority: int) -> int:
     """Give waiting jobs another priority; returns how many had a different one."""
     changed = db.execute_many(
@@ -145,7 +138,7 @@ def change_priority(db: Database, ids: Sequence[str], priority: int) -> int:
     return max(0, changed)
 
 
-@transactional
+@repeatable(0)
 def run_now(db: Database, ids: Sequence[str], now: int) -> int:
     """Make delayed jobs and waiting retries due; returns how many were not."""
     return _make_due(db, _chosen(db, ids, WAITING), now)
@@ -165,10 +158,7 @@ def original(db: Database, job_id: str) -> NewJob | None:
 
 
 def _make_due(db: Database, ids: Sequence[str], now: int) -> int:
-    changed = db.execute_many(
-        "update lateshift_jobs set run_at = :now where id = :id and run_at > :now",
-        [{"id": id_, "now": now} for id_ in ids],
-    )
+    changed = db.execute_many(writes.MAKE_DUE, [{"id": id_, "now": now} for id_ in ids])
     db.announce()
     return max(0, changed)
 

@@ -208,6 +208,26 @@ def transactional(
     return run
 
 
+def repeatable(
+    nothing: object,
+) -> Callable[[Callable[Concatenate[Database, P], T]], Callable[Concatenate[Database, P], T]]:
+    """As `transactional`, for a function that returns `nothing` when it finds nothing to do.
+
+    When the answer to its commit got lost it is done again and finds its own work: then its first answer counts.
+    """
+
+    def decorate(function: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:
+        @wraps(function)
+        def run(db: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            answers: list[T] = []
+            db.transact(lambda: answers.append(function(db, *args, **kwargs)))
+            return answers[0] if answers[-1] == nothing else answers[-1]
+
+        return run
+
+    return decorate
+
+
 @cache
 def _watch_forks() -> None:
     """From the first database on: a program that has none forks as if we were not there."""

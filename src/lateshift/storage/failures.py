@@ -1,6 +1,6 @@
 """Failures in groups: what fails in the same way is one line, with how often, since when, and where.
 
-Workers count in rows of their own (`add`), which are folded into one for each hour, group and callable after a while.
+Workers count in rows of their own, which are folded into one for each hour, group and callable after a while.
 A group that was resolved is open again when it has been seen after that moment: nothing has to be written for it.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from lateshift.fingerprint import Fingerprint
@@ -72,16 +72,37 @@ class ErrorGroup:
         return self.failed + self.retried
 
 
+def summed(db: Database, worker: str, counts: Sequence[FailureCount]) -> list[FailureCount]:
+    """What a worker has counted, with what it has stored of the same hours before."""
+    known: dict[tuple[int, str, str], tuple[int, int, int, int, str]] = {}
+    for hour in {count.last_at // HOUR for count in counts}:
+        rows = db.query(
+            "select fingerprint, name, failed, retried, first_at, last_at, job_id from lateshift_failures"
+            " where hour = :hour and worker = :worker",
+            {"hour": hour, "worker": worker},
+        )
+        known.update({(hour, row[0], row[1]): row[2:] for row in rows})
+    sums = {}
+    for count in counts:
+        key = (count.last_at // HOUR, count.fingerprint.key, count.name[:NAME_LENGTH])
+        sums[key] = total = _plus(count, *known[key]) if key in known else count
+        known[key] = (total.failed, total.retried, total.first_at, total.last_at, total.job_id)
+    return list(sums.values())
+
+
 @transactional
-def add(db: Database, worker: str, counts: Sequence[FailureCount]) -> None:
-    """Add what a worker has counted, and note the groups that are new."""
+def add(db: Database, worker: str, sums: Sequence[FailureCount]) -> None:
+    """Store what `summed` gave, and note the groups that are new; when an answer got lost, it may be done again."""
     db.execute_many(
         "insert into lateshift_groups (fingerprint, type, place, message, first_at)"
         " values (:fingerprint, :type, :place, :message, :first_at)"
         " {on_conflict(fingerprint)} type = {new(type)}",
-        [_group(count) for count in sorted(counts, key=lambda count: count.fingerprint.key)],
+        [_group(count) for count in sorted(sums, key=lambda count: count.fingerprint.key)],
     )
-    _add_rows(db, [_row(worker, count) for count in counts])
+    columns = ("failed", "retried", "first_at", "last_at", "job_id")
+    _insert_rows(
+        db, [_row(worker, count) for count in sums], ", ".join(f"{name} = {{new({name})}}" for name in columns)
+    )
 
 
 def groups(db: Database, since: int, until: int | None = None, *, fingerprint: str | None = None) -> list[ErrorGroup]:
@@ -169,15 +190,34 @@ def prune_failures(db: Database, now: int) -> None:
 
 def _add_rows(db: Database, rows: Sequence[dict[str, Any]]) -> None:
     ours = "lateshift_failures"
-    db.execute_many(
-        f"insert into {ours} (hour, fingerprint, name, worker, failed, retried, first_at, last_at, job_id)"
-        " values (:hour, :fingerprint, :name, :worker, :failed, :retried, :first_at, :last_at, :job_id)"
-        " {on_conflict(hour, fingerprint, name, worker)}"
-        f" failed = {ours}.failed + {{new(failed)}}, retried = {ours}.retried + {{new(retried)}},"
+    _insert_rows(
+        db,
+        rows,
+        f"failed = {ours}.failed + {{new(failed)}}, retried = {ours}.retried + {{new(retried)}},"
         f" job_id = case when {{new(last_at)}} >= {ours}.last_at then {{new(job_id)}} else {ours}.job_id end,"
         f" first_at = case when {{new(first_at)}} < {ours}.first_at then {{new(first_at)}} else {ours}.first_at end,"
         f" last_at = case when {{new(last_at)}} > {ours}.last_at then {{new(last_at)}} else {ours}.last_at end",
+    )
+
+
+def _insert_rows(db: Database, rows: Sequence[dict[str, Any]], instead: str) -> None:
+    """Insert rows; `instead` is what is set in those that are there already."""
+    db.execute_many(
+        "insert into lateshift_failures (hour, fingerprint, name, worker, failed, retried, first_at, last_at, job_id)"
+        " values (:hour, :fingerprint, :name, :worker, :failed, :retried, :first_at, :last_at, :job_id)"
+        f" {{on_conflict(hour, fingerprint, name, worker)}} {instead}",
         sorted(rows, key=lambda row: (row["hour"], row["fingerprint"], row["name"], row["worker"])),
+    )
+
+
+def _plus(count: FailureCount, failed: int, retried: int, first_at: int, last_at: int, job_id: str) -> FailureCount:
+    return replace(
+        count,
+        failed=count.failed + failed,
+        retried=count.retried + retried,
+        first_at=min(count.first_at, first_at),
+        last_at=max(count.last_at, last_at),
+        job_id=count.job_id if count.last_at >= last_at else job_id,
     )
 
 

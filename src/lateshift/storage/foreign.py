@@ -23,6 +23,7 @@ from lateshift.job import NewJob
 from lateshift.storage.database import Database, Parameters, Row
 from lateshift.storage.dialect import PARAMETER
 from lateshift.storage.writes import INSERT_JOB
+from lateshift.texts import in_three_bytes
 
 T = TypeVar("T")
 
@@ -102,6 +103,8 @@ def _statements(db: Database, jobs: Sequence[NewJob]) -> Iterator[tuple[str, lis
 
     Unlike `db.announcing` it always tells of the jobs: what was told just before may have been heard before the commit.
     """
+    if db.dialect.name == "mysql":
+        jobs = [msgspec.structs.replace(job, parameters=in_three_bytes(job.parameters)) for job in jobs]
     rows: list[Parameters] = [msgspec.structs.asdict(job) for job in jobs]
     announce = db.dialect.announce
     if announce and len(rows) == 1:

@@ -8,6 +8,7 @@ committed`: under InnoDB's default a claim would lock the gaps between rows too,
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -42,6 +43,9 @@ _TROUBLES: Final[dict[int, Trouble]] = {
     1146: "no tables",
 }
 
+_ESCAPED: Final = "\0\n\r\x1a\\'\""
+"""The characters of a text that take one byte more in a statement."""
+
 _DONE_BEFORE: Final = (1050, 1060, 1061, 1062)
 """Table, column, index or row is there already: MySQL commits each statement of a migration by itself."""
 
@@ -56,7 +60,7 @@ set j.status = 'completed', j.result = done.result, j.started_at = done.started_
 where j.status = 'running'"""
 
 _WHEREABOUTS: Final = """
-select count(*), lower(database()) from information_schema.tables
+select count(*), @@hostname, @@port, @@datadir, lower(database()) from information_schema.tables
 where table_schema = database() and table_name = 'lateshift_jobs'"""
 
 _ASCII: Final = "character set ascii collate ascii_bin"
@@ -145,7 +149,7 @@ class MysqlDatabase(ServerDatabase):
                 "LATESHIFT_DATABASE_URL."
             ) from error
         try:
-            version = str(link.query("select version()", {})[0][0])
+            version, link.most = link.query("select version(), @@max_allowed_packet", {})[0]
             refuse_old(version, self.place)
             self._mariadb = _is_mariadb(version)
             abandoned = _ABANDONED_MARIADB if self._mariadb else _ABANDONED_MYSQL
@@ -276,28 +280,46 @@ class MysqlDatabase(ServerDatabase):
 
 
 class MysqlLink(Link):
-    """A connection of PyMySQL or mysqlclient, which are alike."""
+    """A connection of PyMySQL or mysqlclient, which are alike. `most` is how many bytes a statement may have."""
+
+    most: float = math.inf
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
 
     def query(self, sql: str, parameters: Parameters) -> list[Row]:
         """Run a statement, return its rows."""
+        self._refuse_large(sql, parameters)
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters or None)
             return list(cursor.fetchall())
 
     def execute(self, sql: str, parameters: Parameters) -> int:
         """Run a statement, return how many rows matched."""
+        self._refuse_large(sql, parameters)
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters or None)
             return int(cursor.rowcount)
 
     def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
         """Run a statement for each row of parameters; the driver sends inserts together."""
+        for row in rows:
+            self._refuse_large(sql, row)
         with self.connection.cursor() as cursor:
             cursor.executemany(sql, rows)
             return int(cursor.rowcount)
+
+    def _refuse_large(self, sql: str, parameters: Parameters) -> None:
+        """Raise StorageError for a statement that is too large. The server would close the connection, each time."""
+        texts = [value for value in parameters.values() if isinstance(value, str)]
+        if 4 * sum(map(len, texts)) < self.most:  # a character has four bytes at most
+            return
+        size = len(sql) + sum(len(text.encode()) + sum(map(text.count, _ESCAPED)) for text in texts)
+        if size >= self.most:
+            raise StorageError(
+                f"The database server takes no statement of {size:,} bytes: its max_allowed_packet is {self.most:,}. "
+                "Raise that, or let jobs have smaller parameters and results."
+            )
 
     def close(self) -> None:
         """Close the connection."""

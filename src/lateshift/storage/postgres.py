@@ -49,8 +49,10 @@ _TROUBLES: Final[dict[str, Trouble]] = {
     "40001": "conflict",  # serialization failure
     "40P01": "conflict",  # deadlock
     "55P03": "conflict",  # lock not available
-    "26000": "conflict",  # a prepared statement that the pooler's other server does not know
-    "42P05": "conflict",  # or that another client has made there
+    "26000": "gone",  # a prepared statement that the pooler's other server does not know
+    "42P05": "gone",  # or that another client has made there
+    "25P03": "gone",  # too long in a transaction: this process stood still
+    "25P04": "gone",
     "23505": "duplicate",
     "42P01": "no tables",
     "3F000": "no tables",
@@ -91,8 +93,10 @@ _ABANDONED: Final = f"set idle_in_transaction_session_timeout = {round(ABANDONED
 
 _WAITING: Final = "status in ('pending', 'pending_retry')"
 
+# Servers that were set up alike have the same names and numbers, and a copy of the files has all that stands in them.
 _WHEREABOUTS: Final = """
-select cast(cast(to_regclass('lateshift_jobs') as oid) as bigint), cast(current_database() as text)"""
+select cast(cast(to_regclass('lateshift_jobs') as oid) as bigint),
+       cast(extract(epoch from pg_postmaster_start_time()) * 1000000 as bigint), cast(current_database() as text)"""
 
 _ANNOUNCE: Final = "select pg_notify('{schema}', '')"
 
@@ -204,7 +208,6 @@ class PostgresDatabase(ServerDatabase):
             return "denied" if _DENIED.search(str(error)) else "gone"
         if state in ("26000", "42P05"):
             self._prepare = False
-            self.close()
         if state.startswith("28"):
             return "denied"
         return _TROUBLES.get(state, "gone" if state.startswith(_GONE) else "other")

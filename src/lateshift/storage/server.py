@@ -178,7 +178,11 @@ class ServerDatabase(Database):
             self.execute(self.limit_sql.format(seconds=seconds, milliseconds=round(seconds * 1000)))
             return read()
 
-        return self.transact(limited)
+        self._held.limited = True
+        try:
+            return self.transact(limited)
+        finally:
+            self._held.limited = False
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -296,8 +300,14 @@ class ServerDatabase(Database):
             return SchemaTooOld(
                 f"The database {self.place} lacks tables of Lateshift ({said}). Run `lateshift migrate`."
             )
-        if trouble == "slow":
+        if trouble == "slow" and self._held.limited:
             return QueryTooSlow()
+        if trouble == "slow":
+            return StorageUnavailable(
+                f"The database {self.place} ended a statement of ours before it was done ({said}). Look who holds a "
+                "lock on the jobs, and give the user of LATESHIFT_DATABASE_URL more time: statement_timeout on "
+                "PostgreSQL, max_statement_time on MariaDB."
+            )
         return StorageError(f"The database {self.place} refused a statement: {said}. Please report this.")
 
     def _take(self, deadline: float) -> Link:
@@ -357,9 +367,10 @@ class ServerDatabase(Database):
 
 
 class _Held(threading.local):
-    """The connection on which this thread's transaction runs."""
+    """The connection on which this thread's transaction runs, and whether it is one of `within`."""
 
     link: Link | None = None
+    limited = False
 
 
 _abandoned: list[Any] = []

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from lateshift.storage.database import Database, transactional
+from lateshift.storage import writes
+from lateshift.storage.database import Database, repeatable, transactional
 
 KEPT: Final = 600_000_000
 """Microseconds in which a deletion can be undone, from its end."""
@@ -35,7 +36,7 @@ Content = dict[str, list[dict[str, Any]]]
 """Rows by table, each by column."""
 
 
-@transactional
+@repeatable(0)
 def throw_away(db: Database, batch: str, ids: Sequence[str], statuses: Sequence[str], now: int) -> int:
     """Delete those of these jobs that have one of these statuses, so that `restore` can bring them back; how many."""
     found = db.query_each("select id, status from lateshift_jobs where id {among ids}{lock}", sorted(ids))
@@ -54,12 +55,11 @@ def throw_away(db: Database, batch: str, ids: Sequence[str], statuses: Sequence[
         " {on_conflict(batch, job_id)} content = {new(content)}",
         [{"batch": batch, "job_id": id_, "now": now, "content": _encoded(contents[id_])} for id_ in chosen],
     )
-    for table, owner in _OWNER.items():
-        db.execute_each(f"delete from {table} where {owner} {{among ids}}", chosen)
+    writes.delete_all(db, chosen)
     return len(chosen)
 
 
-@transactional
+@repeatable(0)
 def restore(db: Database, batch: str) -> int:
     """Bring back up to 200 jobs of a deletion; returns how many, 0 when none is left. Call it until then."""
     rows = db.query(
@@ -93,8 +93,11 @@ def can_restore(db: Database, batch: str) -> bool:
 
 
 @transactional
-def empty(db: Database, now: int) -> None:
-    """Give up, for good, a batch of what was deleted ten minutes ago, by deletions that have ended since."""
+def empty(db: Database, now: int) -> bool:
+    """Give up, for good, a batch of what was deleted ten minutes ago and more; whether there may be another.
+
+    A deletion that has not ended, or only since, is left whole.
+    """
     before = now - KEPT
     rows = db.query(
         "select batch, job_id from lateshift_trash where deleted_at < :before order by deleted_at limit :limit",
@@ -103,10 +106,9 @@ def empty(db: Database, now: int) -> None:
     later = "select 1 from lateshift_trash where batch = :batch and deleted_at >= :before order by deleted_at limit 1"
     batches = {batch for batch, _ in rows}
     going = {batch for batch in batches if db.query(later, {"batch": batch, "before": before})}
-    db.execute_many(
-        "delete from lateshift_trash where batch = :batch and job_id = :job_id",
-        [{"batch": batch, "job_id": job_id} for batch, job_id in rows if batch not in going],
-    )
+    over = [{"batch": batch, "job_id": job_id} for batch, job_id in rows if batch not in going]
+    db.execute_many("delete from lateshift_trash where batch = :batch and job_id = :job_id", over)
+    return len(rows) == _LARGE and bool(over)
 
 
 def _encoded(content: Content) -> str:

@@ -148,6 +148,12 @@ def remove_idle_runner(db: Database, worker: str, queues: Collection[str]) -> bo
     return remove_worker(db, worker)
 
 
+def held(db: Database, worker: str) -> set[tuple[str, int]]:
+    """(id, lease) of the running jobs that are the worker's."""
+    sql = "select id, lease from lateshift_jobs where worker = :worker and status = 'running'"
+    return {(row[0], row[1]) for row in db.query(sql, {"worker": worker})}
+
+
 @transactional
 def stop_claiming(db: Database, worker: str) -> None:
     """Say that a worker, which lives on, takes no more jobs of any queue."""

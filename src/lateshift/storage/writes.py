@@ -16,7 +16,7 @@ from lateshift.errors import AlreadyStored
 from lateshift.job import Claimed, ExecutorKind, NewJob
 from lateshift.outcome import Outcome
 from lateshift.storage import reads
-from lateshift.storage.database import Database, Parameters, Row, transactional
+from lateshift.storage.database import Database, Parameters, Row, repeatable, transactional
 from lateshift.storage.soundness import CLAIMED, sound
 
 # The status is a parameter, since PyMySQL sends rows together only if there is nothing else between the parentheses:
@@ -96,6 +96,14 @@ _RELEASE_CANCELLED = """
 update lateshift_jobs set status = 'cancelled', attempts = attempts - 1, finished_at = :now
 where id = :id and lease = :lease and status = 'running' and cancel_requested = 1"""
 
+CANCEL: Final = "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id"
+ASK_TO_CANCEL: Final = "update lateshift_jobs set cancel_requested = 1 where id {among ids}"
+RETRY: Final = """
+update lateshift_jobs
+set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0, finished_at = null, cancel_requested = 0,
+    result = null
+where id = :id"""
+MAKE_DUE: Final = "update lateshift_jobs set run_at = :now where id = :id and run_at > :now"
 
 FAILURES: Final = ("failed", "retry", "lost")
 """The kinds of outcomes that are counted in error groups."""
@@ -189,17 +197,14 @@ def save_progress(db: Database, progress: Sequence[tuple[Claimed, float | None, 
     )
 
 
-@transactional
+@repeatable("cancelled")
 def cancel(db: Database, job_id: str, now: int) -> str | None:
     """Cancel a waiting job, or ask the worker of a running one to; returns the status found, None for no such job."""
     status = reads.locked_status(db, job_id)
     if status in ("pending", "pending_retry"):
-        db.execute(
-            "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id",
-            {"now": now, "id": job_id},
-        )
+        db.execute(CANCEL, {"now": now, "id": job_id})
     elif status == "running":
-        db.execute("update lateshift_jobs set cancel_requested = 1 where id = :id", {"id": job_id})
+        db.execute_each(ASK_TO_CANCEL, [job_id])
     return status
 
 
@@ -208,24 +213,26 @@ def retry(db: Database, job_id: str, now: int) -> str | None:
     """Make a failed or cancelled job wait again with all its attempts, or a waiting retry due now; as `cancel`."""
     status = reads.locked_status(db, job_id)
     if status in ("failed", "cancelled"):
-        db.execute(
-            "update lateshift_jobs set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0,"
-            " finished_at = null, cancel_requested = 0, result = null where id = :id",
-            {"now": now, "id": job_id},
-        )
+        db.execute(RETRY, {"now": now, "id": job_id})
     elif status == "pending_retry":
-        db.execute("update lateshift_jobs set run_at = :now where id = :id", {"now": now, "id": job_id})
+        db.execute(MAKE_DUE, {"now": now, "id": job_id})
     db.announce()
     return status
 
 
-@transactional
+@repeatable(None)
 def delete(db: Database, job_id: str) -> str | None:
     """Delete a finished job with its attempts and logs; returns the status found, None for no such job."""
     status = reads.locked_status(db, job_id)
     if status in ("completed", "failed", "cancelled"):
-        _delete(db, [job_id])
+        delete_all(db, [job_id])
     return status
+
+
+def delete_all(db: Database, ids: Sequence[str]) -> None:
+    """Delete jobs of whatever status, with their attempts and logs."""
+    for table, column in (("lateshift_jobs", "id"), ("lateshift_attempts", "job_id"), ("lateshift_logs", "job_id")):
+        db.execute_each(f"delete from {table} where {column} {{among ids}}", ids)
 
 
 @transactional
@@ -239,11 +246,11 @@ def prune(db: Database, before: int, limit: int = 1000) -> int:
             {"status": status, "before": before, "limit": limit - len(ids)},
         )
         ids.extend(row[0] for row in rows)
-    _delete(db, sorted(ids))
+    delete_all(db, sorted(ids))
     return len(ids)
 
 
-@transactional
+@repeatable(False)
 def pause_queue(db: Database, name: str, now: int | None) -> bool:
     """Pause a queue at `now`, or resume it with None; returns whether that changed anything."""
     if reads.queue_paused(db, name) == (now is not None):
@@ -358,8 +365,3 @@ def _stands(db: Database, settlement: Settlement) -> bool:
     if kind == "completed":
         sql = "select 1 from lateshift_jobs where id = :id and lease = :lease and status = :kind"
     return bool(db.query(sql, {"id": job.id, "lease": job.lease, "kind": kind}))
-
-
-def _delete(db: Database, ids: Sequence[str]) -> None:
-    for table, column in (("lateshift_jobs", "id"), ("lateshift_attempts", "job_id"), ("lateshift_logs", "job_id")):
-        db.execute_each(f"delete from {table} where {column} {{among ids}}", ids)
