@@ -29,6 +29,13 @@ class ServerFailed(Exception):
     """A program did not start, or not to its end; the message has the end of its log."""
 
 
+def suspend(process: psutil.Process) -> None:
+    """Stop a process, and come back when it has stopped: on a busy machine it may go on for a moment, and answer."""
+    process.suspend()
+    while process.status() != psutil.STATUS_STOPPED:
+        time.sleep(0.001)
+
+
 class ServerProcess:
     """One server program, which can be started again and again; `connect` raises until it takes connections."""
 
@@ -88,10 +95,10 @@ class ServerProcess:
     def pause(self) -> None:
         """Keep it from answering: connections stay open, and new ones are still made by the kernel."""
         stopped = psutil.Process(self.pid)
-        stopped.suspend()  # first, since it starts the others
+        suspend(stopped)  # first, since it starts the others
         for child in stopped.children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                child.suspend()
+                suspend(child)
 
     def resume(self) -> None:
         stopped = psutil.Process(self.pid)

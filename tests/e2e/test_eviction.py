@@ -40,7 +40,7 @@ def test_a_worker_that_was_declared_dead_meanwhile_claims_nothing(project):
 def test_a_worker_whose_database_was_deleted_or_replaced_begins_anew(project):
     """It served a file that nobody sees any more, for as long as it lived."""
     app = project.app()
-    worker = project.worker(lease=1.5)
+    worker = project.worker(lease=4.0)
     until(lambda: workers.last_memory(app.database, worker.id), what="a heartbeat")
     app.close()
     for path in (project.folder / "storage").glob("lateshift.db*"):
