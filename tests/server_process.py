@@ -32,7 +32,7 @@ class ServerFailed(Exception):
 def suspend(process: psutil.Process) -> None:
     """Stop a process, and come back when it has stopped: on a busy machine it may go on for a moment, and answer."""
     process.suspend()
-    while process.status() != psutil.STATUS_STOPPED:
+    while is_alive(process) and process.status() != psutil.STATUS_STOPPED:
         time.sleep(0.001)
 
 
