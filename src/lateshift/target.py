@@ -68,6 +68,8 @@ def path_of(job: object, method: str | None = None) -> str:
             f"The method of {_name(job)} is a {type(method).__qualname__}, and its name is text. Parameters come "
             "third, or as parameters={...}."
         )
+    if method is not None and not method.strip():
+        raise InvalidJob(f"The method of {_name(job)} has an empty name: leave it out for {DEFAULT_METHOD!r}.")
     if isinstance(job, str):
         return job.strip() if method in (None, DEFAULT_METHOD) else f"{job.strip()}.{method}"
     if isinstance(job, type):

@@ -66,6 +66,8 @@ def test_path_of_classes_and_functions():
         (job, "ship", "is no class, so it has no method 'ship'"),
         (Job, {"to": "secret"}, "The method of Job is a dict, and its name is text. Parameters come third"),
         ("app.jobs.Order", 5, "The method of 'app.jobs.Order' is a int"),
+        (Job, "", "The method of Job has an empty name: leave it out for 'handle'"),
+        ("app.jobs.Order", " ", "The method of 'app.jobs.Order' has an empty name"),
     ],
 )
 def test_path_of_what_cannot_be_a_job(thing, method, expected):

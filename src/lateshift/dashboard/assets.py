@@ -46,10 +46,6 @@ class Assets:
         """Every file, by its path below the folder."""
         return frozenset(path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*.*"))
 
-    def weight(self, name: str) -> int:
-        """Bytes that a file takes on its way."""
-        return len(self._found(name)[2])
-
     def _read(self, name: str) -> tuple[str, bytes, bytes]:
         content = (self._folder / name).read_bytes()
         return hashlib.sha256(content).hexdigest()[:10], content, gzip.compress(content, 9, mtime=0)
