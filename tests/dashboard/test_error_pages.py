@@ -15,6 +15,8 @@ from lateshift.query import parse
 from lateshift.storage import audit, failures, search
 from lateshift.storage.failures import HOUR, FailureCount
 
+# "0+" as a word of its own: one of ten times of day has it too, as in "22.601960+00:00".
+COUNTED_TO_ZERO = re.compile(r"(?<![\w.:])0\+(?!\d)")
 KEY = fingerprint(TIMEOUT).key
 STORED = {story.error.type: fingerprint(story.error).key for story in STORIES}
 RESOLVED, RETURNED, NEW = (
@@ -106,10 +108,10 @@ def test_what_could_not_be_counted_can_be_retried_all_the_same(client, monkeypat
     monkeypatch.setattr("lateshift.dashboard.purging.COUNTED", 0)
     text = client.get(f"/errors/{KEY}").text
     assert "Retry its failed jobs" in text
-    assert "0+" not in text
+    assert not COUNTED_TO_ZERO.search(text)
     text = client.get(html.unescape(re.search(r'href="(/bulk/retry/jobs.*?)"', text)[1])).text
     assert "Retry these jobs?" in text
-    assert "0+" not in text
+    assert not COUNTED_TO_ZERO.search(text)
     assert "all jobs" in client.post("/queues/mail/purge").text
 
 
@@ -233,7 +235,7 @@ def test_counts_are_drawn_with_their_numbers():
     """Each part tells its value, the whole is summed up, and half a failure is on no axis."""
     drawn = bars("Failed", "of late", [Bar("10:00", [("failed", 3)]), Bar("11:00", [])], [(0, "10:00")])
     assert "10:00: 3 failed" in drawn
-    assert "11:00: no of late" in drawn
+    assert "11:00: none" in drawn
     assert "Failed, of late: 3 in all, at most 3" in drawn
     assert ">2<" in drawn
     assert "2.5" not in bars("Failed", "of late", [Bar("10:00", [("failed", 5)])])

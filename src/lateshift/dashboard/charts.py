@@ -48,7 +48,7 @@ def bars(
         for level in (0.0, 0.5, 1.0)
     ]
     for number, item in enumerate(items):
-        drawn.append(_bar(item, number * step, step, inner, top, unit))
+        drawn.append(_bar(item, number * step, step, inner, top))
     for level in (0.5, 1.0) if top % 2 == 0 else (1.0,):
         place = inner - level * (inner - 16) - 4
         drawn.append(Markup('<text class="tick" x="0" y="{:.1f}">{}</text>').format(place, compact(top * level)))
@@ -87,7 +87,7 @@ def sparkline(title: str, values: Sequence[float], width: int = 96, height: int 
     ).format(width, height, width, height, label, label, height, points, width, height, points)
 
 
-def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) -> Markup:
+def _bar(item: Bar, x: float, step: float, inner: int, top: float) -> Markup:
     drawn, y = "", float(inner)
     for name, value in item.parts:
         high = value / top * (inner - 16)
@@ -96,8 +96,8 @@ def _bar(item: Bar, x: float, step: float, inner: int, top: float, unit: str) ->
             place = f'x="{x + step * 0.12:.2f}%" y="{y:.1f}" width="{step * 0.76:.2f}%" height="{max(high, 1.0):.1f}"'
             drawn += f'<rect class="s-{escape(name)}" {place}/>'
     hit = f'<rect class="hit" x="{x:.2f}%" y="0" width="{step:.2f}%" height="{inner}"/>'
-    return Markup(f"<g><title>{escape(item.label)}: {escape(_told(item, unit))}</title>{hit}{drawn}</g>")  # noqa: S704 - a week has 168 of them, and format() took 60 ms
+    return Markup(f"<g><title>{escape(item.label)}: {escape(_told(item))}</title>{hit}{drawn}</g>")  # noqa: S704 - a week has 168 of them, and format() took 60 ms
 
 
-def _told(item: Bar, unit: str) -> str:
-    return ", ".join(f"{compact(value)} {name}" for name, value in item.parts if value) or f"no {unit}"
+def _told(item: Bar) -> str:
+    return ", ".join(f"{compact(value)} {name}" for name, value in item.parts if value) or "none"
