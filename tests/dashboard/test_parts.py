@@ -185,7 +185,7 @@ def test_a_bar_chart_tells_its_values():
     items = [charts.Bar("12:00", [("completed", 30), ("failed", 0)]), charts.Bar("12:01", [("completed", 0)])]
     drawn = str(charts.bars("Jobs", "per minute", items, [(0, "12:00")]))
     assert "12:00: 30 completed" in drawn
-    assert "12:01: no per minute" in drawn
+    assert "12:01: none" in drawn
     assert "30 in all" in drawn
     assert "style=" not in drawn
     assert charts.bars("Nothing", "x", [])
