@@ -8,17 +8,17 @@ from lateshift import Call
 
 
 def test_a_long_queue_starves_no_other(project):
-    """Five jobs of another queue, enqueued after two thousand more urgent ones, are done among the first."""
+    """Five jobs of another queue, enqueued after four thousand more urgent ones, are done among the first."""
     app = project.app()
     flood = app.enqueue_many(
-        Call("app.jobs.note", parameters={"label": "flood"}, queue="flood", priority=10) for _ in range(2000)
+        Call("app.jobs.note", parameters={"label": "flood"}, queue="flood", priority=10) for _ in range(4000)
     )
     small = app.enqueue_many(Call("app.jobs.note", parameters={"label": "small"}, queue="small") for _ in range(5))
     assert project.worker(burst=True).ended(60) == 0
     order = project.journal()
     assert (len(order), order.count("small")) == (len(flood) + len(small), 5)
     last = max(place for place, label in enumerate(order) if label == "small")
-    assert last < 1200, "the worker holds up to 500 jobs of a queue, whose turn it is"
+    assert last < 2400, "the worker holds up to a thousand jobs of a queue, whose turn it is"
 
 
 def test_a_huge_error_is_cut(project):

@@ -20,7 +20,7 @@ from lateshift.storage.migrations import migrate, pending, script, version
 from lateshift.storage.mysql import mysql_dialect
 from lateshift.storage.postgres import postgres_dialect
 from lateshift.storage.schema import LATEST, MIGRATIONS, Migration
-from lateshift.storage.sqlite import sqlite_dialect
+from lateshift.storage.sqlite_dialect import sqlite_dialect
 
 TABLES = (
     *("jobs", "attempts", "logs", "workers", "queues", "meta"),

@@ -186,6 +186,26 @@ def test_of_a_batch_only_the_refused_are_reported(steps):
     assert [steps.status(good), steps.status(old), steps.status(bad)] == ["completed", "running", "failed"]
 
 
+def test_of_a_large_batch_each_job_gets_its_own_outcome(steps):
+    """More than one statement writes on any database: all results and times are right, and one taken away is told."""
+    steps.enqueue_many(234)
+    jobs = steps.claim(thread=234)
+    gone, *kept = sorted(jobs, key=lambda job: job.id)
+    writes.release(steps.db, [gone], steps.now)
+    outcomes = {
+        job.id: Outcome("completed", "completed", steps.now + place, steps.now + 2 * place, result=f'"{place}"')
+        for place, job in enumerate(jobs)
+    }
+    batch = [Settlement(job, outcomes[job.id]) for job in jobs]
+    assert [refused.job.id for refused in writes.settle(steps.db, batch)] == [gone.id]
+    rows = steps.db.query("select id, result, started_at, finished_at from lateshift_jobs where status = 'completed'")
+    expected = {
+        job.id: (outcomes[job.id].result, outcomes[job.id].started_at, outcomes[job.id].finished_at) for job in kept
+    }
+    assert {row[0]: tuple(row[1:]) for row in rows} == expected
+    assert reads.status(steps.db, gone.id) == "pending"
+
+
 def test_a_deleted_job_is_refused(steps):
     """What a late worker settles about a job that is no longer there is reported, and leaves nothing behind."""
     job = steps.running()

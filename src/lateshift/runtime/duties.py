@@ -166,7 +166,7 @@ class Reports:
                     self._progress.setdefault(job, told)
                 raise
         runs = [] if self._crew is None else self._crew.running()
-        lines = {run.job: list(run.context.log_lines) for run in runs if run.context.log_lines}
+        lines = {run.job: list(run.context.log_lines) for run in runs if run.context.has_logged}
         fresh = [(job, said) for job, said in lines.items() if said != self._lines.get(job)]
         if fresh:
             writes.save_logs(self._db, fresh)

@@ -313,8 +313,9 @@ class Execution:
             _note_hook(run, error)
 
     def _with_logs(self, run: Run, outcome: Outcome) -> Outcome:
-        lines = run.context.log_lines
-        return msgspec.structs.replace(outcome, logs=tuple(lines)) if lines else outcome
+        if not run.context.has_logged:
+            return outcome
+        return msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
 
 
 def _overrides(options: str | None) -> CallOptions:

@@ -36,6 +36,10 @@ from lateshift.storage.database import Database
 GATHER: Final = 0.002
 """Seconds that a turn under load lets outcomes come together: a commit costs as much for one as for fifty."""
 
+GATHER_MOST: Final = 0.01
+"""The same while there are jobs in hand for the threads to begin. Of eight threads with jobs of 10 ms a worker took 230
+us of a core for each job while it turned every 2 ms, and 150 us so."""
+
 STALLED: Final = 0.25
 """Seconds after which claimed jobs that no thread has begun go back: others may have room for them."""
 
@@ -240,8 +244,7 @@ class Worker:
             self.crew.tick(start)
             self._wake.wait(self._trouble_until - start)
             return
-        if self.crew.busy > 1 and start - self._turned_at < GATHER:
-            self._clock.sleep(GATHER - (start - self._turned_at))
+        start = self._gather(start)
         tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
         room = not self._told and bool(self.ledger.room())
         if self.crew.inbox or (self.ledger.look and room):
@@ -260,6 +263,16 @@ class Worker:
                 return
         if self.ledger.due_at is not None and self.ledger.due_at <= self._db.reckon():
             self.ledger.look = True
+
+    def _gather(self, now: float) -> float:
+        """Under load, let outcomes come together, for as long as the executors have enough to do; what time it is."""
+        while self.crew.busy > 1:
+            left = self._turned_at + (GATHER_MOST if self.crew.supplied else GATHER) - now
+            if left <= 0:
+                break
+            self._clock.sleep(min(left, GATHER))
+            now = self._clock.monotonic()
+        return now
 
     def _pause(self) -> float:
         """Seconds after which it looks round again if nobody wakes it."""

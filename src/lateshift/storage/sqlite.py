@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -30,9 +31,10 @@ from lateshift.errors import (
 )
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
-from lateshift.storage.dialect import Dialect, Numbered, numbered
+from lateshift.storage.dialect import Numbered, numbered
 from lateshift.storage.files import create_private, same_file
 from lateshift.storage.schema import LATEST
+from lateshift.storage.sqlite_dialect import CHUNK, COMPLETE_CHUNK, COMPLETED, sqlite_dialect
 
 T = TypeVar("T")
 
@@ -52,51 +54,6 @@ _UNIQUE: Final = frozenset({1555, 2067})
 
 _abandoned: list[sqlite3.Connection] = []
 """Connections inherited through a fork: closing them in the child would harm the parent, so they are kept unclosed."""
-
-WAITING: Final = "status in ('pending', 'pending_retry')"
-
-
-def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
-    """SQLite, with this before the names of tables and indexes."""
-    return Dialect(
-        name="sqlite",
-        tables=prefix,
-        indexes=prefix,
-        parameter=":{name}",
-        words={
-            "{row}": "seq",
-            "{age}": "seq",
-            "{waiting}": WAITING,
-            "{lock}": "",
-            "{skip_locked}": "",
-            "{among ids}": "= :ids",
-            "{first(}": "in (",
-            "{)}": ")",
-            "{in_path}": "instr('.' || name || '.', '.' || :name || '.') > 0",
-            "{position(}": "instr(",
-            "{retry}": "run_at",
-            "{div}": "/",
-            "{seq_once}": "1 = 1",
-        },
-        on_conflict="on conflict ({keys}) do update set",
-        new="excluded.{column}",
-        types={
-            **dict.fromkeys(("id", "name", "path", "queue", "word", "worker", "text"), "text"),
-            **dict.fromkeys(("int", "time"), "integer"),
-            **dict.fromkeys(("end", "jobs_end", "waits", "only if partial(", ")"), ""),
-            "seq": "integer primary key",
-            "id_key": "not null unique",
-            "real": "real",
-            "keyed_end": " without rowid",
-            "waiting_key": f"(queue, executor, priority desc, run_at, seq)\nwhere {WAITING}",
-            "running_key": "(worker) where status = 'running'",
-            # Not `where status in (three values)`: SQLite builds a temporary table for such a list at every update of a
-            # row, which took settling from 4.0 to 7.0 µs a job.
-            "finished_key": "(status, finished_at) where finished_at is not null",
-            "fingerprint_key": "(fingerprint, job_id) where fingerprint is not null",
-        },
-        whereabouts="pragma database_list",
-    )
 
 
 class SqliteDatabase(Database):
@@ -144,7 +101,7 @@ class SqliteDatabase(Database):
         """Run one statement and return how many rows it changed."""
         sql = self.render(sql)
         with self._lock:
-            return self._patiently(lambda connection: connection.execute(sql, parameters).rowcount)
+            return self._change(sql, parameters)
 
     def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
         """Run one statement for each row of parameters, inside a transaction; returns how many rows changed."""
@@ -155,6 +112,23 @@ class SqliteDatabase(Database):
         values = list(map(values_of, rows))
         with self._lock:
             return self._patiently(lambda connection: connection.executemany(sql, values).rowcount)
+
+    def write_batch(self, name: str, sql: str, rows: Sequence[Parameters]) -> int:
+        """As for any database, but of many jobs most are completed by the chunk."""
+        if name != "complete" or len(rows) < CHUNK:
+            return super().write_batch(name, sql, rows)
+        return self.transact(lambda: self._complete(sql, rows))
+
+    def _complete(self, sql: str, rows: Sequence[Parameters]) -> int:
+        rest, many = len(rows) % CHUNK, self.render(COMPLETE_CHUNK)
+        written = self.execute_many(sql, rows[:rest])
+        for start in range(rest, len(rows), CHUNK):
+            values = chain.from_iterable(map(COMPLETED, rows[start : start + CHUNK]))
+            written += self._change(many, tuple(values))
+        return written
+
+    def _change(self, sql: str, parameters: Parameters | tuple[object, ...]) -> int:
+        return self._patiently(lambda connection: connection.execute(sql, parameters).rowcount)
 
     def execute_each(self, sql: str, ids: Sequence[object]) -> int:
         """Run one statement for each of some rows, as SQLite takes no lists."""

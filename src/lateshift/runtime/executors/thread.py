@@ -27,6 +27,10 @@ STUCK_AFTER: Final = 5.0
 FAST: Final = 0.001
 """Seconds: below this, waking a second thread for a job costs more than waiting for the first."""
 
+STANDING: Final = 0.005
+"""Seconds without an answer after which a second thread is woken all the same: the first may have met a long job. The
+GIL goes round as slowly as that, so a thread that stood still for less may only have been waiting for it."""
+
 
 class ThreadExecutor:
     """Runs jobs in up to `slots` threads."""
@@ -41,6 +45,7 @@ class ThreadExecutor:
         self._threads: list[_Slot] = []
         self._idle = 0
         self._answered_before = 0
+        self._moved_at = 0.0
         self._closed = False
         self._mean = 1.0
 
@@ -51,6 +56,7 @@ class ThreadExecutor:
 
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; they start in this order."""
+        self._answered_before = -1  # so that the next look does not take them for having stood since the last one
         self._todo.extend(jobs)
         self._wake(1 if self._mean < FAST else len(jobs))
 
@@ -76,11 +82,13 @@ class ThreadExecutor:
         """Raise in threads whose job ran out of time; wake one more thread where jobs wait and nothing moves."""
         waits = [wait for slot in self._threads if (wait := slot.look(now)) is not None]
         answered = sum(slot.answered for slot in self._threads)
+        if answered != self._answered_before or not self._todo:
+            self._answered_before, self._moved_at = answered, now
+        elif now - self._moved_at >= STANDING:
+            self._moved_at = now
+            self._wake(1)
         if self._todo:
-            if answered == self._answered_before:
-                self._wake(1)
-            waits.append(0.005)
-        self._answered_before = answered
+            waits.append(STANDING)
         return min(waits, default=None)
 
     def stuck(self) -> list[Run]:

@@ -1,0 +1,63 @@
+"""The executor of threads: how many of them work."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+from lateshift.job import Claimed
+from lateshift.runtime.execution import Execution
+from lateshift.runtime.executors.thread import STANDING, ThreadExecutor
+from lateshift.settings import load_settings
+
+began, go = threading.Event(), threading.Event()
+
+
+def block() -> None:
+    began.set()
+    go.wait(20)
+
+
+def hurry() -> None:
+    pass
+
+
+def claimed(function, number=0):
+    return Claimed(
+        f"{function.__name__}-{number}", 1, f"{__name__}.{function.__name__}", "q", "thread", 1, "{}", 1, 0, 3, 0, 0
+    )
+
+
+@pytest.fixture
+def answers():
+    """The ids of the jobs that were answered, in order."""
+    return queue.Queue()
+
+
+@pytest.fixture
+def executor(tmp_path, answers):
+    """An executor that has learned that its jobs take no time, as its clock stands still."""
+    execution = Execution(load_settings(allowed=[__name__], storage_dir=tmp_path), lambda: 0, lambda *_: None)
+    executor = ThreadExecutor(4, execution, lambda run: True, lambda job, outcome: answers.put(job.id))
+    executor.submit([claimed(hurry, number) for number in range(200)])
+    for _ in range(200):
+        answers.get(timeout=20)
+    yield executor
+    go.set()
+    executor.close()
+
+
+def test_a_short_job_behind_a_long_one_gets_a_thread_after_a_while(executor, answers):
+    """One thread does for short jobs; when it has met a long one, the next is woken, and not before it may have."""
+    executor.tick(99.0)
+    executor.submit([claimed(block), claimed(hurry)])
+    assert began.wait(20)
+    for soon in (100.0, 100.0 + STANDING / 2):
+        assert executor.tick(soon) == STANDING
+    with pytest.raises(queue.Empty):
+        answers.get(timeout=0.2)
+    executor.tick(100.0 + 2 * STANDING)
+    assert answers.get(timeout=20) == "hurry-0"
+    assert [run.job.id for run in executor.running()] == ["block-0"]
