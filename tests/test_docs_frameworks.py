@@ -163,7 +163,6 @@ print(client.get(f"/orders/{job_id}").get_json()["status"], client.get("/orders/
 
 def test_flask(tmp_path):
     """The job has the application's configuration, in the process of the runner."""
-    pytest.importorskip("flask")
     place = Place(tmp_path, "Flask")
     place.write("try_it.py", IN_FLASK + DASHBOARD)
     assert place.python("try_it.py") == ["202 receipt 7 sent by store@example.com", "completed 404", "200 OK"]
@@ -184,8 +183,7 @@ print(client.get("/ops/jobs/").status_code)
 
 
 def test_fastapi(tmp_path):
-    """Handlers await the twins; FastAPI is not among what is installed for the tests, so most run without this one."""
-    pytest.importorskip("fastapi")
+    """Handlers await the twins, and the dashboard is mounted."""
     place = Place(tmp_path, "FastAPI")
     place.write("app/__init__.py", "")
     place.write("try_it.py", IN_FASTAPI)
