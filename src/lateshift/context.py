@@ -34,22 +34,14 @@ class Effects(Protocol):
 
 
 class JobContext:
-    """The running job as its own code sees it.
-
-    `id`, `name`, `queue`, `attempt` (1 for the first) and `max_attempts` say who it is.
-    """
+    """One attempt, as those who run it hold it: its executor, the duties that report on it, what captures its logs."""
 
     def __init__(self, job: Claimed, report: Report) -> None:
-        self.id = job.id
-        self.name = job.name
-        self.queue = job.queue
-        self.attempt = job.attempt
-        self.max_attempts = job.max_retries + 1
-        self.claimed = job
+        self.job = job
+        self.report = report
         self.cancel_requested = False
         self.cancel_observed = False
         self.effects: Effects | None = None
-        self._report = report
 
     @cached_property
     def log_lines(self) -> deque[str]:
@@ -62,12 +54,26 @@ class JobContext:
         """Whether there are any."""
         return "log_lines" in self.__dict__
 
+
+class CurrentJob:
+    """The running job as its own code sees it.
+
+    `id`, `name`, `queue`, `attempt` (1 for the first) and `max_attempts` say who it is.
+    """
+
+    __slots__ = ("_context", "attempt", "id", "max_attempts", "name", "queue")
+
+    def __init__(self, context: JobContext) -> None:
+        job, self._context = context.job, context
+        self.id, self.name, self.queue = job.id, job.name, job.queue
+        self.attempt, self.max_attempts = job.attempt, job.max_retries + 1
+
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked to cancel this job; a job that sees True should return soon, and ends as cancelled."""
-        if self.cancel_requested:
-            self.cancel_observed = True
-        return self.cancel_requested
+        if self._context.cancel_requested:
+            self._context.cancel_observed = True
+        return self._context.cancel_requested
 
     @property
     def connection(self) -> Any:
@@ -76,12 +82,12 @@ class JobContext:
         What is written there is committed together with the job's completion, or not at all. Never commit it yourself.
         Raises InvalidOption in a job that is not transactional, TransactionEnded in its `failed()` hook.
         """
-        if self.effects is None:
+        if self._context.effects is None:
             raise InvalidOption(
                 f"{self.name} has no connection of its own: declare it with @background(transactional=True), or with "
                 "`transactional = True` in its class."
             )
-        return self.effects.connection
+        return self._context.effects.connection
 
     def progress(self, fraction: float | None, message: str | None = None) -> None:
         """Tell how far the job has come, from 0 to 1, with a few words; `get_job` shows it within about a second.
@@ -89,7 +95,7 @@ class JobContext:
         A fraction outside of that is taken for the nearer end; of the message the first 1,000 characters are kept.
         Raises InvalidOption for a fraction that is no number, or a message that is no text.
         """
-        self._report(self.claimed, _fraction(fraction), _message(message))
+        self._context.report(self._context.job, _fraction(fraction), _message(message))
 
 
 def _fraction(given: object) -> float | None:
@@ -115,7 +121,7 @@ def _message(given: object) -> str | None:
 current: Final[ContextVar[JobContext | None]] = ContextVar("lateshift_job", default=None)
 
 
-def current_job() -> JobContext:
+def current_job() -> CurrentJob:
     """The job that this code runs in. A thread that the job starts itself needs `contextvars.copy_context()`.
 
     Raises NotInsideJob where no job runs.
@@ -126,14 +132,14 @@ def current_job() -> JobContext:
             "current_job() was called where no job runs. Call it in the job's own thread or coroutine; in a thread "
             "that the job starts, run the code through contextvars.copy_context().run."
         )
-    return context
+    return CurrentJob(context)
 
 
 def refuse_to_wait_for_itself(place: str) -> None:
     """Raise InvalidOption where a job is about to enqueue into a database that its own transaction has locked."""
-    job = current.get()
-    if job is not None and job.effects is not None and job.effects.keeps_out(place):
+    context = current.get()
+    if context is not None and context.effects is not None and context.effects.keeps_out(place):
         raise InvalidOption(
-            f"{job.name} has written to {place}, and until it ends SQLite lets nobody else write there: enqueue with "
-            "connection=current_job().connection."
+            f"{context.job.name} has written to {place}, and until it ends SQLite lets nobody else write there: "
+            "enqueue with connection=current_job().connection."
         )

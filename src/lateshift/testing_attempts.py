@@ -177,7 +177,7 @@ _nesting: ContextVar[tuple[int, deque[tuple[Inline, str]]]] = ContextVar("latesh
 def _note_cancel(context: JobContext, batch: Sequence[Event]) -> None:
     """Tell a job that runs in line of its cancel, as a worker's duties do."""
     for event in batch:
-        if isinstance(event, JobChanged) and event.action == "cancel_requested" and event.job_id == context.id:
+        if isinstance(event, JobChanged) and event.action == "cancel_requested" and event.job_id == context.job.id:
             context.cancel_requested = True
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import chaos_journal as journal
 
 from lateshift import Cancel, Retry, Snooze, background, current_job
+from lateshift.context import current
 
 VERSION = 1
 """Changed by each deploy."""
@@ -53,11 +54,12 @@ def isolated(label: str, seconds: float, plan: str = "ok") -> dict[str, int]:
 def told(label: str) -> Iterator[Callable[[], None]]:
     """Tell the journal of this attempt; gives what tells that it goes on."""
     job = current_job()
-    isolated = job.claimed.executor == "process"
+    claimed = current.get().job
+    isolated = claimed.executor == "process"
     facts = {
         "job": job.id,
         "label": label,
-        "lease": job.claimed.lease,
+        "lease": claimed.lease,
         "attempt": job.attempt,
         "worker": os.getppid() if isolated else os.getpid(),
         "host": os.environ["CHAOS_HOST"],
@@ -74,7 +76,7 @@ def told(label: str) -> Iterator[Callable[[], None]]:
 
 def conclude(plan: str) -> dict[str, int]:
     """Do what the plan wants; else return the lease, by which the checker knows whose result stands."""
-    job = current_job()
+    job, lease = current_job(), current.get().job.lease
     word, _, times = plan.partition(":")
     if word == "exit":
         os._exit(3)
@@ -84,6 +86,6 @@ def conclude(plan: str) -> dict[str, int]:
         raise Planned(plan)
     if word == "retry" and job.attempt <= int(times):
         raise Retry(plan, delay=0.1)
-    if word == "snooze" and job.claimed.lease <= int(times):
+    if word == "snooze" and lease <= int(times):
         raise Snooze(0.2)
-    return {"lease": job.claimed.lease}
+    return {"lease": lease}

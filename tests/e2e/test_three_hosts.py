@@ -17,11 +17,11 @@ from three_hosts import Forbidden, Hosts, three_hosts
 
 JOBS = """
 import socket, time
-from lateshift import current_job
+from lateshift.context import current
 
 def told(seconds: float) -> str:
     time.sleep(seconds)
-    return f"{socket.gethostname()} lease {current_job().claimed.lease}"
+    return f"{socket.gethostname()} lease {current.get().job.lease}"
 """
 
 RESCUED_WITHIN = 20.0

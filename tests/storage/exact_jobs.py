@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from lateshift import Cancel, Snooze, background, current_job, run_background_job
+from lateshift.context import current
 from lateshift.default import get_app
 
 HOOKS: list[str] = []
@@ -121,7 +122,7 @@ def end_otherwise(number: int, how: str) -> object:
     if how == "cancel":
         raise Cancel
     if how == "see the cancel":
-        current_job().cancel_requested = True
+        current.get().cancel_requested = True
         assert current_job().cancelled
     return "x" * 2_000_000 if how == "too much" else None
 

@@ -35,7 +35,7 @@ class JobLogHandler(logging.Handler):
 
     def _take(self, record: logging.LogRecord) -> None:
         message, at, context = self.format(record), int(record.created * 1_000_000), current.get()
-        job = None if context is None else (context.id, context.name, context.attempt)
+        job = None if context is None else (context.job.id, context.job.name, context.job.attempt)
         if context is not None:
             head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<7} [{record.name}] "
             for line in message.split("\n"):
