@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
-from lateshift.dashboard import deeds, undoing
-from lateshift.dashboard.deeds import Done, record
+from lateshift.dashboard import deeds
+from lateshift.dashboard.deeds import Done, Stored
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, JobStateError, LateshiftError, SpawnError
 from lateshift.host.fleet import ensure_runner
-from lateshift.storage import bulk, reads
+from lateshift.storage import reads
 from lateshift.wording import last_part, short_id
 
 Deed = Callable[[View, str], Done]
@@ -33,26 +33,21 @@ def delete(view: View) -> Response:
     if view.form.get("confirmed") != "yes":
         detail = "1 job, with its attempts and logs. For ten minutes it can be brought back."
         return ask(view, "Delete this job?", detail, "Delete", f"/jobs/{job.id}")
-    deletion = bulk.BulkAction(view.desk.database, "delete", [job.id])
-    if not deletion.run().changed:
-        words = f"Job {_short(view)} is {job.status}, only finished jobs can be deleted: cancel it first."
-        return view.done(words, view.url(f"/jobs/{job.id}"), "refused")
-    record(view, "delete", job.id, details=undoing.note(deletion.id))
-    return view.done(f"Job {_short(view)} is deleted.", view.url("/jobs"), undo=deletion.id)
+    try:
+        undo = deeds.delete(view, job.id)
+    except JobStateError as error:
+        return view.done(str(error), view.url(f"/jobs/{job.id}"), "refused")
+    return view.done(f"Job {_short(view)} is deleted.", view.url("/jobs"), undo=undo)
 
 
 def run_again(view: View) -> Response:
     """Enqueue a new job with the same callable, parameters and options."""
     job = view.app.get_job(view.path["id"])
-    words, kind = f"{last_part(job.name)} was enqueued again, as this new job.", "done"
     try:
-        new = view.app.run_again(job.id)
-    except SpawnError as error:  # it is stored, and nothing runs it
-        new, words, kind = str(error.job_id), str(error), "refused"
+        new = deeds.run_again(view, job.id)
     except LateshiftError as error:
         return view.done(str(error), view.url(f"/jobs/{job.id}"), "refused")
-    record(view, "run again", job.id, details=f"as {new}")
-    return view.done(words, view.url(f"/jobs/{new}"), kind)
+    return stored(view, new, f"{last_part(job.name)} was enqueued again, as this new job.")
 
 
 def pause(view: View) -> Response:
@@ -76,6 +71,11 @@ def see_to_a_runner(view: View) -> str | None:
     except SpawnError as error:
         return str(error)
     return None
+
+
+def stored(view: View, new: Stored, words: str) -> Response:
+    """To the page of a new job, with these words or the warning that nobody runs it."""
+    return view.done(new.warning or words, view.url(f"/jobs/{new.job_id}"), "refused" if new.warning else "done")
 
 
 def ask(view: View, question: str, detail: str, verb: str, back: str, *, danger: bool = True) -> Response:

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from lateshift.dashboard import deeds, undoing
+from lateshift.dashboard import deeds
 from lateshift.dashboard.api import forms, shapes
 from lateshift.dashboard.api.asking import Again, NewJob, Nothing
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import no_group, no_worker
-from lateshift.dashboard.deeds import record
 from lateshift.dashboard.problems import Refused
 from lateshift.dashboard.view import View
-from lateshift.errors import InvalidOption, InvalidParameters, JobStateError, SpawnError
+from lateshift.errors import InvalidOption, InvalidParameters, JobStateError
 from lateshift.options import check_queue
-from lateshift.storage import failures
-from lateshift.storage.bulk import BulkAction
+from lateshift.storage.failures import ErrorGroup
 from lateshift.storage.requests import RequestKind
 
 
 def enqueue(view: View, asked: NewJob) -> shapes.ChangedJob:
     """Enqueue a job; its callable has to be among those that LATESHIFT_ALLOWED permits."""
     options: dict[str, Any] = {
-        name: getattr(asked, name) for name in asked.__struct_fields__ if name not in ("name", "method", "parameters")
+        name: getattr(asked, name) for name in asked.__struct_fields__ if name not in ("name", "parameters")
     }
     try:
-        job_id, warning = view.app.run_background_job(asked.name, asked.method, asked.parameters, **options), None
-    except SpawnError as error:
-        job_id, warning = str(error.job_id), str(error)
+        new = deeds.enqueue(view, asked.name, asked.parameters, **options)
     except InvalidParameters as error:
         raise _unfit_parameters(error) from None
-    record(view, "enqueue", job_id, details=asked.name)
-    return _changed(view, job_id, warning)
+    return _changed(view, *new)
 
 
 def run_again(view: View, asked: Again) -> shapes.ChangedJob:
     """Enqueue a new job like this one, due at once, with the same parameters or with others."""
     try:
-        new, warning = view.app.run_again(view.path["id"], asked.parameters), None
-    except SpawnError as error:
-        new, warning = str(error.job_id), str(error)
+        new = deeds.run_again(view, view.path["id"], asked.parameters)
     except InvalidParameters as error:
         raise _unfit_parameters(error) from None
-    record(view, "run again", view.path["id"], details=f"as {new}")
-    return _changed(view, new, warning)
+    return _changed(view, *new)
 
 
 def retry(view: View, _: Nothing) -> shapes.ChangedJob:
@@ -58,13 +51,7 @@ def cancel(view: View, _: Nothing) -> shapes.ChangedJob:
 
 def delete(view: View, _: Nothing) -> shapes.Deleted:
     """Delete a finished job with its attempts and logs; for ten minutes it can be brought back."""
-    job = view.app.get_job(view.path["id"])
-    deletion = BulkAction(view.desk.database, "delete", [job.id])
-    if not deletion.run().changed:
-        words = f"Job {job.id} is {job.status}, only finished jobs can be deleted: cancel it first."
-        raise JobStateError(words, job.id, job.status)
-    record(view, "delete", job.id, details=undoing.note(deletion.id))
-    return shapes.Deleted(deletion.id)
+    return shapes.Deleted(deeds.delete(view, view.path["id"]))
 
 
 def pause(view: View, _: Nothing) -> shapes.QueueChange:
@@ -101,15 +88,12 @@ def stack(view: View, _: Nothing) -> shapes.WorkerRequest:
 
 def resolve(view: View, _: Nothing) -> shapes.ErrorGroup:
     """Call a group of failures resolved, until it is seen again."""
-    db = view.desk.database
-    there = failures.resolve(db, view.path["fingerprint"], view.user.name, db.now())
-    return _on_group(view, "resolve", there=there)
+    return _on_group(view, deeds.resolve)
 
 
 def reopen(view: View, _: Nothing) -> shapes.ErrorGroup:
     """Take it back that a group of failures is resolved."""
-    there = failures.reopen(view.desk.database, view.path["fingerprint"])
-    return _on_group(view, "reopen", there=there)
+    return _on_group(view, deeds.reopen)
 
 
 def _queue(view: View) -> str:
@@ -134,10 +118,8 @@ def _dismiss(view: View, kind: RequestKind) -> shapes.WorkerRequest:
     return forms.request(asked)
 
 
-def _on_group(view: View, action: str, *, there: bool) -> shapes.ErrorGroup:
-    db, fingerprint = view.desk.database, view.path["fingerprint"]
-    found = failures.groups(db, db.now() - failures.KEPT_DAYS * 86_400_000_000, fingerprint=fingerprint)
-    if not there or not found:
+def _on_group(view: View, deed: Callable[[View, str], ErrorGroup | None]) -> shapes.ErrorGroup:
+    group = deed(view, view.path["fingerprint"])
+    if group is None:
         raise no_group(view)
-    record(view, action, f"fingerprint:{fingerprint}", details=found[0].type)
-    return forms.error_group(found[0])
+    return forms.error_group(group)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lateshift.dashboard.deeds import record
+from lateshift.dashboard import deeds
+from lateshift.dashboard.actions import stored
 from lateshift.dashboard.formatting import json_text
 from lateshift.dashboard.typed import read_parameters
 from lateshift.dashboard.view import View
-from lateshift.errors import InvalidJob, SpawnError
+from lateshift.errors import InvalidJob
 from lateshift.job import Job
 from lateshift.wording import last_part
 
@@ -23,15 +24,11 @@ def run(view: View) -> Response:
     """Enqueue what was typed, or give it back with what is wrong. Raises JobNotFound."""
     job = view.app.get_job(view.path["id"])
     typed = view.form.get("parameters", "")
-    words, kind = f"{last_part(job.name)} was enqueued with these parameters.", "done"
     try:
-        new = view.app.run_again(job.id, read_parameters(typed))
-    except SpawnError as error:  # it is stored, and nothing runs it
-        new, words, kind = str(error.job_id), str(error), "refused"
+        new = deeds.run_again(view, job.id, read_parameters(typed))
     except InvalidJob as error:
         return _form(view, job, typed, str(error))
-    record(view, "run again", job.id, details=f"with other parameters, as {new}")
-    return view.done(words, view.url(f"/jobs/{new}"), kind)
+    return stored(view, new, f"{last_part(job.name)} was enqueued with these parameters.")
 
 
 def _form(view: View, job: Job, typed: str, problem: str = "") -> Response:

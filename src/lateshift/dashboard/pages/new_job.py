@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from lateshift.allowlist import AllowList
-from lateshift.dashboard.deeds import record
+from lateshift.dashboard import deeds
+from lateshift.dashboard.actions import stored
 from lateshift.dashboard.pages.callables import known
 from lateshift.dashboard.sheet import Sheet
 from lateshift.dashboard.view import View
-from lateshift.errors import InvalidJob, InvalidParameters, SpawnError
+from lateshift.errors import InvalidJob, InvalidParameters
 from lateshift.target import resolve
 from lateshift.wording import last_part
 
@@ -39,17 +40,14 @@ def enqueue(view: View) -> Response:
     filled = sheet.read(view.form)
     if filled.problems:
         return _fill(view, name, sheet, view.form, filled.problems)
-    words, kind = f"A new job of {last_part(sheet.target.path)} was enqueued: this one.", "done"
+    path = sheet.target.path
     try:
-        job_id = view.app.run_background_job(sheet.target.path, parameters=filled.parameters, **filled.options)
-    except SpawnError as error:
-        job_id, words, kind = str(error.job_id), str(error), "refused"
+        new = deeds.enqueue(view, path, filled.parameters, **filled.options)
     except InvalidParameters as error:
         return _fill(view, name, sheet, view.form, {sheet.key_of(error.parameter): str(error)})
     except InvalidJob as error:
         return _fill(view, name, sheet, view.form, {"": str(error)})
-    record(view, "enqueue", job_id, details=sheet.target.path)
-    return view.done(words, view.url(f"/jobs/{job_id}"), kind)
+    return stored(view, new, f"A new job of {last_part(path)} was enqueued: this one.")
 
 
 def _sheet(view: View, name: str) -> Sheet:
