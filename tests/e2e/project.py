@@ -17,6 +17,8 @@ import psutil
 import pytest
 
 from lateshift import Job, Lateshift
+from lateshift.errors import WaitTimeout
+from lateshift.explain import explain
 from lateshift.host.fleet import host_name, is_alive
 from lateshift.storage import open_database, reads
 from lateshift.storage.migrations import migrate
@@ -178,5 +180,10 @@ class WorkerProcess:
 
 
 def finished(app: Lateshift, job_id: str, seconds: float = 20.0) -> Job:
-    """Wait for a job's end and return it."""
-    return app.wait_for_job(job_id, seconds)
+    """Wait for a job's end and return it; what has become of one that does not end is told."""
+    try:
+        return app.wait_for_job(job_id, seconds)
+    except WaitTimeout as error:
+        history = (f"{attempt.outcome} by {attempt.worker}: {attempt.error}" for attempt in app.get_job(job_id).history)
+        error.add_note("\n".join((*explain(app, job_id).sentences, *history)))
+        raise
