@@ -172,6 +172,16 @@ def test_the_files_of_another_databases_workers_are_left_to_them(scene, tmp_path
     assert started_jobs(theirs, dead.worker_id) == {"job-1"}
 
 
+def test_the_files_of_a_worker_that_comes_are_left_to_it(scene, tmp_path, monkeypatch):
+    """A host whose clock is ten minutes ahead took what was made on a shared folder just now for ten minutes old."""
+    made = tmp_path / "host-4713-00f00d.run"
+    made.touch()
+    ours = time.time
+    monkeypatch.setattr("time.time", lambda: ours() + 600)
+    Sweep(scene.db, tmp_path).tick(0)
+    assert made.exists()
+
+
 def test_a_folder_that_was_removed_is_swept_without_a_word(scene, tmp_path):
     """Somebody has cleaned up under a living worker: its housekeeping goes on."""
     assert Sweep(scene.db, tmp_path / "gone").tick(0) == Sweep.INTERVAL

@@ -14,7 +14,6 @@ import mmap
 import os
 import re
 import sys
-import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -226,15 +225,26 @@ def forget(folder: Path | str, worker_id: str) -> None:
 def left_behind(folder: Path | str, age: float) -> dict[str, list[Path]]:
     """The files older than `age` seconds of workers whose process does not live, by the worker's id.
 
-    A file is a moment older than its lock, so what has just been made may belong to a worker that comes.
+    A file is a moment older than its lock, so what has just been made may belong to a worker that comes. How old it is
+    the folder's own clock tells: on a network file system that is another host's, and ours may be minutes off.
     """
     found: dict[str, list[Path]] = {}
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():  # somebody may have cleaned up
+    if not os.path.isdir(folder):  # somebody has cleaned up
+        return found
+    now = _time_in(folder)
+    for name in os.listdir(folder):
         named, path = _FILE.fullmatch(name), Path(folder, name)
         with suppress(OSError):  # it has gone meanwhile
-            if named and time.time() - path.stat().st_mtime > age:
+            if named and now - path.stat().st_mtime > age:
                 found.setdefault(named[1], []).append(path)
     return {worker_id: paths for worker_id, paths in found.items() if not is_alive(folder, worker_id)}
+
+
+def _time_in(folder: Path | str) -> float:
+    from tempfile import TemporaryFile  # 5 ms, for a program that only enqueues
+
+    with TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime
 
 
 def _lock_file(folder: Path | str, worker_id: str) -> str:

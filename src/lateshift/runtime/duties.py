@@ -201,11 +201,13 @@ class Sweep:
 
     def tick(self, _: int) -> float:
         """Look through the folder; who is known is asked last, as somebody may sign on and die meanwhile."""
-        if left := presence.left_behind(self._folder, self.INTERVAL):
-            for worker in left.keys() - {row.id for row in reads.workers(self._db)}:
-                for path in left[worker]:
-                    with suppress(OSError):  # another one was faster
-                        path.unlink()
+        left: dict[str, list[Path]] = {}
+        with suppress(OSError):  # it cannot be written, for as long as the disk is full
+            left = presence.left_behind(self._folder, self.INTERVAL)
+        for worker in left.keys() - {row.id for row in reads.workers(self._db)} if left else ():
+            for path in left[worker]:
+                with suppress(OSError):  # another one was faster
+                    path.unlink()
         return self.INTERVAL
 
 
