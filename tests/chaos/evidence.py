@@ -76,13 +76,16 @@ def read_rows(app: Lateshift) -> dict[str, Row]:
 
 
 def deaths(folder: Path) -> list[Line]:
-    """The workers whose end their supervisors tell of.
+    """The workers of whose end there is word: their supervisors', or their own.
 
     Some end themselves, by the fence or for lack of a database, when the machine is too busy for their heartbeats; some
-    take too long to stop, and are killed.
+    take too long to stop, and are killed; some are told to stop while the disk is full, and cannot write what they did.
     """
     told = "".join(path.read_text(errors="replace") for path in (*folder.glob("out/*"), *folder.glob("*/logs/runner*")))
     found = re.findall(r"\(process (\d+)\) (died with exit code \d+|was killed by \w+)", told)
+    pids = dict(re.findall(r"worker (\S+) started as process (\d+)", told))
+    unheard = re.findall(r"^lateshift: (\S+): .* It ends all the same;", told, re.MULTILINE)
+    found += [(pids[worker], "could not say what it did") for worker in unheard if worker in pids]
     return [{"at": 0.0, "wall": 0.0, "pid": 0, "what": "death", "pids": [int(pid)], "how": how} for pid, how in found]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -68,6 +69,7 @@ class Run:
         "job",
         "max_memory",
         "memory",
+        "mourned",
         "options",
         "started_at",
         "timeout",
@@ -84,7 +86,7 @@ class Run:
         self.options: JobOptions | None = None
         self.hook: Callable[[BaseException], Any] | None = None
         self.effects: Effects | None = None
-        self.entered = False
+        self.entered = self.mourned = False
 
     def roll_back(self) -> None:
         """Undo what the job has written in a transaction of its own and not committed; in its own thread."""
@@ -307,6 +309,10 @@ class Execution:
         return (policy or own or retry.to_policy(self._settings.retry_delay)).delay(attempt, error)
 
     def _call_hook(self, run: Run, ending: Ending, take: Callable[[Any], None]) -> None:
+        with _mourning:  # a thread that could not be stopped may come loose while another one does this for it
+            if run.mourned:
+                return
+            run.mourned = True
         try:
             take(cast("Any", run.hook)(ending.exception))
         except BaseException as error:
@@ -357,6 +363,8 @@ def _note_hook(run: Run, error: BaseException) -> None:
     lines = ["The failed() hook raised:", *describe(error).traceback.rstrip().split("\n")]
     run.context.log_lines.extend(escape(line) for line in lines)
 
+
+_mourning: Final = threading.Lock()
 
 _forks = 0
 
