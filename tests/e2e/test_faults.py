@@ -275,6 +275,26 @@ def test_a_full_disk_while_settling_reports_nothing_that_is_not_on_disk(project)
         assert (job.status, job.attempts) == ("completed", 1)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit")
+def test_a_worker_that_has_to_stop_while_the_disk_is_full(project):
+    """It has its grace for writing what its job has done; after that the job runs again elsewhere."""
+    import resource
+
+    app = project.app()
+    worker = project.worker(grace=0.5)
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    until(project.journal)
+    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    (project.folder / "go").touch()
+    worker.say("stop")
+    assert worker.ended(30) == 0
+    assert "completed" not in project.logs()
+    project.worker()
+    job = finished(app, job_id)
+    assert (job.status, job.attempts, job.crashes) == ("completed", 1, 0)
+    assert len(project.journal()) == 2
+
+
 def stopped_long_ago(project, worker) -> bool:
     """Stop a worker in its tracks, outside of a transaction, and make its heartbeat a minute older than it is."""
     worker.suspend()
