@@ -9,15 +9,16 @@ import pytest
 
 @pytest.mark.parametrize("bare", ["postgres", "mariadb"], indirect=True)
 def test_a_deadlock_is_solved_and_counted(steps, place):
-    """Each of two holds the job that the other waits for; both are done in the end, one of them at its second try."""
+    """Each of two holds the job that the other waits for; both are done in the end, and each further try is counted."""
     first, second = steps.enqueue_many(2)
-    both, databases = threading.Barrier(2), [place.open(), place.open()]
+    both, databases, all_tries = threading.Barrier(2), [place.open(), place.open()], []
 
     def touch(database, *ids: str) -> None:
         tries = []
 
         def work() -> None:
             tries.append(1)
+            all_tries.append(1)
             for number, job_id in enumerate(ids):
                 if number and len(tries) == 1:
                     both.wait(10)
@@ -32,4 +33,5 @@ def test_a_deadlock_is_solved_and_counted(steps, place):
     for thread in threads:
         thread.join()
     assert [steps.get(job_id).attempts for job_id in (first, second)] == [2, 2]
-    assert sum(database.conflicts for database in databases) == 1
+    # One is the rule; but the one who was thrown out may be back before the other has woken up.
+    assert sum(database.conflicts for database in databases) == len(all_tries) - len(databases) > 0
