@@ -49,10 +49,10 @@ def test_its_failed_hook_is_called_once_though_it_comes_to_an_end(tmp_path, monk
     """The code that could not be stopped returned from its long call a moment later, and called the hook as well."""
     monkeypatch.setattr(thread, "STUCK_AFTER", 0.05)
     app = Lateshift(database_url=f"sqlite:///{tmp_path}/lateshift.db", allowed=[__name__], spawn="never")
+    others = set(threading.enumerate())
     inline.run_one(app, app.run_background_job(Unstoppable, max_retries=0))
     go.set()
-    for one in threading.enumerate():
-        if one.name.startswith("lateshift-"):
-            one.join(20)
+    for one in set(threading.enumerate()) - others:
+        one.join(20)
     assert told == ["JobTimeout"]
     app.close()

@@ -65,11 +65,11 @@ class Run:
         "effects",
         "entered",
         "hook",
+        "hook_due",
         "interruption",
         "job",
         "max_memory",
         "memory",
-        "mourned",
         "options",
         "started_at",
         "timeout",
@@ -86,7 +86,8 @@ class Run:
         self.options: JobOptions | None = None
         self.hook: Callable[[BaseException], Any] | None = None
         self.effects: Effects | None = None
-        self.entered = self.mourned = False
+        self.entered = False
+        self.hook_due = threading.Lock()  # taken once, by whoever calls the hook
 
     def roll_back(self) -> None:
         """Undo what the job has written in a transaction of its own and not committed; in its own thread."""
@@ -309,10 +310,8 @@ class Execution:
         return (policy or own or retry.to_policy(self._settings.retry_delay)).delay(attempt, error)
 
     def _call_hook(self, run: Run, ending: Ending, take: Callable[[Any], None]) -> None:
-        with _mourning:  # a thread that could not be stopped may come loose while another one does this for it
-            if run.mourned:
-                return
-            run.mourned = True
+        if not run.hook_due.acquire(blocking=False):  # another thread does it for this one, which has just come loose
+            return
         try:
             take(cast("Any", run.hook)(ending.exception))
         except BaseException as error:
@@ -363,8 +362,6 @@ def _note_hook(run: Run, error: BaseException) -> None:
     lines = ["The failed() hook raised:", *describe(error).traceback.rstrip().split("\n")]
     run.context.log_lines.extend(escape(line) for line in lines)
 
-
-_mourning: Final = threading.Lock()
 
 _forks = 0
 
