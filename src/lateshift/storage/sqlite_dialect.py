@@ -7,7 +7,7 @@ from typing import Final
 
 from lateshift.storage.dialect import Dialect
 
-WAITING: Final = "status in ('pending', 'pending_retry')"
+_WAITING: Final = "status in ('pending', 'pending_retry')"
 
 
 def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
@@ -20,7 +20,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
         words={
             "{row}": "seq",
             "{age}": "seq",
-            "{waiting}": WAITING,
+            "{waiting}": _WAITING,
             "{lock}": "",
             "{skip_locked}": "",
             "{among ids}": "= :ids",
@@ -42,7 +42,7 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
             "id_key": "not null unique",
             "real": "real",
             "keyed_end": " without rowid",
-            "waiting_key": f"(queue, executor, priority desc, run_at, seq)\nwhere {WAITING}",
+            "waiting_key": f"(queue, executor, priority desc, run_at, seq)\nwhere {_WAITING}",
             "running_key": "(worker) where status = 'running'",
             # Not `where status in (three values)`: SQLite builds a temporary table for such a list at every update of a
             # row, which took settling from 4.0 to 7.0 µs a job.
