@@ -150,8 +150,5 @@ def test_a_timeout_is_kept_under_load(project, app):
     short = [hostile("nothing") for _ in range(60_000)]
     app.enqueue_many(short)
     project.worker(env={"LATESHIFT_LOG_LEVEL": "ERROR"})
-    job = finished(app, job_id)
-    assert job.error.type == "lateshift.outcome.JobTimeout"
-    until(lambda: not app.list_jobs(status="pending", limit=1), what="the short ones to be claimed")
-    last = max(one.finished_at for one in app.list_jobs(status="completed", limit=1000))
-    assert job.finished_at < last, "it was seen while there were short ones to run"
+    assert finished(app, job_id).error.type == "lateshift.outcome.JobTimeout"
+    assert len(app.list_jobs(status="pending", limit=len(short))) > len(short) / 2
