@@ -23,6 +23,7 @@ from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.settling import settle_one, told
 from lateshift.storage import reads, workers, writes
+from lateshift.storage.settlements import Settlement
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class Attempts:
         outcome = _outside_of_loops(lambda: self._execute(job))
         writes.save_progress(self._db, self._progress)
         self._progress.clear()
-        done, refused = settle_one(self._db, writes.Settlement(job, outcome))
+        done, refused = settle_one(self._db, Settlement(job, outcome))
         self._app.events.emit([told(done, self._worker, self._db.now(), refused=refused)])
         error = done.outcome.error
         if error is not None and error.type == "KeyboardInterrupt":

@@ -18,7 +18,7 @@ def test_a_long_queue_starves_no_other(project):
     order = project.journal()
     assert (len(order), order.count("small")) == (len(flood) + len(small), 5)
     last = max(place for place, label in enumerate(order) if label == "small")
-    assert last < 2400, "the worker holds up to a thousand jobs of a queue, whose turn it is"
+    assert last < 2400, "the worker holds a tenth of a second's worth of a queue, whose turn it is"
 
 
 def test_a_huge_error_is_cut(project):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from lateshift import Lateshift
+from lateshift.events import JobStarted
 from lateshift.host.presence import Presence
 from lateshift.job import Claimed
 from lateshift.outcome import Outcome
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.wake import PlainWake
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Settlement
 
 SLOTS = 4
 
@@ -54,6 +55,16 @@ def test_a_rest_does_not_slow_it_down(crew):
     crew.collect(3600.0)
     ended(crew, 40, 3600.01)
     assert crew.hand == 2 * SLOTS
+
+
+def test_what_ended_meanwhile_has_no_beginning_told_before_its_end(crew):
+    """While the worker wrote 1,000 outcomes, 1,000 more jobs began and ended: each had a line in the log for both."""
+    crew.collect(0.0)
+    crew.notes.append(JobStarted(0, "1", "app.jobs.add", "default", 1, "mine"))
+    assert crew.begun() == []
+    crew.collect(0.1)
+    assert [event.job_id for event in crew.begun()] == ["1"]
+    assert crew.begun() == []
 
 
 def test_what_is_too_much_is_noticed(crew):

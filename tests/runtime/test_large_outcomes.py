@@ -11,7 +11,7 @@ from lateshift.outcome import Outcome
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, writes
 from lateshift.storage.migrations import migrate
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Settlement
 
 MOST = 1024 * 1024
 

@@ -68,15 +68,15 @@ def test_a_worker_that_cannot_sign_off_ends_all_the_same(tmp_path, monkeypatch, 
 def test_what_was_claimed_without_an_answer_goes_back(tmp_path, monkeypatch):
     """The claim is repeated on a new connection and takes other jobs: those of the first time were held by nobody."""
     with worker_in(tmp_path) as worker:
-        job_id, real = store(worker, "app.jobs.add"), writes.claim
+        job_id, real = store(worker, "app.jobs.add"), writes.take
 
         def twice(db, *args):
             real(db, *args)
             db.repeats += 1
-            monkeypatch.setattr(writes, "claim", real)
+            monkeypatch.setattr(writes, "take", real)
             return real(db, *args)
 
-        monkeypatch.setattr(writes, "claim", twice)
+        monkeypatch.setattr(writes, "take", twice)
         worker.ledger.exchange([])
         assert reads.status(worker._db, job_id) == "pending"
 

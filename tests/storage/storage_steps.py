@@ -17,7 +17,7 @@ from lateshift.outcome import Outcome, lost, returned
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, workers, writes
 from lateshift.storage.migrations import migrate
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 from lateshift.testing import FrozenClock
 
 SECOND = 1_000_000
@@ -137,7 +137,7 @@ class Steps:
     def settle(self, job: Claimed, outcome: Outcome) -> bool:
         """Write one outcome; whether it was accepted."""
         settlement = Settlement(job, outcome)
-        refused = writes.settle(self.db, [settlement])
+        refused = writes.settle(self.db, Batch([settlement]))
         assert refused in ([], [settlement])
         return not refused
 

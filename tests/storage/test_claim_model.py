@@ -12,7 +12,7 @@ from storage_steps import Steps, new_job
 from lateshift.job import WAITING
 from lateshift.runtime import duties
 from lateshift.storage import workers, writes
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 
 VERBS = ("beat", "register", "remove", "claim", "release", "settle", "take back", "cancel", "retry", "delete", "prune")
 WALKS = {"sqlite": 150, "postgres": 25, "mariadb": 25}
@@ -45,7 +45,7 @@ class Replay:
         elif verb == "release":
             writes.release(self.db, [self.model.claimed(what[0])], NOW)
         elif verb == "settle":
-            writes.settle(self.db, [Settlement(self.model.claimed(what[0]), what[1])])
+            writes.settle(self.db, Batch([Settlement(self.model.claimed(what[0]), what[1])]))
         elif verb == "take back":
             worker, begun = what
             ids = None if begun is None else frozenset(map(str, begun))

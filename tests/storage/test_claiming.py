@@ -204,7 +204,7 @@ def test_a_lane_that_emptied_meanwhile_is_no_harm(steps, place):
 CLAIM_ALL = """
 import json, time
 from lateshift.outcome import Outcome
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 print("ready", flush=True)
 sys.stdin.readline()
 mine, done = [], []
@@ -212,7 +212,7 @@ while True:
     with db.transaction():
         now = db.now()
         if done:
-            assert not writes.settle(db, done)
+            assert not writes.settle(db, Batch(done))
         jobs = writes.claim(db, sys.argv[0] + "w", now, reads.lanes(db), {"thread": 20})
     if not jobs:
         break

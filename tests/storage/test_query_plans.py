@@ -10,7 +10,7 @@ from plans import examined, plans
 from storage_steps import SECOND, Place, Steps
 
 from lateshift.storage import health, reads, writes
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 from lateshift.testing import FrozenClock
 
 JOBS = 20_000
@@ -94,11 +94,11 @@ def claim(steps: Steps) -> None:
 def complete(steps: Steps) -> None:
     batch = [Settlement(job, steps.completed()) for job in held(steps)]
     assert len(batch) == 50
-    assert writes.settle(steps.db, batch) == []
+    assert writes.settle(steps.db, Batch(batch)) == []
 
 
 def fail(steps: Steps) -> None:
-    assert writes.settle(steps.db, [Settlement(job, steps.failed()) for job in held(steps)[:10]]) == []
+    assert writes.settle(steps.db, Batch([Settlement(job, steps.failed()) for job in held(steps)[:10]])) == []
 
 
 def prune(steps: Steps) -> None:

@@ -26,7 +26,7 @@ from storage_steps import SECOND, Place, Steps, new_job
 from lateshift.job import EXECUTORS, FINISHED, WAITING, Claimed, to_microseconds
 from lateshift.outcome import CRASH_PAUSE, MAX_CRASHES
 from lateshift.storage import reads, workers, writes
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 from lateshift.testing import FrozenClock
 
 T = TypeVar("T")
@@ -167,7 +167,7 @@ class Operations(RuleBasedStateMachine):
         batch = self.chosen(picks, stale=stale)
         outcome = self.outcome(kind)
         settlements = [Settlement(job, outcome) for job in batch]
-        refused = self.work(lambda steps: writes.settle(steps.db, settlements))
+        refused = self.work(lambda steps: writes.settle(steps.db, Batch(settlements)))
         for job in batch:
             model = self.jobs.get(job.id)
             accepted = not any(settlement.job is job for settlement in refused)

@@ -16,7 +16,7 @@ from test_random_operations import OFTEN, PICKS, TABLES, Model, Operations, pair
 
 from lateshift.job import FINISHED, WAITING
 from lateshift.storage import bulk, trash, writes
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 
 EXAMPLES = {"sqlite": 30, "postgres": 10, "mariadb": 10}
 FAR = 30
@@ -104,7 +104,7 @@ class Operators(Operations):
         outcome = self.outcome(kind)
         settlements = [Settlement(job, outcome) for job in batch]
         for _ in range(2):
-            assert self.work(lambda steps: writes.settle(steps.db, settlements)) == []
+            assert self.work(lambda steps: writes.settle(steps.db, Batch(settlements))) == []
         for job in batch:
             self.settled(self.jobs[job.id], kind, outcome)
 

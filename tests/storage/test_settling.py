@@ -8,7 +8,7 @@ from storage_steps import ERROR, SECOND, everything
 from lateshift.job import moment
 from lateshift.outcome import CRASH_PAUSE, MAX_CRASHES, Outcome
 from lateshift.storage import reads, writes
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 
 
 def test_a_completed_job(steps, clock):
@@ -95,10 +95,10 @@ def test_a_batch_of_everything(steps):
         steps.returned(),
     ]
     settlements = [Settlement(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
-    assert writes.settle(steps.db, settlements) == []
+    assert writes.settle(steps.db, Batch(settlements)) == []
     expected = ["completed", "failed", "pending_retry", "cancelled", "pending_retry", "pending_retry"]
     assert [steps.status(job) for job in jobs] == expected
-    assert writes.settle(steps.db, []) == []
+    assert writes.settle(steps.db, Batch([])) == []
 
 
 def test_crashes_are_counted_apart_and_the_third_is_the_end(steps):
@@ -182,7 +182,7 @@ def test_of_a_batch_only_the_refused_are_reported(steps):
         Settlement(old, steps.completed()),
         Settlement(bad, steps.failed()),
     ]
-    assert writes.settle(steps.db, settlements) == [settlements[1]]
+    assert writes.settle(steps.db, Batch(settlements)) == [settlements[1]]
     assert [steps.status(good), steps.status(old), steps.status(bad)] == ["completed", "running", "failed"]
 
 
@@ -197,7 +197,7 @@ def test_of_a_large_batch_each_job_gets_its_own_outcome(steps):
         for place, job in enumerate(jobs)
     }
     batch = [Settlement(job, outcomes[job.id]) for job in jobs]
-    assert [refused.job.id for refused in writes.settle(steps.db, batch)] == [gone.id]
+    assert [refused.job.id for refused in writes.settle(steps.db, Batch(batch))] == [gone.id]
     rows = steps.db.query("select id, result, started_at, finished_at from lateshift_jobs where status = 'completed'")
     expected = {
         job.id: (outcomes[job.id].result, outcomes[job.id].started_at, outcomes[job.id].finished_at) for job in kept

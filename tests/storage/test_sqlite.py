@@ -16,7 +16,7 @@ from storage_steps import EVERY_KIND, Place, Steps, in_child, new_job
 
 from lateshift.errors import StorageCorrupt, StorageUnavailable
 from lateshift.storage import reads, workers, writes
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, and permissions as POSIX has them")
@@ -200,11 +200,11 @@ def test_a_full_disk_while_settling(place, steps):
     batch = [Settlement(job, steps.completed('"' + "x" * 5000 + '"')) for job in jobs]
     full(steps.db, spare=2)
     with pytest.raises(StorageUnavailable, match="full"):
-        writes.settle(steps.db, batch)
+        writes.settle(steps.db, Batch(batch))
     other = place.open()
     assert {reads.status(other, job.id) for job in jobs} == {"running"}
     steps.db.query("pragma max_page_count = 1000000")
-    assert writes.settle(steps.db, batch) == []
+    assert writes.settle(steps.db, Batch(batch)) == []
     assert {reads.status(other, job.id) for job in jobs} == {"completed"}
 
 
@@ -269,7 +269,7 @@ def crowd(place, clock):
     steps.enqueue_many(4000, priority=5)
     with steps.db.transaction():
         done = [Settlement(job, steps.completed()) for job in steps.claim(thread=3900)]
-        writes.settle(steps.db, done)
+        writes.settle(steps.db, Batch(done))
     steps.register()
     steps.claim(thread=100)
     steps.enqueue_many(4000)

@@ -15,8 +15,8 @@ from lateshift.explain import explain
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, Outcome, lost
 from lateshift.storage import reads, workers, writes
+from lateshift.storage.settlements import Batch, Settlement
 from lateshift.storage.workers import NewWorker
-from lateshift.storage.writes import Settlement
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -76,7 +76,7 @@ class Stage:
 
     def ends(self, job: Claimed, outcome: Outcome) -> None:
         """An attempt's outcome is written."""
-        assert writes.settle(self.db, [Settlement(job, outcome)]) == []
+        assert writes.settle(self.db, Batch([Settlement(job, outcome)])) == []
 
     def fails(self, job_id: str, *, retry_in: int | None = None, error: str = "no answer") -> None:
         """The job is claimed and fails two seconds later: finally, or until a retry."""

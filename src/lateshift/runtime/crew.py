@@ -21,13 +21,14 @@ from lateshift.runtime.executors import Executor
 from lateshift.runtime.executors.thread import ThreadExecutor
 from lateshift.runtime.wake import Wake
 from lateshift.settings import Settings
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Settlement
 
 IN_HAND: Final = 0.1
 """Seconds of measured work that a worker holds: the delay that a job of a higher priority may meet."""
 
-MOST_IN_HAND: Final = 1000
-"""Jobs in one claim. With as many, SQLite's were drained 9 % faster than with 500; with 2,000 no faster than that."""
+MOST_IN_HAND: Final = 2000
+"""Jobs in hand. With as many, SQLite's were drained 7 % faster than with 1,000: half of them can run while the outcomes
+of the others are written. Of 3,000 there was nothing more to be had."""
 
 
 def slots_of(settings: Settings) -> dict[ExecutorKind, int]:
@@ -58,6 +59,7 @@ class Crew:
         self._executors: dict[ExecutorKind, Executor] = {}
         self._free_marks = deque(range(presence.slots))
         self._marks: dict[int, int] = {}
+        self._begun: list[Event] = []
         self._measured_at = 0.0
         self._measured = 0
 
@@ -109,6 +111,8 @@ class Crew:
 
     def collect(self, now: float) -> list[Settlement]:
         """The outcomes that have come in; measures by them how much to hold."""
+        # First, so that the beginning of a job that has ended by now is not told without its end.
+        self._begun += [self.notes.popleft() for _ in range(len(self.notes))]
         done, before = list[Settlement](), self.held["thread"]
         while self.inbox:
             settlement = self.inbox.popleft()
@@ -122,6 +126,11 @@ class Crew:
         elif not self.held["thread"]:
             self._measured_at = now  # a time in which there was nothing to do tells nothing
         return done
+
+    def begun(self) -> list[Event]:
+        """What had begun when outcomes were collected last, and has not been told since."""
+        begun, self._begun = self._begun, []
+        return begun
 
     def _measure(self, now: float) -> None:
         """How much to hold, by what came in since the last time; over some while, as jobs may end in a burst.

@@ -27,7 +27,7 @@ from lateshift.runtime.output import complain
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.audit import mark_death
 from lateshift.storage.database import Database
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 from lateshift.texts import megabytes
 
 
@@ -264,7 +264,7 @@ def _take_back(
     error = JobError(WORKER_DIED, f"the worker {worker} {how} while the job was running{had}")
     shared = len(crashed) > 1
     settlements = [Settlement(job, lost(job, at, now, error, shared=shared)) for job, at in crashed]
-    refused = {id(settlement) for settlement in writes.settle(db, settlements)}
+    refused = {id(settlement) for settlement in writes.settle(db, Batch(settlements))}
     writes.release(db, innocent, now)
     told: list[Event] = []
     for settlement in [s for s in settlements if id(s) not in refused]:

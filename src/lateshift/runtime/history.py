@@ -16,8 +16,8 @@ from lateshift.fingerprint import fingerprint
 from lateshift.storage import audit, failures, requests, tallies, trash
 from lateshift.storage.database import Database
 from lateshift.storage.failures import FailureCount
+from lateshift.storage.settlements import FAILURES
 from lateshift.storage.tallies import NAME_LENGTH, Key, Sums
-from lateshift.storage.writes import FAILURES
 
 MOST_GROUPS: Final = 500
 """Error groups that a worker counts at once: a message that is never the same twice must not fill the memory."""

@@ -31,7 +31,7 @@ from lateshift.runtime.settling import may_pass, settle_one, told
 from lateshift.runtime.wake import PlainWake
 from lateshift.runtime.worker import TROUBLE_PAUSE
 from lateshift.storage import reads, workers, writes
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Settlement
 
 LAST_WORDS: Final = 2.0
 """Seconds that the job gets to end after Ctrl-C."""
@@ -134,8 +134,7 @@ class _Inline:
         complain(f"{error} Trying again.")
 
     def _tell_started(self) -> None:
-        notes = self._crew.notes
-        self._app.events.emit([notes.popleft() for _ in range(len(notes))])
+        self._app.events.emit(self._crew.begun())
 
     def _give_back(self, job: Claimed) -> Settlement:
         """For a job whose code goes on until this process ends, or that had no thread to begin in."""

@@ -16,7 +16,7 @@ from lateshift.runtime.crew import Crew
 from lateshift.runtime.settling import may_pass, settle, settle_one, told
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.database import Database
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 
 
 class Ledger:
@@ -96,20 +96,21 @@ class Ledger:
 
     def _write_and_claim(self, done: list[Settlement], room: Mapping[ExecutorKind, int]) -> list[Claimed]:
         self.look = self.look or (self._blocked and bool(done)) or any(s.outcome.run_at is not None for s in done)
-        stands, refused = done, list[Settlement]()
-        claimed: list[Claimed] = []
+        batch = Batch(done)
+        stands, refused = batch.settlements, list[Settlement]()
+        taken: writes.Taken = ()
         if done and room and self.look:
-            (stands, refused), claimed = self._db.transact(lambda: (settle(self._db, done), self._claim(room)))
+            (stands, refused), taken = self._db.transact(lambda: (settle(self._db, batch), self._take(room)))
         elif done:
-            stands, refused = settle(self._db, done)
+            stands, refused = settle(self._db, batch)
         elif room and self.look:
-            claimed = self._claim(room)
+            taken = self._take(room)
         self.ended += len(done)
         self._tell(stands, refused)
-        return claimed
+        return writes.claimed(taken)
 
-    def _claim(self, room: Mapping[ExecutorKind, int]) -> list[Claimed]:
-        return writes.claim(self._db, self._worker, self._db.now(), self._due_lanes(room), room)
+    def _take(self, room: Mapping[ExecutorKind, int]) -> writes.Taken:
+        return writes.take(self._db, self._worker, self._db.now(), self._due_lanes(room), room)
 
     def _due_lanes(self, room: Mapping[ExecutorKind, int]) -> list[reads.Lane]:
         """The lanes to claim from, in order; takes note of when to look again if there is none.
@@ -142,9 +143,7 @@ class Ledger:
             self._tell([written], [written] if refused else [])
 
     def _tell(self, done: Sequence[Settlement], refused: Sequence[Settlement]) -> None:
-        notes, events = self._crew.notes, list[Event]()
-        while notes:
-            events.append(notes.popleft())
+        events: list[Event] = self._crew.begun()
         thrown_away, now = {id(settlement) for settlement in refused}, self._db.reckon()
         events += [told(one, self._worker, now, refused=id(one) in thrown_away) for one in done]
         self._events.emit(events)

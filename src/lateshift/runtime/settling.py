@@ -11,20 +11,20 @@ from lateshift.outcome import failed
 from lateshift.runtime.exceptions import describe
 from lateshift.storage import reads, writes
 from lateshift.storage.database import Database
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 
 
-def settle(db: Database, settlements: Sequence[Settlement]) -> tuple[list[Settlement], list[Settlement]]:
+def settle(db: Database, batch: Batch) -> tuple[Sequence[Settlement], list[Settlement]]:
     """Write a batch of outcomes; returns what stands now, and those refused as the job had been taken away.
 
     What a job's own transaction has completed stays so, whatever the attempt's end was taken for: the answer to the
     commit may have been lost, or a timeout have come just after it.
     """
-    refused = writes.settle(db, settlements)
+    refused = writes.settle(db, batch)
     if not refused:
-        return list(settlements), []
+        return batch.settlements, []
     own = {id(s): Settlement(s.job, done) for s in refused if (done := reads.completion(db, s.job)) is not None}
-    return [own.get(id(s), s) for s in settlements], [s for s in refused if id(s) not in own]
+    return [own.get(id(s), s) for s in batch.settlements], [s for s in refused if id(s) not in own]
 
 
 def settle_one(db: Database, settlement: Settlement) -> tuple[Settlement, bool]:
@@ -34,14 +34,14 @@ def settle_one(db: Database, settlement: Settlement) -> tuple[Settlement, bool]:
     fails instead, with what the driver says.
     """
     try:
-        (written,), refused = settle(db, [settlement])
+        (written,), refused = settle(db, Batch([settlement]))
     except Exception as trouble:
         if may_pass(trouble):
             raise
         outcome, error = settlement.outcome, describe(trouble)
         error = replace(error, message=f"the outcome ({outcome.kind}) cannot be stored: {error.message}")
         instead = Settlement(settlement.job, failed(outcome.started_at, outcome.finished_at, error))
-        (written,), refused = settle(db, [instead])
+        (written,), refused = settle(db, Batch([instead]))
     return written, bool(refused)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from lateshift.outcome import Outcome, returned
 from lateshift.runtime.exceptions import as_exception
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run
-from lateshift.storage.writes import Settlement
+from lateshift.storage.settlements import Settlement
 
 HOOK_LIMIT: Final = 5.0
 """Seconds that the failed() hook of such a job gets."""

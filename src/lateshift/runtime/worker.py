@@ -186,7 +186,7 @@ class Worker:
         self._give_back_stalled(now)
         if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
-        self._turned_at = now
+        self._turned_at = self._clock.monotonic()  # a turn takes 20 ms where two workers write all the time
 
     def _beat(self, now: float) -> None:
         """Write a heartbeat if one is due: before all else, since anything may take long, or fail.

@@ -23,7 +23,8 @@ from lateshift.settings import Settings
 from lateshift.storage import foreign, open_database, reads
 from lateshift.storage.database import Database
 from lateshift.storage.dialect import Dialect
-from lateshift.storage.writes import COMPLETE, Settlement, completion_row
+from lateshift.storage.settlements import Settlement, completion_row
+from lateshift.storage.writes import COMPLETE
 
 _logger = logging.getLogger("lateshift")
 

@@ -14,9 +14,9 @@ import msgspec
 
 from lateshift.errors import AlreadyStored
 from lateshift.job import Claimed, ExecutorKind, NewJob
-from lateshift.outcome import Outcome
 from lateshift.storage import reads
-from lateshift.storage.database import Database, Parameters, Row, repeatable, transactional
+from lateshift.storage.database import Database, Row, repeatable, transactional
+from lateshift.storage.settlements import Batch, Settlement
 from lateshift.storage.soundness import CLAIMED, sound
 
 # The status is a parameter, since PyMySQL sends rows together only if there is nothing else between the parentheses:
@@ -105,15 +105,8 @@ set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0, finished
 where id = :id"""
 MAKE_DUE: Final = "update lateshift_jobs set run_at = :now where id = :id and run_at > :now"
 
-FAILURES: Final = ("failed", "retry", "lost")
-"""The kinds of outcomes that are counted in error groups."""
-
-
-class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """A claimed job and what its attempt decided."""
-
-    job: Claimed
-    outcome: Outcome
+Taken = Sequence[list[Row]]
+"""The rows of claimed jobs, a list for each lane."""
 
 
 def enqueue(db: Database, jobs: Sequence[NewJob]) -> None:
@@ -133,10 +126,20 @@ def claim(
     db: Database, worker: str, now: int, lanes: Iterable[reads.Lane], room: Mapping[ExecutorKind, int]
 ) -> list[Claimed]:
     """Take due jobs for `worker`, lane by lane in the order given, at most `room` of each kind of executor."""
+    return claimed(take(db, worker, now, lanes, room))
+
+
+def take(db: Database, worker: str, now: int, lanes: Iterable[reads.Lane], room: Mapping[ExecutorKind, int]) -> Taken:
+    """The first half of `claim`, what has to be done in a transaction; `claimed` is the other."""
     chosen = [lane for lane in lanes if lane.run_at <= now and room.get(lane.executor, 0) > 0]
     if len(chosen) == 1 and db.dialect.returning:  # one statement is a transaction by itself
-        return _claim(db, worker, now, chosen, room)
-    return db.transact(lambda: _claim(db, worker, now, chosen, room)) if chosen else []
+        return _take_lanes(db, worker, now, chosen, room)
+    return db.transact(lambda: _take_lanes(db, worker, now, chosen, room)) if chosen else []
+
+
+def claimed(taken: Taken) -> list[Claimed]:
+    """The jobs of such rows, in the order in which they are to run."""
+    return [_claimed(row) for rows in taken for row in sorted(rows, key=_by_age)]  # `returning` promises no order
 
 
 @transactional
@@ -149,26 +152,15 @@ def claim_one(db: Database, worker: str, now: int, job_id: str) -> Claimed | Non
     return _claimed(rows[0])
 
 
-def settle(db: Database, settlements: Sequence[Settlement]) -> list[Settlement]:
+def settle(db: Database, batch: Batch) -> list[Settlement]:
     """Write a batch of outcomes in one transaction; returns those refused because the job had been taken away."""
-    completed, others, logs = list[Parameters](), list[Parameters](), list[Parameters]()
-    for settlement in sorted(settlements, key=lambda s: s.job.id):  # who locks several jobs does so by id: no deadlock
-        outcome = settlement.outcome
-        if outcome.logs:
-            logs.append(_log_row(settlement))
-        if outcome.stored:
-            continue
-        if outcome.kind == "completed":
-            completed.append(completion_row(settlement))
-        else:
-            others.append(_parameters(settlement))
-    if others or logs:
-        written = db.transact(lambda: _settle(db, completed, others, logs))
+    if batch.others or batch.logs:
+        written = db.transact(lambda: _settle(db, batch))
     else:
-        written = db.write_batch("complete", COMPLETE, completed) if completed else 0
-    if written == len(completed) + len(others):
+        written = db.write_batch("complete", COMPLETE, batch.completed) if batch.completed else 0
+    if written == len(batch.completed) + len(batch.others):
         return []
-    return [s for s in settlements if not s.outcome.stored and not _stands(db, s)]
+    return [s for s in batch.settlements if not s.outcome.stored and not _stands(db, s)]
 
 
 @transactional
@@ -269,11 +261,11 @@ def _enqueue_many(db: Database, rows: Sequence[dict[str, Any]]) -> None:
     db.announce()
 
 
-def _claim(
+def _take_lanes(
     db: Database, worker: str, now: int, lanes: Sequence[reads.Lane], room: Mapping[ExecutorKind, int]
-) -> list[Claimed]:
+) -> Taken:
     left = dict(room)
-    claimed: list[Claimed] = []
+    taken: list[list[Row]] = []
     for lane in lanes:
         limit = left.get(lane.executor, 0)
         if limit <= 0:
@@ -289,19 +281,18 @@ def _claim(
                 "limit": limit,
             },
         )
-        rows.sort(key=_by_age)  # `returning` promises no order
-        claimed.extend(_claimed(row) for row in rows)
+        taken.append(rows)
         left[lane.executor] = limit - len(rows)
-    return claimed
+    return taken
 
 
-def _settle(db: Database, completed: list[Parameters], others: list[Parameters], logs: list[Parameters]) -> int:
-    if logs:
-        db.execute_many(_RECORD_LOGS, logs)
-    written = db.write_batch("complete", COMPLETE, completed)
-    if others:
-        db.execute_many(_RECORD_ATTEMPT, others)
-        written += db.execute_many(_SETTLE, others)
+def _settle(db: Database, batch: Batch) -> int:
+    if batch.logs:
+        db.execute_many(_RECORD_LOGS, batch.logs)
+    written = db.write_batch("complete", COMPLETE, batch.completed)
+    if batch.others:
+        db.execute_many(_RECORD_ATTEMPT, batch.others)
+        written += db.execute_many(_SETTLE, batch.others)
     return written
 
 
@@ -316,46 +307,6 @@ def _take(db: Database, values: dict[str, Any]) -> list[Row]:
 
 def _claimed(row: Row) -> Claimed:
     return Claimed(*sound(row[:-1], CLAIMED))
-
-
-def completion_row(settlement: Settlement) -> Parameters:
-    """The parameters of COMPLETE."""
-    job, outcome = settlement.job, settlement.outcome
-    return {
-        "id": job.id,
-        "lease": job.lease,
-        "started_at": outcome.started_at,
-        "finished_at": outcome.finished_at,
-        "result": outcome.result,
-    }
-
-
-def _parameters(settlement: Settlement) -> Parameters:
-    from lateshift.fingerprint import fingerprint  # 6 ms, for a program that only enqueues
-
-    job, outcome = settlement.job, settlement.outcome
-    error = outcome.error
-    return {
-        "id": job.id,
-        "lease": job.lease,
-        "kind": outcome.kind,
-        "status": outcome.status,
-        "started_at": outcome.started_at,
-        "finished_at": outcome.finished_at,
-        "run_at": outcome.run_at,
-        "result": outcome.result,
-        "uncounted": int(not outcome.counts),
-        "crashed": int(outcome.crashed),
-        "error_type": error and error.type,
-        "error_message": error and error.message,
-        "error_traceback": error and error.traceback,
-        "fingerprint": fingerprint(error).key if error and outcome.kind in FAILURES else None,
-    }
-
-
-def _log_row(settlement: Settlement) -> Parameters:
-    job = settlement.job
-    return {"id": job.id, "lease": job.lease, "number": job.attempt, "lines": "\n".join(settlement.outcome.logs)}
 
 
 def _stands(db: Database, settlement: Settlement) -> bool:
