@@ -180,6 +180,16 @@ def test_so_does_the_plan_before_the_database_has_looked(crowd, verb):
     assert examined(crowd.db, lambda: act(crowd)) <= 3 * most[LIMITS[crowd.db.dialect.name] - 1]
 
 
+@pytest.mark.parametrize("crowd", ["postgres", "postgres, unaware", "mariadb"], indirect=True)
+def test_a_large_batch_is_completed_by_its_ids(crowd):
+    """For a thousand, of which it saw how many they were, PostgreSQL read all jobs at each connection's first times."""
+    rows = [
+        {"id": f"{number}", "lease": 1, "started_at": 1, "finished_at": 2, "result": "null"} for number in range(1000)
+    ]
+    (plan,) = plans(crowd.db, lambda: crowd.db.write_batch("complete", writes.COMPLETE, rows))
+    assert not plan.reads_all, plan.text
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_few_rows_are_looked_at(crowd, verb):
     """What an operation costs goes by what it is about, not by how many jobs there are."""

@@ -79,13 +79,14 @@ from unnest(cast(:id as text[]), cast(:name as text[]), cast(:queue as text[]), 
 order by place"""
 
 # `|| ''` keeps the index of the running jobs out of it: a generic plan, made while hardly anything ran, joined it with
-# the whole batch for each row, which took 123 ms for 500 jobs, where the ids take 15.
+# the whole batch for each row, which took 123 ms for 500 jobs, where the ids take 15. `select` hides how many they are:
+# of a thousand, each connection's first five read all jobs, which took 12 ms in a table of 60,000, and by the ids 9.7.
 _COMPLETE: Final = """
 update lateshift_jobs as j
 set status = 'completed', result = done.result, started_at = done.started_at, finished_at = done.finished_at,
     error_type = null, error_message = null, error_traceback = null
-from unnest(cast(:id as text[]), cast(:lease as int[]), cast(:started_at as bigint[]),
-            cast(:finished_at as bigint[]), cast(:result as text[]))
+from unnest((select cast(:id as text[])), (select cast(:lease as int[])), (select cast(:started_at as bigint[])),
+            (select cast(:finished_at as bigint[])), (select cast(:result as text[])))
      as done(id, lease, started_at, finished_at, result)
 where j.id = done.id and j.lease = done.lease and j.status || '' = 'running'"""
 
