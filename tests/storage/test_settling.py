@@ -186,6 +186,17 @@ def test_of_a_batch_only_the_refused_are_reported(steps):
     assert [steps.status(good), steps.status(old), steps.status(bad)] == ["completed", "running", "failed"]
 
 
+def test_of_a_batch_with_one_refused_the_others_are_looked_up_together(steps, monkeypatch):
+    """One statement for each of 2,000, within the transaction, took seven times as long as settling them."""
+    steps.enqueue_many(60)
+    jobs = steps.claim(thread=60)
+    writes.release(steps.db, jobs[:1], steps.now)
+    asked, query_each = [], steps.db.query_each
+    monkeypatch.setattr(steps.db, "query_each", lambda sql, ids: asked.append(len(ids)) or query_each(sql, ids))
+    writes.settle(steps.db, Batch([Settlement(job, steps.completed()) for job in jobs]))
+    assert sorted(asked) == [0, 60]
+
+
 def test_of_a_large_batch_each_job_gets_its_own_outcome(steps):
     """More than one statement writes on any database: all results and times are right, and one taken away is told."""
     steps.enqueue_many(234)

@@ -64,5 +64,8 @@ update lateshift_jobs
 set status = 'completed', started_at = column3, finished_at = column4, result = column5,
     error_type = null, error_message = null, error_traceback = null
 from (values {", ".join(["(?, ?, ?, ?, ?)"] * CHUNK)})
-where id = column1 and lease = column2 and status = 'running'"""
-"""`writes.COMPLETE` for so many rows: in batches of 400 this took 3.5 us a row, where a statement for each took 5.0."""
+where id = column1 and lease = column2 and +status = 'running'"""
+"""`writes.COMPLETE` for so many rows: in batches of 400 this took 3.5 us a row, where a statement for each took 5.0.
+
+The plus keeps the index of the running jobs out of it: after an `analyze` while a single job ran, SQLite went through
+all that run for each of these rows, which took 2,000 jobs 131 ms instead of 9."""

@@ -160,7 +160,9 @@ def settle(db: Database, batch: Batch) -> list[Settlement]:
         written = db.write_batch("complete", COMPLETE, batch.completed) if batch.completed else 0
     if written == len(batch.completed) + len(batch.others):
         return []
-    return [s for s in batch.settlements if not s.outcome.stored and not _stands(db, s)]
+    open_ = [settlement for settlement in batch.settlements if not settlement.outcome.stored]
+    stored = _stored(db, open_)
+    return [s for s in open_ if (s.job.id, s.job.lease, s.outcome.kind) not in stored]
 
 
 @transactional
@@ -309,10 +311,10 @@ def _claimed(row: Row) -> Claimed:
     return Claimed(*sound(row[:-1], CLAIMED))
 
 
-def _stands(db: Database, settlement: Settlement) -> bool:
-    """Whether just this outcome was written before: a commit whose answer got lost is repeated."""
-    job, kind = settlement.job, settlement.outcome.kind
-    sql = "select 1 from lateshift_attempts where job_id = :id and lease = :lease and outcome = :kind"
-    if kind == "completed":
-        sql = "select 1 from lateshift_jobs where id = :id and lease = :lease and status = :kind"
-    return bool(db.query(sql, {"id": job.id, "lease": job.lease, "kind": kind}))
+def _stored(db: Database, settlements: Sequence[Settlement]) -> set[Row]:
+    """(id, lease, kind) of what was written of these jobs before: a commit whose answer got lost is repeated."""
+    completed = [s.job.id for s in settlements if s.outcome.kind == "completed"]
+    others = [s.job.id for s in settlements if s.outcome.kind != "completed"]
+    by_job = "select id, lease, status from lateshift_jobs where id {among ids} and status = 'completed'"
+    by_attempt = "select job_id, lease, outcome from lateshift_attempts where job_id {among ids}"
+    return {*db.query_each(by_job, completed), *db.query_each(by_attempt, others)}
