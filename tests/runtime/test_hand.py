@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
 
 from lateshift import Lateshift
@@ -65,6 +67,22 @@ def test_what_ended_meanwhile_has_no_beginning_told_before_its_end(crew):
     crew.collect(0.1)
     assert [event.job_id for event in crew.begun()] == ["1"]
     assert crew.begun() == []
+
+
+def test_no_end_is_told_without_its_beginning(crew):
+    """A job that runs while outcomes are collected, after those that had begun were looked at, waits its turn."""
+
+    class Busy(deque):
+        def popleft(self):
+            job = Claimed("2", 1, "app.jobs.add", "default", "thread", 1, "{}", 1, 0, 3, 0, 0)
+            crew.held["thread"] += 1
+            self.append(JobStarted(0, "2", "app.jobs.add", "default", 1, "mine"))
+            crew.inbox.append(Settlement(job, Outcome("completed", "completed", 0, 0)))
+            return super().popleft()
+
+    crew.notes = Busy([JobStarted(0, "1", "app.jobs.add", "default", 1, "mine")])
+    assert crew.collect(0.0) == []
+    assert [event.job_id for event in crew.begun()] == ["1"]
 
 
 def test_what_is_too_much_is_noticed(crew):

@@ -111,10 +111,10 @@ class Crew:
 
     def collect(self, now: float) -> list[Settlement]:
         """The outcomes that have come in; measures by them how much to hold."""
-        # First, so that the beginning of a job that has ended by now is not told without its end.
+        ended = len(self.inbox)  # what comes from now on is for the next time: it may have begun after the notes
         self._begun += [self.notes.popleft() for _ in range(len(self.notes))]
         done, before = list[Settlement](), self.held["thread"]
-        while self.inbox:
+        for _ in range(ended):
             settlement = self.inbox.popleft()
             job = settlement.job
             self.held[job.executor] -= 1
