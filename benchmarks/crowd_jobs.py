@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lateshift.job import Claimed, ExecutorKind
+from lateshift.job import ExecutorKind
 from lateshift.storage import writes
 from lateshift.storage.database import Database
 from lateshift.storage.reads import Lane
@@ -24,17 +24,17 @@ def nap(n: int) -> None:
 
 def _count_claims(folder: str) -> None:
     file = (Path(folder) / f"claims-{os.getpid()}").open("a", buffering=1, encoding="ascii")
-    claim = writes.claim
+    take = writes.take
 
     def counted(
         db: Database, worker: str, now: int, lanes: Iterable[Lane], room: Mapping[ExecutorKind, int]
-    ) -> list[Claimed]:
-        claimed = claim(db, worker, now, lanes, room)
+    ) -> writes.Taken:
+        taken = take(db, worker, now, lanes, room)
         if lanes:
-            file.write(f"{len(claimed)} {getattr(db, 'conflicts', 0)}\n")
-        return claimed
+            file.write(f"{sum(map(len, taken))} {getattr(db, 'conflicts', 0)}\n")
+        return taken
 
-    writes.claim = counted
+    writes.take = counted
 
 
 if "BENCH_CLAIMS" in os.environ:
