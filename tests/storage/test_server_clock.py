@@ -9,14 +9,14 @@ import pytest
 
 from lateshift import Lateshift
 from lateshift.settings import load_settings
-from lateshift.storage import open_database
+from lateshift.storage import open_database, server
 from lateshift.storage.migrations import migrate
 
 
-@pytest.mark.parametrize("server", ["postgres", "mariadb"])
-def test_the_servers_clock_counts(server, request, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_the_servers_clock_counts(kind, request, tmp_path, monkeypatch):
     """A program on a host whose clock is an hour off gets the server's time, at once and carried on."""
-    url = request.getfixturevalue(f"{server}_url")
+    url = request.getfixturevalue(f"{kind}_url")
     with closing(open_database(load_settings(database_url=url), as_is=True)) as database:
         migrate(database)
     app = Lateshift(database_url=url, storage_dir=tmp_path, allowed=["app"])
@@ -26,3 +26,16 @@ def test_the_servers_clock_counts(server, request, tmp_path, monkeypatch):
     for ask in (app.database.now, app.database.now, app.database.reckon):
         assert abs(ask() - real() // 1000) < 2_000_000
     app.close()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+def test_an_outage_is_no_round_trip(kind, request, monkeypatch):
+    """The server is asked, is gone for six seconds, and answers: the time was three seconds ahead for the next ten."""
+    url, real, outages = request.getfixturevalue(f"{kind}_url"), server._elapsed, []
+    monkeypatch.setattr(server, "_elapsed", lambda: real() + 6 * len(outages))
+    with closing(open_database(load_settings(database_url=url), as_is=True)) as database:
+        database.query("select 1")
+        database._idle[0].close()
+        database.while_locked = lambda: outages.append(1)
+        assert abs(database.now() - time.time_ns() // 1000) < 1_000_000
+    assert outages

@@ -47,12 +47,10 @@ def _elapsed() -> float:
 
 
 class Link(ABC):
-    """One connection; its methods raise the driver's errors. `used` is when it was last given back."""
+    """One connection; its methods raise the driver's errors."""
 
     connection: Any
     """The driver's own."""
-
-    used: float = 0.0
 
     @abstractmethod
     def query(self, sql: str, parameters: Parameters) -> list[Row]:
@@ -140,10 +138,7 @@ class ServerDatabase(Database):
         if self.clock is not None:
             return self.clock.now()
         if self._offset is None or _elapsed() - self._offset[0] > CLOCK_AGE:
-            before = _elapsed()
-            told = int(self.query(self.clock_sql)[0][0])
-            after = _elapsed()
-            self._offset = (after, told + round((after - before) * 500_000))
+            self._offset = self._run(self._ask_clock)
         return self.reckon()
 
     def reckon(self) -> int:
@@ -225,6 +220,13 @@ class ServerDatabase(Database):
         self._idle: list[Link] = []
         self._room = threading.Semaphore(self._pool)
         self._held = _Held()
+
+    def _ask_clock(self, link: Link) -> tuple[float, int]:
+        """When the answer came, by our clock and the server's. What `_attempt` waits is no part of the round trip."""
+        before = _elapsed()
+        told = int(link.query(self.clock_sql, NONE)[0][0])
+        after = _elapsed()
+        return after, told + round((after - before) * 500_000)
 
     def _run(self, action: Callable[[Link], T]) -> T:
         if self._held.link is not None:
