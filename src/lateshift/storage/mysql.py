@@ -31,14 +31,14 @@ MINIMUM: Final = {"MySQL": (8, 0, 1), "MariaDB": (10, 6, 0)}
 
 _TROUBLES: Final[dict[int, Trouble]] = {
     **dict.fromkeys((1213, 1205, 1020, 3572), "conflict"),  # deadlock, lock wait, changed since read
-    **dict.fromkeys((1040, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 4031), "gone"),
+    **dict.fromkeys((1040, 1047, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 4031), "gone"),
     **dict.fromkeys((2000, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2014, 2027, 2055), "gone"),
     **dict.fromkeys((1290, 1792, 1836), "gone"),  # read-only: a replica
     **dict.fromkeys((3, 28, 1021, 1114, 1180), "gone"),  # disk full, commit failed
     # Access denied, unknown database, host blocked, no privilege, password to be changed, TLS required, account locked.
     **dict.fromkeys((1044, 1045, 1049, 1129, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 3159), "denied"),
     4151: "denied",
-    **dict.fromkeys((1969, 3024), "slow"),
+    **dict.fromkeys((1317, 1969, 3024), "slow"),
     1062: "duplicate",
     1146: "no tables",
 }
