@@ -1,10 +1,14 @@
-"""Two transactions that cannot both go on: the server ends one of them, which is begun anew and counted."""
+"""Transactions that cannot all go on: the server ends one of them, which is begun anew and counted."""
 
 from __future__ import annotations
 
 import threading
 
 import pytest
+
+from lateshift.errors import StorageUnavailable
+from lateshift.storage import writes
+from lateshift.storage.server import CONFLICTS
 
 
 @pytest.mark.parametrize("bare", ["postgres", "mariadb"], indirect=True)
@@ -35,3 +39,18 @@ def test_a_deadlock_is_solved_and_counted(steps, place):
     assert [steps.get(job_id).attempts for job_id in (first, second)] == [2, 2]
     # One is the rule; but the one who was thrown out may be back before the other has woken up.
     assert sum(database.conflicts for database in databases) == len(all_tries) - len(databases) > 0
+
+
+@pytest.mark.parametrize(("timeout", "again"), [(0, 0), (60, CONFLICTS)])
+@pytest.mark.parametrize("bare", ["postgres", "mariadb"], indirect=True)
+def test_a_row_that_stays_locked(steps, database, place, timeout, again):
+    """Who waits for it in vain is told so, after the timeout or many tries; it was called an error to be reported."""
+    job_id = steps.enqueue()
+    waiting, kept = place.open(timeout=timeout, patience=10), []
+    waiting.while_locked = lambda: kept.append(1)
+    waiting.execute({"postgres": "set lock_timeout = 1", "mariadb": "set innodb_lock_wait_timeout = 0"}[place.kind])
+    with database.transaction():
+        database.query("select id from lateshift_jobs where id = :id for update", {"id": job_id})
+        with pytest.raises(StorageUnavailable, match="who holds a lock on the jobs"):
+            writes.cancel(waiting, job_id, steps.now)
+    assert waiting.conflicts == len(kept) == again

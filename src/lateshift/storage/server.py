@@ -271,10 +271,12 @@ class ServerDatabase(Database):
 
     def _bear(self, trouble: Trouble, error: Exception, conflicts: int, deadline: float) -> None:
         """Wait a moment before another try, or raise what there is to say."""
-        if trouble == "conflict" and conflicts <= CONFLICTS:
+        in_time = time.monotonic() < deadline
+        if trouble == "conflict" and conflicts <= CONFLICTS and in_time:
             self.conflicts += 1
+            self.while_locked()
             time.sleep(random.uniform(0, 0.002) * conflicts)
-        elif trouble == "gone" and time.monotonic() < deadline:
+        elif trouble == "gone" and in_time:
             self.repeats += 1
             self.close()  # the others were cut by the same event
             self.while_locked()
@@ -304,7 +306,7 @@ class ServerDatabase(Database):
             )
         if trouble == "slow" and self._held.limited:
             return QueryTooSlow()
-        if trouble == "slow":
+        if trouble in ("slow", "conflict"):
             return StorageUnavailable(
                 f"The database {self.place} ended a statement of ours before it was done ({said}). Look who holds a "
                 "lock on the jobs, and give the user of LATESHIFT_DATABASE_URL more time: statement_timeout on "
