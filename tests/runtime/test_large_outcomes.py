@@ -1,4 +1,4 @@
-"""Outcomes that a server takes one by one, or not at all."""
+"""Outcomes that a server does not take together, or not at all."""
 
 from __future__ import annotations
 
@@ -8,33 +8,47 @@ import pytest
 from worker_here import store, worker_in
 
 from lateshift.outcome import Outcome
+from lateshift.runtime.settling import settle
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, writes
 from lateshift.storage.migrations import migrate
-from lateshift.storage.settlements import Settlement
+from lateshift.storage.settlements import Batch, Settlement
 
 MOST = 1024 * 1024
 
 
 @pytest.fixture
-def small_packets(mariadb_server, mariadb_url):
-    """A new database of a server that takes 1 MiB at once."""
+def worker(mariadb_server, mariadb_url, tmp_path):
+    """A worker on a server that takes 1 MiB at once."""
     assert mariadb_server.process
+    with closing(open_database(load_settings(database_url=mariadb_url), as_is=True)) as database:
+        migrate(database)
     mariadb_server.execute(f"set global max_allowed_packet = {MOST}")
-    yield mariadb_url
+    with worker_in(tmp_path, mariadb_url) as made:
+        yield made
     mariadb_server.execute("set global max_allowed_packet = default")
 
 
-def test_outcomes_that_are_too_large_for_a_statement(tmp_path, small_packets):
-    """Together they go in one by one, and one that does not fails its job; the worker sent the same again and again."""
-    with closing(open_database(load_settings(database_url=small_packets), as_is=True)) as database:
-        migrate(database)
-    with worker_in(tmp_path, small_packets) as worker:
-        db, now = worker._db, worker._db.now()
-        jobs = [writes.claim_one(db, "mine", now, store(worker, "app.jobs.add")) for _ in range(3)]
-        for job, share in zip(jobs, (0.6, 0.6, 1.0), strict=True):
-            outcome = Outcome("completed", "completed", now, now, result=f'"{"x" * round(share * MOST)}"')
-            worker.ledger.unsettled.append(Settlement(job, outcome))
-        worker.ledger.exchange([], claim=False)
-        assert [reads.status(db, job.id) for job in jobs] == ["completed", "completed", "failed"]
-        assert "max_allowed_packet is 1,048,576" in reads.get(db, jobs[-1].id).error.message
+def completions(worker, *shares: float) -> list[Settlement]:
+    """Of jobs that this worker has claimed, with results of these shares of what the server takes."""
+    db, now = worker._db, worker._db.now()
+    jobs = [writes.claim_one(db, "mine", now, store(worker, "app.jobs.add")) for _ in shares]
+    results = [f'"{"x" * round(share * MOST)}"' for share in shares]
+    outcomes = [Outcome("completed", "completed", now, now, result=result) for result in results]
+    return [Settlement(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+
+def test_outcomes_that_are_too_large_together(worker):
+    """They go in by halves, in one transaction; each had one of its own."""
+    done = completions(worker, 0.3, 0.3, 0.3, 0.6, 0.6)
+    assert settle(worker._db, Batch(done)) == (done, [])
+    assert {reads.status(worker._db, one.job.id) for one in done} == {"completed"}
+
+
+def test_an_outcome_that_is_too_large_for_a_statement(worker):
+    """It fails its job, and no other one; the worker sent the same again and again."""
+    worker.ledger.unsettled = completions(worker, 0.6, 0.6, 1.0)
+    ids = [one.job.id for one in worker.ledger.unsettled]
+    worker.ledger.exchange([], claim=False)
+    assert [reads.status(worker._db, job_id) for job_id in ids] == ["completed", "completed", "failed"]
+    assert "max_allowed_packet is 1,048,576" in reads.get(worker._db, ids[-1]).error.message

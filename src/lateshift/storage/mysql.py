@@ -22,6 +22,7 @@ from lateshift.settings import mask_url
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.dialect import Dialect
 from lateshift.storage.mysql_lanes import lanes
+from lateshift.storage.mysql_link import MysqlLink, too_large
 from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
 
 T = TypeVar("T")
@@ -42,9 +43,6 @@ _TROUBLES: Final[dict[int, Trouble]] = {
     1062: "duplicate",
     1146: "no tables",
 }
-
-_ESCAPED: Final = "\0\n\r\x1a\\'\""
-"""The characters of a text that take one byte more in a statement."""
 
 _DONE_BEFORE: Final = (1050, 1060, 1061, 1062)
 """Table, column, index or row is there already: MySQL commits each statement of a migration by itself."""
@@ -136,6 +134,7 @@ class MysqlDatabase(ServerDatabase):
         self.errors = self._driver.Error
         self._queues: set[str] = set()
         self._mariadb = False
+        self._most = math.inf
         super().__init__(mysql_dialect(prefix), url, **options)
 
     def connect(self, timeout: float) -> Link:
@@ -149,7 +148,8 @@ class MysqlDatabase(ServerDatabase):
                 "LATESHIFT_DATABASE_URL."
             ) from error
         try:
-            version, link.most = link.query("select version(), @@max_allowed_packet", {})[0]
+            version, self._most = link.query("select version(), @@max_allowed_packet", {})[0]
+            link.most = self._most
             refuse_old(version, self.place)
             self._mariadb = _is_mariadb(version)
             abandoned = _ABANDONED_MARIADB if self._mariadb else _ABANDONED_MYSQL
@@ -190,6 +190,15 @@ class MysqlDatabase(ServerDatabase):
                     self.execute(self.limit_sql.format(seconds="default", milliseconds="default"))
 
         return super().within(seconds, and_back)
+
+    def write_batch(self, name: str, sql: str, rows: Sequence[Parameters]) -> int:
+        """As on any database; what is too large for one statement is written by halves, in one transaction."""
+        own = self.dialect.batches.get(name)
+        if own is None or len(rows) < 2 or not too_large(own, self.dialect.pack(rows), self._most):
+            return super().write_batch(name, sql, rows)
+        middle = len(rows) // 2
+        halves = rows[:middle], rows[middle:]
+        return self.transact(lambda: sum(self.write_batch(name, sql, half) for half in halves))
 
     def query_lanes(self, sql: str) -> list[Row]:  # noqa: ARG002 - it has a way of its own
         """The lanes, looked up for the queues that had waiting jobs when this was called last."""
@@ -277,56 +286,6 @@ class MysqlDatabase(ServerDatabase):
         if files:
             return {f"ssl_{name}": value for name, value in files.items()}
         return {"ssl": {}} if options.get("ssl") in ("1", "true") else {"ssl_disabled": True}
-
-
-class MysqlLink(Link):
-    """A connection of PyMySQL or mysqlclient, which are alike. `most` is how many bytes a statement may have."""
-
-    most: float = math.inf
-
-    def __init__(self, connection: Any) -> None:
-        self.connection = connection
-
-    def query(self, sql: str, parameters: Parameters) -> list[Row]:
-        """Run a statement, return its rows."""
-        self._refuse_large(sql, parameters)
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters or None)
-            return list(cursor.fetchall())
-
-    def execute(self, sql: str, parameters: Parameters) -> int:
-        """Run a statement, return how many rows matched."""
-        self._refuse_large(sql, parameters)
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, parameters or None)
-            return int(cursor.rowcount)
-
-    def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
-        """Run a statement for each row of parameters; the driver sends inserts together."""
-        for row in rows:
-            self._refuse_large(sql, row)
-        with self.connection.cursor() as cursor:
-            cursor.executemany(sql, rows)
-            return int(cursor.rowcount)
-
-    def _refuse_large(self, sql: str, parameters: Parameters) -> None:
-        """Raise StorageError for a statement that is too large. The server would close the connection, each time."""
-        texts = [value for value in parameters.values() if isinstance(value, str)]
-        if 4 * sum(map(len, texts)) < self.most:  # a character has four bytes at most
-            return
-        size = len(sql) + sum(len(text.encode()) + sum(map(text.count, _ESCAPED)) for text in texts)
-        if size >= self.most:
-            raise StorageError(
-                f"The database server takes no statement of {size:,} bytes: its max_allowed_packet is {self.most:,}. "
-                "Raise that, or let jobs have smaller parameters and results."
-            )
-
-    def close(self) -> None:
-        """Close the connection."""
-        try:
-            self.connection.close()
-        except Exception:  # it is closed already, which PyMySQL calls an error, or broken
-            return
 
 
 _SESSION: Final = (
