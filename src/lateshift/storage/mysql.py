@@ -194,8 +194,11 @@ class MysqlDatabase(ServerDatabase):
     def write_batch(self, name: str, sql: str, rows: Sequence[Parameters]) -> int:
         """As on any database; what is too large for one statement is written by halves, in one transaction."""
         own = self.dialect.batches.get(name)
-        if own is None or len(rows) < 2 or not too_large(own, self.dialect.pack(rows), self._most):
+        if own is None or not rows:
             return super().write_batch(name, sql, rows)
+        packed = self.dialect.pack(rows)
+        if len(rows) == 1 or not too_large(own, packed, self._most):
+            return self.execute(own, packed)
         middle = len(rows) // 2
         halves = rows[:middle], rows[middle:]
         return self.transact(lambda: sum(self.write_batch(name, sql, half) for half in halves))
