@@ -85,6 +85,14 @@ def test_no_end_is_told_without_its_beginning(crew):
     assert [event.job_id for event in crew.begun()] == ["1"]
 
 
+@pytest.mark.parametrize("hand", range(SLOTS, 4 * SLOTS))
+@pytest.mark.parametrize("held", range(SLOTS + 1))
+def test_a_free_thread_gets_a_job(crew, hand, held):
+    """Whatever is in hand of fast jobs: the others that run may be long ones, which hold what they have for hours."""
+    crew.hand, crew.held["thread"] = hand, held
+    assert crew.room().get("thread", 0) >= SLOTS - held
+
+
 def test_what_is_too_much_is_noticed(crew):
     """Jobs that were fast have become slow: what was claimed for a tenth of a second would now take many."""
     for turn in range(1, 100):

@@ -91,8 +91,10 @@ class Crew:
     def room(self) -> dict[ExecutorKind, int]:
         """How many jobs of each kind may be claimed now."""
         room = {kind: self.slots[kind] - held for kind, held in self.held.items()}
-        if self.hand > self.slots["thread"]:  # fast jobs: refill when half is gone, so that claims stay large
-            room["thread"] = self.hand - self.held["thread"] if self.held["thread"] <= self.hand // 2 else 0
+        # Fast jobs: refill when half is gone, so that claims stay large. But never leave a thread idle: with seven long
+        # jobs in eight, and a hand of nine from short ones, the eighth stood still until a long one ended.
+        if self.held["thread"] <= self.hand // 2:
+            room["thread"] = self.hand - self.held["thread"]
         return {kind: count for kind, count in room.items() if count > 0}
 
     def submit(self, jobs: Sequence[Claimed]) -> None:
