@@ -27,9 +27,14 @@ def _count_claims(folder: str) -> None:
     take = writes.take
 
     def counted(
-        db: Database, worker: str, now: int, lanes: Iterable[Lane], room: Mapping[ExecutorKind, int]
+        db: Database,
+        worker: str,
+        now: int,
+        lanes: Iterable[Lane],
+        room: Mapping[ExecutorKind, int],
+        most: int | None = None,
     ) -> writes.Taken:
-        taken = take(db, worker, now, lanes, room)
+        taken = take(db, worker, now, lanes, room, most)
         if lanes:
             file.write(f"{sum(map(len, taken))} {getattr(db, 'conflicts', 0)}\n")
         return taken

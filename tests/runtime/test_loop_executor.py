@@ -66,6 +66,19 @@ def test_a_coroutine_that_is_cancelled_before_its_first_step_is_answered(executo
     assert executor.running() == []
 
 
+def test_what_stands_behind_a_blocked_loop_can_be_given_back(executor, answers):
+    """A worker that stopped in good order left such jobs running, in the database, until another one missed it."""
+    began.clear()
+    go.clear()
+    executor.submit([claimed(block)])
+    assert began.wait(20)
+    executor.submit([claimed(at_once)])
+    assert [job.id for job in executor.withdraw()] == ["at_once"]
+    go.set()
+    assert answers.get(timeout=20) == ("block", "completed")
+    assert executor.withdraw() == []
+
+
 def test_one_that_is_cancelled_may_take_its_time(executor, answers, monkeypatch):
     """Five seconds after an operator's cancel, the whole process was replaced; a stop, or a timeout, does have that."""
     monkeypatch.setattr("lateshift.runtime.executors.loop.STUCK_AFTER", -1.0)

@@ -9,8 +9,13 @@ import pytest
 from worker_here import store, worker_in
 
 from lateshift.runtime.worker import FULL_PAUSE
+from lateshift.storage import reads
 
 began, go = threading.Event(), threading.Event()
+
+
+def nothing() -> None:
+    pass
 
 
 def hold() -> None:
@@ -71,3 +76,15 @@ def test_it_does_not_turn_for_what_becomes_due_while_it_drains(worker, pauses):
     worker._wait()
     assert len(pauses) == 5
     assert min(pauses) > 0
+
+
+def test_the_last_jobs_of_a_worker_are_counted_over_all_kinds(tmp_path):
+    """With `max_jobs` of 2 it took two of each kind, and interrupted those that were left when two had ended."""
+    with worker_in(tmp_path, allowed=[__name__], max_jobs=2) as worker:
+        for kind in ("thread", "loop", "process"):
+            for _ in range(2):
+                store(worker, f"{__name__}.nothing", executor=kind)
+        worker.run()
+        assert worker.ledger.ended == 2
+        assert reads.counts(worker._db)["completed"] == 2
+        assert not worker._db.query("select 1 from lateshift_jobs where lease > 1 or (lease = 1 and attempts = 0)")

@@ -88,29 +88,30 @@ class Ledger:
 
     def room(self, done: int = 0) -> dict[ExecutorKind, int]:
         """How many jobs of each kind may be claimed, when `done` more have ended."""
-        room = dict(self._crew.room())
-        if self._max_jobs is not None:
-            left = self._max_jobs - self.ended - done - self._crew.busy
-            room = {kind: min(count, left) for kind, count in room.items() if left > 0}
-        return room
+        left = self._left(done)
+        return {} if left is not None and left <= 0 else self._crew.room()
+
+    def _left(self, done: int) -> int | None:
+        """How many jobs of all kinds may be claimed before the worker has had `max_jobs`."""
+        return None if self._max_jobs is None else self._max_jobs - self.ended - done - self._crew.busy
 
     def _write_and_claim(self, done: list[Settlement], room: Mapping[ExecutorKind, int]) -> list[Claimed]:
         self.look = self.look or (self._blocked and bool(done)) or any(s.outcome.run_at is not None for s in done)
-        batch = Batch(done)
+        batch, left = Batch(done), self._left(len(done))
         stands, refused = batch.settlements, list[Settlement]()
         taken: writes.Taken = ()
         if done and room and self.look:
-            (stands, refused), taken = self._db.transact(lambda: (settle(self._db, batch), self._take(room)))
+            (stands, refused), taken = self._db.transact(lambda: (settle(self._db, batch), self._take(room, left)))
         elif done:
             stands, refused = settle(self._db, batch)
         elif room and self.look:
-            taken = self._take(room)
+            taken = self._take(room, left)
         self.ended += len(done)
         self._tell(stands, refused)
         return writes.claimed(taken)
 
-    def _take(self, room: Mapping[ExecutorKind, int]) -> writes.Taken:
-        return writes.take(self._db, self._worker, self._db.now(), self._due_lanes(room), room)
+    def _take(self, room: Mapping[ExecutorKind, int], most: int | None) -> writes.Taken:
+        return writes.take(self._db, self._worker, self._db.now(), self._due_lanes(room), room, most)
 
     def _due_lanes(self, room: Mapping[ExecutorKind, int]) -> list[reads.Lane]:
         """The lanes to claim from, in order; takes note of when to look again if there is none.

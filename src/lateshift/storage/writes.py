@@ -129,12 +129,19 @@ def claim(
     return claimed(take(db, worker, now, lanes, room))
 
 
-def take(db: Database, worker: str, now: int, lanes: Iterable[reads.Lane], room: Mapping[ExecutorKind, int]) -> Taken:
-    """The first half of `claim`, what has to be done in a transaction; `claimed` is the other."""
+def take(
+    db: Database,
+    worker: str,
+    now: int,
+    lanes: Iterable[reads.Lane],
+    room: Mapping[ExecutorKind, int],
+    most: int | None = None,
+) -> Taken:
+    """The first half of `claim`: what has to be done in a transaction, at most `most` in all. `claimed` is the other."""
     chosen = [lane for lane in lanes if lane.run_at <= now and room.get(lane.executor, 0) > 0]
     if len(chosen) == 1 and db.dialect.returning:  # one statement is a transaction by itself
-        return _take_lanes(db, worker, now, chosen, room)
-    return db.transact(lambda: _take_lanes(db, worker, now, chosen, room)) if chosen else []
+        return _take_lanes(db, worker, now, chosen, room, most)
+    return db.transact(lambda: _take_lanes(db, worker, now, chosen, room, most)) if chosen else []
 
 
 def claimed(taken: Taken) -> list[Claimed]:
@@ -264,12 +271,19 @@ def _enqueue_many(db: Database, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _take_lanes(
-    db: Database, worker: str, now: int, lanes: Sequence[reads.Lane], room: Mapping[ExecutorKind, int]
+    db: Database,
+    worker: str,
+    now: int,
+    lanes: Sequence[reads.Lane],
+    room: Mapping[ExecutorKind, int],
+    most: int | None,
 ) -> Taken:
     left = dict(room)
     taken: list[list[Row]] = []
     for lane in lanes:
         limit = left.get(lane.executor, 0)
+        if most is not None:
+            limit = min(limit, most - sum(map(len, taken)))
         if limit <= 0:
             continue
         rows = _take(
@@ -284,7 +298,7 @@ def _take_lanes(
             },
         )
         taken.append(rows)
-        left[lane.executor] = limit - len(rows)
+        left[lane.executor] -= len(rows)
     return taken
 
 

@@ -12,7 +12,9 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from lateshift.job import Claimed
@@ -33,6 +35,7 @@ class LoopExecutor:
         self._execution = execution
         self._started = started
         self._finished = finished
+        self._todo: deque[Claimed] = deque()
         self._active: dict[Claimed, _Active] = {}
         self._closed = False
         self._copied = False
@@ -48,16 +51,21 @@ class LoopExecutor:
 
     @property
     def unstarted(self) -> int:
-        """Always none: the loop begins everything at once."""
+        """None that should go to others soon: the loop begins all at once, unless a coroutine blocks it."""
         return 0
 
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; they start in this order."""
-        self._loop.call_soon_threadsafe(self._start, list(jobs))
+        self._todo.extend(jobs)
+        self._loop.call_soon_threadsafe(self._start)
 
     def withdraw(self) -> list[Claimed]:
-        """Nothing: what the loop has taken has begun."""
-        return []
+        """Give back what stands behind a coroutine that blocks the loop."""
+        jobs: list[Claimed] = []
+        while self._todo:
+            with suppress(IndexError):  # the loop was faster
+                jobs.append(self._todo.popleft())
+        return jobs
 
     def cancel(self, job_id: str, lease: int) -> None:
         """Tell the job and cancel its coroutine."""
@@ -129,8 +137,12 @@ class LoopExecutor:
     def _answer(self) -> None:
         self._pinged_at = None
 
-    def _start(self, jobs: list[Claimed]) -> None:
-        for job in jobs:
+    def _start(self) -> None:
+        while self._todo:
+            try:
+                job = self._todo.popleft()
+            except IndexError:  # withdrawn
+                return
             active = _Active(self._execution.begin(job))
             self._active[job] = active
             active.task = self._loop.create_task(self._run(active))
