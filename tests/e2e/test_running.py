@@ -271,6 +271,19 @@ def test_limits_recycle_the_process(project):
     assert project.worker(max_memory=1024).ended() == 75
 
 
+def test_what_outlasts_the_end_of_a_worker_that_took_too_much_memory(project):
+    """It may be what took it. Given back as if nothing had happened, it filled one worker after the other for ever."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    assert project.worker(max_memory=1024, grace=0.1).ended() == 75
+    job = app.get_job(job_id)
+    assert (job.status, job.attempts, job.crashes) == ("pending_retry", 0, 1)
+    assert "--max-memory" in job.error.message
+    (project.folder / "go").touch()
+    project.worker()
+    assert finished(app, job_id).status == "completed"
+
+
 def test_burst_ends_when_nothing_is_due(project):
     """With burst the worker ends by itself; delayed jobs stay for the next."""
     app = project.app()

@@ -181,6 +181,10 @@ class Crew:
         """What runs now."""
         return [run for executor in self._executors.values() for run in executor.running()]
 
+    def running_here(self) -> frozenset[str]:
+        """The ids of those that run in this process itself."""
+        return frozenset(run.job.id for run in self.running() if run.job.executor != "process")
+
     def stack(self, job_id: str) -> str | None:
         """Where a running job is at the moment; empty when it does not run here, None when it takes a moment more."""
         told = [executor.stack(job_id) for executor in self._executors.values()]

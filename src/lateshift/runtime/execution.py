@@ -28,7 +28,7 @@ from lateshift.host.job_logs import keep_capturing
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
-from lateshift.outcome import Ending, JobTimeout, Outcome, decide, failed, returned
+from lateshift.outcome import WORKER_DIED, Ending, JobTimeout, Outcome, decide, failed, lost, returned
 from lateshift.runtime.exceptions import as_exception, describe
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
@@ -104,6 +104,7 @@ class Execution:
 
     `now` tells microseconds since 1970 by the database's clock. `outdated`: it has met a job whose code may have been
     written after this process, which began at `began`, had imported its modules; a new process would see it.
+    `overfull` are the jobs that share a process which takes too much memory, and has to end because of that.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
@@ -114,6 +115,7 @@ class Execution:
         self._targets: dict[str, Target] = {}
         self._source: Source | None = None
         self.began, self.outdated = now(), False
+        self.overfull: frozenset[str] = frozenset()
 
     def begin(self, job: Claimed) -> Run:
         """Take a claimed job up; nothing of the user's runs yet."""
@@ -187,6 +189,19 @@ class Execution:
         now = self.now()
         pause = min(LIMIT_PAUSE * 2 ** min(job.lease - job.attempt, 6), LONGEST_PAUSE)
         return msgspec.structs.replace(returned(now, now, pause), error=replace(describe(error), traceback=""))
+
+    def stopped(self, run: Run, now: int) -> Outcome:
+        """The outcome of an attempt that is interrupted as its worker ends.
+
+        Where that is for memory which the job itself may take, it counts as a crash, and the job gets a process of its
+        own: given back as if nothing had happened, it would fill one worker after the other.
+        """
+        if run.job.id not in self.overfull:
+            return returned(run.started_at, now)
+        error = JobError(
+            WORKER_DIED, "its worker took more than --max-memory, and the job did not end within the grace"
+        )
+        return lost(run.job, run.started_at, now, error, shared=len(self.overfull) > 1)
 
     def mourn(self, run: Run, failure: JobError, *, decide: bool) -> Outcome | None:
         """What comes after an attempt that was ended with its process, by the retry policy in the job's code; or None.
@@ -296,7 +311,7 @@ class Execution:
             observed = run.context.cancel_observed
             ending = Ending(result=ending.result, cancel_observed=observed) if observed else ending
         elif run.interruption == "stop":
-            return returned(run.started_at, now)
+            return self.stopped(run, now)
         elif not run.entered and isinstance(ending.exception, CallableNotFound | InvalidParameters):
             self.outdated = self.outdated or run.job.run_at - self.began > YOUNG
         return decide(run.job, ending, run.started_at, now, lambda attempt, error: self._delay(run, attempt, error))

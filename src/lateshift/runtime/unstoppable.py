@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from lateshift.outcome import Outcome, returned
+from lateshift.outcome import Outcome
 from lateshift.runtime.exceptions import as_exception
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run
 from lateshift.storage.settlements import Settlement
@@ -19,12 +19,12 @@ HOOK_LIMIT: Final = 5.0
 def leave(run: Run, execution: Execution) -> Settlement:
     """The job goes back, or has run out of time; it may be claimed again only after the process has ended."""
     now = execution.now()
-    back = returned(run.started_at, now, OVERLAP_GUARD)
-    if run.interruption != "timeout":
-        return Settlement(run.job, back)
-    outcome = _call_failed(run, execution, execution.interrupted(run))
+    if run.interruption == "timeout":
+        outcome = _call_failed(run, execution, execution.interrupted(run))
+    else:
+        outcome = execution.stopped(run, now)
     if outcome.run_at is not None:
-        outcome = msgspec.structs.replace(outcome, run_at=max(outcome.run_at, back.run_at or now))
+        outcome = msgspec.structs.replace(outcome, run_at=max(outcome.run_at, now + round(OVERLAP_GUARD * 1_000_000)))
     return Settlement(run.job, outcome)
 
 

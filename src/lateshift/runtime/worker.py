@@ -334,6 +334,8 @@ class Worker:
         self._finish_running(grace, until_now=True)
         if self.crew.busy:
             self._told = "now"
+            if self._too_large():
+                self._execution.overfull = self.crew.running_here()
             self.crew.interrupt()
             self._finish_running(LAST_WORDS, until_now=False)
         try:

@@ -137,7 +137,7 @@ def take(
     room: Mapping[ExecutorKind, int],
     most: int | None = None,
 ) -> Taken:
-    """The first half of `claim`: what has to be done in a transaction, at most `most` in all. `claimed` is the other."""
+    """The first half of `claim`, to be done in a transaction: at most `most` in all. `claimed` is the other."""
     chosen = [lane for lane in lanes if lane.run_at <= now and room.get(lane.executor, 0) > 0]
     if len(chosen) == 1 and db.dialect.returning:  # one statement is a transaction by itself
         return _take_lanes(db, worker, now, chosen, room, most)
