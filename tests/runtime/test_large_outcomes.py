@@ -10,7 +10,8 @@ from worker_here import store, worker_in
 from lateshift.outcome import Outcome
 from lateshift.runtime.settling import settle
 from lateshift.settings import load_settings
-from lateshift.storage import open_database, reads, writes
+from lateshift.storage import open_database, reads, trash, writes
+from lateshift.storage.bulk import BulkAction
 from lateshift.storage.migrations import migrate
 from lateshift.storage.settlements import Batch, Settlement
 
@@ -52,3 +53,17 @@ def test_an_outcome_that_is_too_large_for_a_statement(worker):
     worker.ledger.exchange([], claim=False)
     assert [reads.status(worker._db, job_id) for job_id in ids] == ["completed", "completed", "failed"]
     assert "max_allowed_packet is 1,048,576" in reads.get(worker._db, ids[-1]).error.message
+
+
+def test_a_job_with_more_history_than_a_statement_holds_is_deleted(worker):
+    """It can be brought back; it could not be deleted, nor could any job with it."""
+    db = worker._db
+    ids = [store(worker, "app.jobs.add") for _ in range(2)]
+    for lease in range(4):
+        db.execute(
+            'insert into lateshift_logs (job_id, lease, number, "lines") values (:id, :lease, 1, :lines)',
+            {"id": ids[0], "lease": lease, "lines": f'["{"x" * (MOST // 2)}"]'},
+        )
+    done = BulkAction(db, "purge", ids).run()
+    assert (done.changed, trash.restore(db, done.undo)) == (2, 2)
+    assert len(db.query("select 1 from lateshift_logs")) == 4

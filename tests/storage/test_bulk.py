@@ -152,6 +152,54 @@ def test_a_deletion_can_be_undone(steps, place, action):
     assert trash.restore(steps.db, done.undo) == 0
 
 
+@pytest.fixture
+def long_history(steps) -> str:
+    """A failed job with the logs of several attempts, each longer than a row of the trash is to be."""
+    job_id = steps.finished("failed")
+    for lease in range(2, 5):
+        steps.db.execute(
+            'insert into lateshift_logs (job_id, lease, number, "lines") values (:id, :lease, :lease, :lines)',
+            {"id": job_id, "lease": lease, "lines": f'["{"x" * trash.PART}"]'},
+        )
+    return job_id
+
+
+def test_a_job_with_much_history_is_kept_in_several_rows(steps, long_history):
+    """It comes back whole, and none of them stays."""
+    other, before = steps.finished("failed"), everything(steps.db)
+    batch = BulkAction(steps.db, "delete", [long_history, other]).run().undo
+    assert steps.db.query("select count(*) from lateshift_trash") == [(4,)]
+    assert trash.restore(steps.db, batch) == 2
+    assert everything(steps.db) == before
+    assert steps.db.query("select count(*) from lateshift_trash") == [(0,)]
+
+
+def test_the_history_of_a_job_is_given_up_with_it(steps, clock, long_history, monkeypatch):
+    """Not before the whole deletion that took it, nor later."""
+    monkeypatch.setattr(trash, "PORTION", 1)
+    action = BulkAction(steps.db, "delete", [long_history, steps.finished("failed")])
+    action.step()
+    clock.move(590)
+    action.run()
+    for moved, left in ((20, 4), (600, 0)):
+        clock.move(moved)
+        trash.empty(steps.db, steps.now)
+        assert steps.db.query("select count(*) from lateshift_trash") == [(left,)]
+
+
+def test_large_jobs_are_deleted_and_brought_back_a_few_at_a_time(steps, monkeypatch):
+    """So that nobody waits for long, and no process needs much memory: with 1 MB each, 500 took 5 s and 1 GB."""
+    monkeypatch.setattr(trash, "PORTION", 10_000)
+    ids = [steps.enqueue(parameters=f'"{"x" * 4_000}"') for _ in range(5)]
+    ids.append(steps.enqueue(parameters=f'"{"x" * 20_000}"'))
+    action, seen = BulkAction(steps.db, "purge", ids), []
+    while not action.step().finished:
+        seen.append(action.progress.changed)
+    assert seen == [2, 4, 5, 6]
+    restored = [trash.restore(steps.db, action.id) for _ in range(5)]
+    assert (sum(restored), max(restored), restored[-1]) == (6, 2, 0)
+
+
 def test_a_job_comes_back_though_its_number_is_taken(steps):
     """SQLite gives the number of the newest row to the next one, if that row was deleted."""
     job_id = steps.finished("completed")

@@ -1,7 +1,8 @@
 """One action on many jobs, step by step: on a list of ids, or on everything that a search matches.
 
 A page runs `step` in the background until `finished`, and shows how far it is. Each step is one transaction over at
-most 500 jobs, so nobody waits for long; what has been done stays done when it is stopped in between.
+most 500 jobs, or on a few large ones to delete, so nobody waits for long; what has been done stays done when it is
+stopped in between.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class BulkAction:
         self._now = db.now()
         self.id = secrets.token_hex(8)
         self._pieces, total = self._plan(target)
+        if action in TAKEN_BACK:
+            self._pieces = trash.portions(db, self._pieces)
         self.progress = Progress(action, 0, 0, total, finished=False)
 
     def step(self) -> Progress:
