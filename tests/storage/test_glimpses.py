@@ -43,6 +43,16 @@ def test_what_comes_next_is_what_is_due_next(steps):
     assert [job.id for job in found] == [later[1], later[2], later[0]]
 
 
+def test_what_comes_next_is_found_in_the_last_of_many_queues(steps, monkeypatch):
+    """Whatever its name, and also where more queues than are looked into have due jobs."""
+    monkeypatch.setattr(glimpses, "LANES", 2)
+    later = [steps.enqueue(delay=delay, queue=f"q{delay}") for delay in (10, 20, 30, 40)]
+    soon = [steps.enqueue(delay=delay, queue="urgent") for delay in (1, 2)]
+    for number in range(3):
+        steps.enqueue(queue=f"busy-{number}")
+    assert [job.id for job in glimpses.upcoming(steps.db, steps.now, 4)] == [*soon, *later[:2]]
+
+
 @pytest.mark.parametrize("status", ["pending", "running", "completed", "failed", "cancelled"])
 def test_the_pulse_changes_when_something_comes(steps, status):
     """A job in whatever status makes it differ, and without a change it stays."""

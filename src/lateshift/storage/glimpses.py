@@ -10,7 +10,7 @@ from lateshift.storage.database import Database
 from lateshift.storage.job_rows import JOB_ROWS, as_job
 
 LANES: Final = 40
-"""Lanes that are looked into for what comes next; a program has a handful."""
+"""Lanes with due jobs that are looked into for what comes next; a program has a handful."""
 
 NEWEST: Final = 2_000
 """Jobs from which the names of callables are told that have not run yet."""
@@ -33,8 +33,11 @@ def latest(db: Database, status: str, limit: int) -> list[Job]:
 
 def upcoming(db: Database, now: int, limit: int) -> list[Job]:
     """Jobs that are not due yet, the next one first: retries and what was delayed."""
+    lanes = sorted(reads.lanes(db), key=lambda lane: lane.run_at)
+    due = [lane for lane in lanes if lane.run_at <= now]
     found: list[Job] = []
-    for lane in reads.lanes(db)[:LANES]:
+    # Of the lanes in which nothing is due, the first `limit` begin with as many jobs that come before the others'.
+    for lane in (*due[:LANES], *lanes[len(due) : len(due) + limit]):
         rows = db.query(
             f"{JOB_ROWS} where {{waiting}} and queue = :queue and executor = :executor and priority = :priority"
             " and run_at > :now order by run_at, seq limit :limit",
