@@ -198,6 +198,29 @@ def test_callables(counting):
     assert history.queue_names(counting.db, now) == ["default", "mail"]
 
 
+def test_what_is_folded_while_it_is_read_is_counted(counting, place, monkeypatch):
+    """Another process may fold at any time: what it moves is always in what a statement reads."""
+    read, other, now = counting.db.query, place.open(), counting.steps.now
+
+    def read_and_fold(sql, *parameters):
+        rows = read(sql, *parameters)
+        if "lateshift_history" in sql or "lateshift_tallies" in sql:
+            tallies.fold(other)
+        return rows
+
+    monkeypatch.setattr(counting.db, "query", read_and_fold)
+    counting.add(counts(5))
+    assert counting.hour().total.count == 5
+    counting.add(counts(5))
+    assert [row["completed"] for row in history.minutes(counting.db, now // MINUTE - 5)] == [10]
+    counting.add(counts(5))
+    [row] = history.callables(counting.db, now - HOUR, now + 1)
+    assert (row.total.count, sum(row.trend)) == (15, 15)
+    counting.add(counts(5))
+    trends = history._trends(counting.db, now // MINUTE - 60, now // MINUTE + 1, history._Which(every_name=True))
+    assert sum(trends[NAME]) == 20
+
+
 @pytest.mark.parametrize("ago", [6 * DAY, 8 * DAY, 20 * DAY, 100 * DAY])
 def test_callables_until_a_moment(counting, ago):
     """What came after the period is no part of it, however long ago that began."""

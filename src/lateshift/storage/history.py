@@ -7,6 +7,7 @@ rows at most, as it chooses the longest span that its steps allow.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +25,12 @@ TREND: Final = 24
 RATE_MINUTES: Final = 5
 SAMPLE: Final = 5_000
 """The newest jobs from which the speed of enqueuing is told."""
+
+Counted = tuple[int, str, str, Row]
+"""(start, queue, name, counts) of a row of the history, or of what is not folded into it yet."""
+
+Piece = tuple[int, int, int]
+"""(span, first, last) of rows of the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ def series(
     last = max(first, (until - 1) // MINUTE // minutes * minutes) + minutes
     sums = {start: Sums() for start in range(first, last, minutes)}
     total, which = Sums(), _Which(queue, None if callable is None else callable[:NAME_LENGTH])
-    for start, _, _, row in _rows(db, span, first, last, which):
+    for start, _, _, row in _rows(db, [(span, first, last)], first, last, which):
         sums[start // minutes * minutes].add_row(row)
         total.add_row(row)
     points = tuple(_point(start * MINUTE, part) for start, part in sums.items())
@@ -131,11 +138,7 @@ def callables(db: Database, since: int, until: int | None = None, queue: str | N
     first, last, which = since // MINUTE, (end - 1) // MINUTE + 1, _Which(queue, every_name=True)
     sums: dict[str, Sums] = defaultdict(Sums)
     queues: dict[str, set[str]] = defaultdict(set)
-    for span, begin, stop in _cover(first, last, db.now() // MINUTE):
-        for _, found, name, row in _folded(db, span, begin, stop, which):
-            sums[name].add_row(row)
-            queues[name].add(found)
-    for _, found, name, row in _fresh(db, first, last, which):
+    for _, found, name, row in _rows(db, _cover(first, last, db.now() // MINUTE), first, last, which):
         sums[name].add_row(row)
         queues[name].add(found)
     trends = _trends(db, first, last, which)
@@ -155,7 +158,7 @@ def callables(db: Database, since: int, until: int | None = None, queue: str | N
 def minutes(db: Database, since_minute: int) -> list[dict[str, Any]]:
     """Counts by minute and queue since a minute (minutes since 1970); times in microseconds."""
     sums: dict[tuple[int, str], Sums] = defaultdict(Sums)
-    for start, queue, _, row in _rows(db, 1, since_minute, db.now() // MINUTE + 1, _Which(every_queue=True)):
+    for start, queue, _, row in _minutes(db, since_minute, db.now()):
         sums[start, queue].add_row(row)
     return [
         {"minute": minute, "queue": queue, **{name: getattr(counted, name) for name in COUNTS}}
@@ -177,7 +180,7 @@ def queue_rates(db: Database, now: int) -> list[QueueRate]:
     """How fast each queue fills and empties: of those that have waiting jobs, or had any in the last minutes."""
     first = now // MINUTE - RATE_MINUTES
     done: dict[str, int] = defaultdict(int)
-    for _, queue, _, row in _rows(db, 1, first, now // MINUTE + 1, _Which(every_queue=True)):
+    for _, queue, _, row in _minutes(db, first, now):
         done[queue] += row[0] + row[1] + row[3]
     elapsed = (now - first * MINUTE) / 1_000_000
     came = _speeds_in(db, now)
@@ -249,31 +252,31 @@ class _Which:
         return {"queue": self.queue or "", "name": self.name or ""}
 
 
-def _rows(db: Database, span: int, first: int, last: int, which: _Which) -> list[tuple[int, str, str, Row]]:
-    """(start, queue, name, counts) of the history and of what is not folded yet."""
-    return _folded(db, span, first, last, which) + _fresh(db, first, last, which)
+def _minutes(db: Database, first: int, now: int) -> list[Counted]:
+    """The rows of each minute and queue since a minute."""
+    last = now // MINUTE + 1
+    return _rows(db, [(1, first, last)], first, last, _Which(every_queue=True))
 
 
-def _folded(db: Database, span: int, first: int, last: int, which: _Which) -> list[tuple[int, str, str, Row]]:
-    rows = db.query(
-        f"select start, queue, name, {COLUMNS} from lateshift_history"
-        f" where span = :span and start >= :first and start < :last and {which.folded}",
-        {"span": span, "first": first, "last": last, **which.values},
-    )
-    return [(row[0], row[1], row[2], row[3:]) for row in rows]
+def _rows(db: Database, pieces: Sequence[Piece], first: int, last: int, which: _Which) -> list[Counted]:
+    """The rows of these pieces of the history, and of all that is not folded yet.
+
+    One statement reads both: between two, a fold would hide what it moves.
+    """
+    fresh = f"minute >= :first and minute < :last{which.fresh}"
+    selects = [f"select minute, queue, name, {COLUMNS} from lateshift_tallies where {fresh}"]
+    values: dict[str, int | str] = {"first": first, "last": last, **which.values}
+    for number, (span, begin, end) in enumerate(pieces):
+        selects.append(
+            f"select start, queue, name, {COLUMNS} from lateshift_history"
+            f" where span = :span{number} and start >= :begin{number} and start < :end{number} and {which.folded}"
+        )
+        values |= {f"span{number}": span, f"begin{number}": begin, f"end{number}": end}
+    return [(row[0], row[1], row[2], row[3:]) for row in db.query(" union all ".join(selects), values)]
 
 
-def _fresh(db: Database, first: int, last: int, which: _Which) -> list[tuple[int, str, str, Row]]:
-    rows = db.query(
-        f"select minute, queue, name, {COLUMNS} from lateshift_tallies"
-        f" where minute >= :first and minute < :last{which.fresh}",
-        {"first": first, "last": last, **which.values},
-    )
-    return [(row[0], row[1], row[2], row[3:]) for row in rows]
-
-
-def _cover(first: int, last: int, now: int) -> list[tuple[int, int, int]]:
-    """(span, first, last) of as few rows as cover the period: days within it, hours at its ends, and so on.
+def _cover(first: int, last: int, now: int) -> list[Piece]:
+    """As few rows as cover the period: days within it, hours at its ends, and so on.
 
     What ends now is covered by rows that go on, as nothing stands in what is still to come. A period that begins or
     ends before the minutes that are kept does so at the next coarser step.
@@ -281,7 +284,7 @@ def _cover(first: int, last: int, now: int) -> list[tuple[int, int, int]]:
     levels = [span for span in SPANS if span >= _least(first, now)]
     shortest = _least(max(first, last - SPANS[-1]), now)  # the end is covered by what is kept of the day before it
     first -= first % levels[0]
-    pieces: list[tuple[int, int, int]] = []
+    pieces: list[Piece] = []
 
     def cover(span: int, edge: int) -> int:
         if edge > first:
@@ -308,17 +311,17 @@ def _trends(db: Database, first: int, last: int, which: _Which) -> dict[str, lis
     least = _least(first, db.now() // MINUTE)
     span = max(span for span in SPANS if span * TREND <= length or span <= least)
     trends: dict[str, list[int]] = defaultdict(lambda: [0] * TREND)
-    for table, start, condition in (
-        ("lateshift_history", "start", f"span = :span and {which.folded}"),
-        ("lateshift_tallies", "minute", f"1 = 1{which.fresh}"),
-    ):
-        rows = db.query(
-            f"select name, ({start} - :first) * {TREND} {{div}} :length, sum(completed + failed + retried + cancelled)"
-            f" from {table} where {start} >= :first and {start} < :last and {condition} group by 1, 2",
-            {"span": span, "first": first, "last": last, "length": length, **which.values},
+    selects = [
+        f"select name, ({start} - :first) * {TREND} {{div}} :length, sum(completed + failed + retried + cancelled)"
+        f" from {table} where {start} >= :first and {start} < :last and {condition} group by 1, 2"
+        for table, start, condition in (
+            ("lateshift_history", "start", f"span = :span and {which.folded}"),
+            ("lateshift_tallies", "minute", f"1 = 1{which.fresh}"),
         )
-        for name, part, count in rows:
-            trends[name][min(TREND - 1, int(part))] += int(count)
+    ]
+    values = {"span": span, "first": first, "last": last, "length": length, **which.values}
+    for name, part, count in db.query(" union all ".join(selects), values):
+        trends[name][min(TREND - 1, int(part))] += int(count)
     return trends
 
 

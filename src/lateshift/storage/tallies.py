@@ -3,7 +3,7 @@
 A worker writes its counts as new rows of its own (`add`), so nobody waits for anybody. `fold` moves them, under a lock
 that only folders take, to the history: once for each of `SPANS`, and there as the callable's, as the queue's (with an
 empty name) and as one of all (with an empty queue as well). So every count is either in a tally or in all spans, and a
-reader that adds the two is always right.
+reader that adds the two, of one statement, is always right.
 """
 
 from __future__ import annotations
