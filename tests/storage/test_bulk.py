@@ -169,6 +169,7 @@ def test_a_job_with_much_history_is_kept_in_several_rows(steps, long_history):
     other, before = steps.finished("failed"), everything(steps.db)
     batch = BulkAction(steps.db, "delete", [long_history, other]).run().undo
     assert steps.db.query("select count(*) from lateshift_trash") == [(4,)]
+    assert trash.restore(steps.db, f"{batch}.1") == 0, "a history without its job"
     assert trash.restore(steps.db, batch) == 2
     assert everything(steps.db) == before
     assert steps.db.query("select count(*) from lateshift_trash") == [(0,)]
