@@ -66,13 +66,30 @@ def test_a_viewer_is_not_told_what_was_searched(make_site):
     note(site, 1, target="parameters.api_key:sk-live-1", details="api_key was sk-live-2")
     text = site.client().get("/audit").text
     assert "12,345" in text
-    assert "a search" in text
+    assert "not shown to viewers" in text
     assert "sk-live" not in text
     other = make_site(authorize=lambda _: "operator")
     note(other, 1, target="parameters.api_key:sk-live-1", details="api_key was sk-live-2")
     text = other.client().get("/audit").text
     assert "sk-live-1" in text
     assert "sk-live-2" in text
+
+
+def test_a_viewer_is_told_of_what_was_no_search(make_site):
+    """Workers, chosen jobs and all jobs hide nothing, and to call them a search would be false."""
+    role = ["admin"]
+    site = make_site(authorize=lambda _: role[0])
+    client = site.client()
+    [worker, *_] = [each["id"] for each in client.get("/api/workers").json() if each["alive"] and each["claims"]]
+    chosen = [job.id for job in site.app.list_jobs(status="failed")][:2]
+    for sent in ({"ids": chosen}, {"q": ""}):
+        client.post("/api/bulk", json={"action": "retry", **sent})
+    client.post(f"/api/workers/{worker}/drain")
+    for role[0] in ("operator", "viewer"):
+        targets = re.findall(r'<td class="grow">(.*?)<span class="sub actor">', client.get("/audit").text, re.DOTALL)
+        told = [re.sub("<.*?>", "", target).strip() for target in targets]
+        assert told == [f"worker {worker}", "all jobs", "2 chosen jobs"]
+        assert f'href="/workers/{worker}"' in targets[0]
 
 
 def test_a_viewer_is_not_told_what_a_purge_searched(make_site):

@@ -24,6 +24,12 @@ _ENTRY: Final = re.compile(r"[0-9a-f]{14}-[0-9a-f]{8}")
 QUEUES: Final = ("pause", "resume")
 """Actions whose target is a queue, as is that of one kind of purge."""
 
+WORKERS: Final = ("stop", "drain")
+"""Actions whose target is a worker."""
+
+_HARMLESS: Final = re.compile(r"all jobs|deleted jobs|[0-9,]+ chosen jobs")
+"""Targets of many jobs that are no search, or one that holds nothing."""
+
 
 class Target(NamedTuple):
     """What an action was done to, and the page of it, if it has one."""
@@ -63,4 +69,7 @@ def _target(view: View, entry: AuditEntry) -> Target:
         return Target("error", entry.details or group[1], view.url(f"/errors/{group[1]}"))
     if entry.action in QUEUES or is_of_a_queue(entry):
         return Target("queue", entry.target, view.url("/jobs", queue=entry.target))
-    return Target("", entry.target if view.user.may("operator") else "")
+    if entry.action in WORKERS:
+        return Target("worker", entry.target, view.url(f"/workers/{entry.target}"))
+    told = view.user.may("operator") or _HARMLESS.fullmatch(entry.target)
+    return Target("", entry.target if told else "")
