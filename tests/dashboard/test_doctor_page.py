@@ -72,9 +72,12 @@ def test_an_operator_sees_settings_with_their_origin(make_site, monkeypatch):
 
 
 def test_a_viewer_sees_the_checks_only(make_site):
-    """No settings, no paths of this process, and a word on who does see them."""
-    text = make_site(authorize=lambda _: "viewer").client().get("/doctor").text
+    """No settings, nothing of this process, and a word on who does see them: not on paths, which checks do name."""
+    site = make_site(authorize=lambda _: "viewer")
+    text = site.client().get("/doctor").text
     assert checks(text)
+    assert str(site.app.settings.storage_dir) in text
+    assert "paths" not in text
     assert "LATESHIFT_ROOT" not in text
     assert "<dt>Executable</dt>" not in text
     assert "shown to operators" in text

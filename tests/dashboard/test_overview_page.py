@@ -146,3 +146,10 @@ def test_nothing_is_counted_to_its_end(site, client, monkeypatch):
     counts = [sql for sql in asked if "count(*)" in sql and "lateshift_jobs" in sql]
     assert len(counts) > 5
     assert [sql for sql in counts if "limit :" not in sql and "status = 'running'" not in sql] == []
+
+
+def test_an_empty_overview_says_how_long_failures_are_kept(make_site):
+    """As it is set."""
+    site = make_site(filled=False, keep_days=30.0)
+    site.day.job("running", 1)
+    assert "Finished jobs are kept for 30 days." in site.client().get("/").text

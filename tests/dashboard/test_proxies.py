@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from test_access import USERS, log_in
 
 
@@ -35,3 +36,11 @@ def test_a_proxy_that_is_only_believed_where_browsers_are_names_nobody(make_site
     client = site.client(headers=told)
     assert client.get("/").status_code == 401
     assert "secure" in log_in(client, "ada", "correct horse").headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize(("told", "secure"), [("https, http", True), ("HTTPS", True), ("http, https", False)])
+def test_the_first_of_several_proxies_knows_what_the_browser_speaks(make_site, told, secure):
+    """Each of them may add how it was asked itself; scheme names are the same in capitals."""
+    site = make_site(dashboard_users=USERS, dashboard_proxies="127.0.0.1")
+    cookie = log_in(site.client(headers={"x-forwarded-proto": told}), "ada", "correct horse").headers["set-cookie"]
+    assert ("Secure" in cookie.split("; ")) is secure

@@ -50,7 +50,8 @@ def log_out(view: View) -> Response:
 def is_secure(view: View) -> bool:
     """Whether the browser speaks https, to us or to a proxy that is trusted."""
     if view.desk.access.from_proxy(view.request):
-        return view.request.headers.get("x-forwarded-proto", view.request.url.scheme) == "https"
+        told = view.request.headers.get("x-forwarded-proto", view.request.url.scheme)
+        return told.partition(",")[0].strip().lower() == "https"  # of several proxies the first met the browser
     return view.request.url.scheme == "https"
 
 
