@@ -225,7 +225,7 @@ def test_deleting_asks_in_a_dialog(own, open_page):
     page.clock.install()
     page.get_by_role("button", name="Delete").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("1 job, with its attempts and logs")
+    expect(dialog).to_have_accessible_description(re.compile("1 job, with its attempts and logs"))
     dialog.get_by_role("button", name="Keep it").click()
     assert site.app.get_job(job.id).status == "failed"
     page.get_by_role("button", name="Delete").click()
@@ -239,7 +239,7 @@ def test_deleting_asks_in_a_dialog(own, open_page):
 
 
 def test_rows_and_filters_by_keyboard(shared, open_page):
-    """j and k walk through the rows, Enter opens one, / goes to the search, ? shows the list of keys."""
+    """j and k walk through the rows, from a checkbox too, Enter opens one, / goes to the search, ? lists the keys."""
     _, link = shared
     page = open_page(link, "/jobs")
     expect(page.locator("#live")).to_have_attribute("data-state", "on")
@@ -252,7 +252,9 @@ def test_rows_and_filters_by_keyboard(shared, open_page):
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Keyboard")
     page.keyboard.press("Escape")
+    page.locator("tbody input[name=id]").nth(1).focus()
     page.keyboard.press("j")
+    expect(page.locator("tbody .row-link").nth(2)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("h1")).not_to_have_text("Jobs")
 

@@ -224,7 +224,7 @@ STACK = (
 
 
 def test_the_stack_comes_when_the_worker_answers(site, client, running):
-    """First the page waits, which works without a script; then it shows the stack, own frames open."""
+    """First the page waits, without a script too; then it shows the stack, own frames open, and a time that stays."""
     request, page = asked(site, running)
     assert (request.kind, request.job_id) == ("stack", running.id)
     waiting = client.get(page).text
@@ -235,6 +235,7 @@ def test_the_stack_comes_when_the_worker_answers(site, client, running):
     assert "http-equiv" not in shown
     assert "in <b>handle</b>" in shown
     assert "1 frame of library code" in shown
+    assert 'data-as="stamp"' in re.search(r'id="h-stack">.*?<time (.*?)>', shown)[1]
     assert [entry.action for entry in audit.page(site.app.database)] == ["stack"]
 
 

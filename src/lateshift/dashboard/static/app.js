@@ -225,12 +225,12 @@
   const step = (by) => {
     const links = all("#page .row-link");
     if (!links.length) return;
-    const at = links.indexOf(document.activeElement);
+    const at = links.findIndex((each) => each.closest("tr").contains(document.activeElement));
     links[at < 0 ? (by > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + by, 0), links.length - 1)].focus();
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || one("dialog[open]")) return;
-    if (event.target.matches("input, select, textarea")) { if (event.key === "Escape") event.target.blur(); return; }
+    if (event.target.matches("input:not([type=checkbox]), select, textarea")) { if (event.key === "Escape") event.target.blur(); return; }
     if (Date.now() - went < 1200) { const link = one(`.rail [data-key="${CSS.escape(event.key)}"]`); went = 0; if (link) { event.preventDefault(); link.click(); return; } }
     if (event.key === "g") went = Date.now();
     else if (event.key === "j") step(1);
