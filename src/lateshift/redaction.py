@@ -15,6 +15,9 @@ from lateshift.texts import of_type, shown
 
 HIDDEN: Final = "••••••"
 
+MOST_LEVELS: Final = 100
+"""Levels of lists and dicts that are looked through: far from where Python gives up, wherever it is called from."""
+
 
 def is_hidden(name: object, patterns: Sequence[str]) -> bool:
     """Whether what has this name is not to be shown."""
@@ -22,22 +25,38 @@ def is_hidden(name: object, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(lowered, pattern) for pattern in patterns)
 
 
-def redact(value: Any, patterns: Sequence[str]) -> Any:
-    """A value with what is under such a name hidden, however deep; of an object with parts only the type is left."""
+def redact(value: Any, patterns: Sequence[str], levels: int = MOST_LEVELS) -> Any:
+    """A value with what is under such a name hidden; of an object with parts only the type is left.
+
+    Raises RecursionError for what has more levels than that, or contains itself.
+    """
     if not patterns:
         return value
+    if not levels:
+        raise RecursionError(TOO_DEEP)
     if isinstance(value, dict):
-        return {name: HIDDEN if is_hidden(name, patterns) else redact(inner, patterns) for name, inner in value.items()}
+        return {
+            name: HIDDEN if is_hidden(name, patterns) else redact(inner, patterns, levels - 1)
+            for name, inner in value.items()
+        }
     if type(value) in (list, tuple, set, frozenset):
-        return type(value)(redact(inner, patterns) for inner in value)
+        return type(value)(redact(inner, patterns, levels - 1) for inner in value)
     return value if _has_no_parts(value) else _OfType(value)
+
+
+def for_viewers(value: Any, patterns: Sequence[str]) -> Any:
+    """Parameters or a result redacted; where they are nested too deep to be looked through, all values are hidden."""
+    try:
+        return redact(value, patterns)
+    except RecursionError:
+        return dict.fromkeys(value, HIDDEN) if isinstance(value, dict) else HIDDEN
 
 
 def told(value: Any, patterns: Sequence[str]) -> str:
     """A value for a message: redacted and shortened."""
     try:
         return shown(redact(value, patterns))
-    except RecursionError:  # it contains itself
+    except RecursionError:  # it contains itself, or is nested too deep
         return repr(_OfType(value))
 
 

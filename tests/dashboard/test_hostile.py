@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from lateshift.redaction import HIDDEN
+
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg/onload=alert(3)>{{7*7}}"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
 QUEUE, WORKER = f"/queues/q{quote(EVIL)}", f"/workers/{quote(EVIL)}"
@@ -65,6 +67,24 @@ def test_job_pages_show_hostile_texts_as_text(hostile):
         assert answer.status_code == 200
         assert_harmless(answer.text)
         assert ESCAPED in answer.text
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_a_job_that_is_nested_deep_takes_nothing_away(make_site, role):
+    """Its own parameters and result are hidden from viewers, who may not see all in them; searches pass it by."""
+    site = make_site(filled=False, authorize=lambda _: role)
+    deep = json.loads("[" * 600 + '{"token": "sk-live-1"}' + "]" * 600)
+    kind = ("shop.deep", "q", 1, lambda _: {"order_id": 42, "deep": deep}, 1, 1)
+    job = site.day.job("completed", 5, kind, result=json.dumps(deep))
+    client = site.client()
+    for path in ("/jobs", f"/jobs/{job['id']}", "/api/jobs", f"/api/jobs/{job['id']}"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert role == "operator" or "sk-live" not in answer.text
+    found = client.get(f"/api/jobs/{job['id']}").json()
+    assert role == "operator" or found["parameters"] == {"order_id": HIDDEN, "deep": HIDDEN}
+    for search, ids in (("parameters.deep:1", []), ("parameters.order_id:42", [job["id"]])):
+        assert [each["id"] for each in client.get("/api/jobs", params={"q": search}).json()["jobs"]] == ids
 
 
 def test_what_an_action_says_is_text(hostile):

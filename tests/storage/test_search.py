@@ -272,6 +272,14 @@ def test_a_row_by_other_hands_hides_nothing(steps):
     assert found(steps, '"no json"') == [job_id]
 
 
+def test_deep_parameters_stop_no_search(steps):
+    """Items of a list are looked at, and lists in it as a whole; what is nested deep below is not that value."""
+    deep = steps.enqueue(parameters='{"x": ' + "[" * 700 + "1" + "]" * 700 + "}")
+    flat = steps.enqueue(parameters='{"x": [2, [1, 3], 1]}')
+    assert found(steps, "parameters.x:1") == found(steps, 'parameters.x:"[1,3]"') == [flat]
+    assert found(steps, "-parameters.x:1") == [deep]
+
+
 SLOW = {
     "sqlite": "with recursive n(i) as (select 1 union all select i + 1 from n where i < 50000000) select max(i) from n",
     "postgres": "select pg_sleep(5)",

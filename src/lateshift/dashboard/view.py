@@ -19,7 +19,7 @@ from lateshift.dashboard.desk import Desk, theme
 from lateshift.dashboard.guard import below_root, desk_root
 from lateshift.dashboard.sections import SECTIONS
 from lateshift.job import moment
-from lateshift.redaction import redact
+from lateshift.redaction import for_viewers
 from lateshift.storage.database import Database
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class View:
 
     def shown(self, value: Any) -> Any:
         """Parameters or a result as this user may see them."""
-        return value if self.user.may("operator") else redact(value, self.desk.settings.redact)
+        return value if self.user.may("operator") else for_viewers(value, self.desk.settings.redact)
 
     def chosen(self, name: str) -> list[str]:
         """Every value that a form or the address has under one name: `form` and `query` hold the last."""

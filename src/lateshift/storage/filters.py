@@ -149,9 +149,11 @@ def _moment(value: str, now: int) -> int:
 def _parameter_check(term: Term) -> Check:
     def check(text: str) -> bool:
         try:
-            found = msgspec.json.decode(text)
+            return matches(msgspec.json.decode(text))
         except (msgspec.DecodeError, RecursionError):
             return False
+
+    def matches(found: Any) -> bool:
         for part in term.path:
             if isinstance(found, dict):
                 found = found.get(part, _ABSENT)
@@ -159,7 +161,8 @@ def _parameter_check(term: Term) -> Check:
                 found = found[int(part)]
             else:
                 return False
-        return any(_equal(found, value) for value in term.values)
+        items = found if isinstance(found, list) else ()
+        return any(_equal(each, value) for each in (found, *items) for value in term.values)
 
     return check
 
@@ -172,6 +175,4 @@ def _equal(found: object, value: str) -> bool:
         return False
     if isinstance(found, str):
         return found.lower() == value.lower()
-    if isinstance(found, list) and any(_equal(item, value) for item in found):
-        return True
     return msgspec.json.encode(found).decode() == value
