@@ -192,6 +192,16 @@ def test_a_form_leads_back_only_within_the_dashboard(site, client):
     )
 
 
+def test_a_search_forges_no_line_of_the_log(client, caplog):
+    """What an action is told of may hold line breaks; it stays one line."""
+    caplog.set_level("INFO", "lateshift.dashboard")
+    post(client, "/bulk/retry/jobs", all="yes", q="error:none\r\n2026-11-27 root (admin): delete all")
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "\r" not in told
+    assert "\n" not in told
+    assert "root (admin): delete all" in told
+
+
 def test_actions_are_told(site, client, caplog):
     """Who did what goes to the log, with name and role, and into the audit."""
     caplog.set_level("INFO", "lateshift.dashboard")

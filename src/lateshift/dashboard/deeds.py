@@ -103,9 +103,9 @@ def reopen(view: View, key: str) -> ErrorGroup | None:
 
 
 def record(view: View, action: str, target: str, number: int = 1, details: str = "") -> None:
-    """Note who did what to how many jobs, queues or workers."""
+    """Note who did what to how many jobs, queues or workers, on one line of the log whatever was searched for."""
     told = f"{view.user.name} ({view.user.role}): {action} {target} ({number}) {details}"
-    log.info("%s", told.rstrip())
+    log.info("%s", " ".join(told.split()))
     audit.append(view.desk.database, view.desk.database.now(), view.user.name, action, target, number, details)
 
 
