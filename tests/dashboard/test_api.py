@@ -172,6 +172,7 @@ def test_the_doctor_looks_at_this_dashboards_database(site, client):
         ("/api/jobs?q=colour:red", "query.q[0:7]", "no field 'colour'"),
         ("/api/series?range=ever", "query.range", "matching"),
         ("/api/series?range=9999d", "query.range", "two years"),
+        ("/api/series?range=24h%0A", "query.range", "age"),
         ("/api/series?step=1", "query.step", ">= 60"),
         ("/api/audit?actor=a%00", "query.actor", "character"),
         ("/api/audit?before=%C3%BC", "query.before", "matching"),

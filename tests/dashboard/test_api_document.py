@@ -134,6 +134,13 @@ def test_the_document_is_complete(document):
     assert {each.get("scheme") for each in schemes.values()} == {"bearer", "basic", None}
 
 
+def test_the_document_tells_where_it_is_too_late(document):
+    """What a job or an action is by now can be in the way of these; of an action on many too, which random ids miss."""
+    told = {path for path, each in document["paths"].items() if "409" in str(each.get("post", each.get("delete", "")))}
+    jobs = {f"/jobs/{{id}}{act}" for act in ("", "/retry", "/cancel", "/again", "/stack")}
+    assert told == jobs | {"/bulk/{id}/stop", "/undo/{id}"}
+
+
 def test_the_document_knows_where_it_is(make_site):
     """Its server is the API's own address, wherever the dashboard is mounted; without users no login is asked for."""
     site = make_site()

@@ -115,7 +115,7 @@ def _refusals(operation: Operation) -> Schema:
         statuses.add(404)
     if operation.change:
         statuses |= {400, 413, 415}
-    if operation.change and operation.path.startswith(("/jobs/{id}", "/undo")):
+    if operation.conflicts:
         statuses.add(409)
     return {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in sorted(statuses)}
 

@@ -17,7 +17,10 @@ Method = Literal["GET", "POST", "DELETE"]
 
 
 class Operation(NamedTuple):
-    """One address and method; `role` is the least one that is let in, `location` where what was made is to be found."""
+    """One address and method; `role` is the least one that is let in, `location` where what was made is to be found.
+
+    What `conflicts` may come too late: it is refused with 409 for what the job or action is by then.
+    """
 
     method: Method
     path: str
@@ -25,6 +28,7 @@ class Operation(NamedTuple):
     role: Role = "viewer"
     status: int = 200
     location: str = ""
+    conflicts: bool = False
 
     @property
     def asked(self) -> type[Any]:
@@ -50,17 +54,19 @@ OPERATIONS: Final = (
     Operation("POST", "/jobs", actions.enqueue, "operator", 201, "/jobs/{id}"),
     Operation("GET", "/counts", reads.counts),
     Operation("GET", "/jobs/{id}", reads.job),
-    Operation("DELETE", "/jobs/{id}", actions.delete, "admin"),
+    Operation("DELETE", "/jobs/{id}", actions.delete, "admin", conflicts=True),
     Operation("GET", "/jobs/{id}/logs", reads.logs),
     Operation("GET", "/jobs/{id}/explain", reads.explanation),
-    Operation("POST", "/jobs/{id}/retry", actions.retry, "operator"),
-    Operation("POST", "/jobs/{id}/cancel", actions.cancel, "operator"),
-    Operation("POST", "/jobs/{id}/again", actions.run_again, "operator", 201, "/jobs/{id}"),
-    Operation("POST", "/jobs/{id}/stack", actions.stack, "operator", 202, "/workers/{worker}/requests/{id}"),
+    Operation("POST", "/jobs/{id}/retry", actions.retry, "operator", conflicts=True),
+    Operation("POST", "/jobs/{id}/cancel", actions.cancel, "operator", conflicts=True),
+    Operation("POST", "/jobs/{id}/again", actions.run_again, "operator", 201, "/jobs/{id}", conflicts=True),
+    Operation(
+        "POST", "/jobs/{id}/stack", actions.stack, "operator", 202, "/workers/{worker}/requests/{id}", conflicts=True
+    ),
     Operation("POST", "/bulk", bulk.act_on_many, "operator"),
     Operation("GET", "/bulk/{id}", bulk.progress_of_many),
-    Operation("POST", "/bulk/{id}/stop", bulk.stop_many, "operator"),
-    Operation("POST", "/undo/{id}", bulk.undo, "admin"),
+    Operation("POST", "/bulk/{id}/stop", bulk.stop_many, "operator", conflicts=True),
+    Operation("POST", "/undo/{id}", bulk.undo, "admin", conflicts=True),
     Operation("GET", "/queues", reads.queues),
     Operation("POST", "/queues/{name}/pause", actions.pause, "operator"),
     Operation("POST", "/queues/{name}/resume", actions.resume, "operator"),

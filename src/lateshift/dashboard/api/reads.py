@@ -208,7 +208,10 @@ def no_group(view: View) -> Refused:
 def period(view: View, asked: Period) -> tuple[int, int]:
     """The time that is asked for, in microseconds. Raises Refused for one that no history can have."""
     until = min(view.now, to_microseconds(asked.until)) if asked.until else view.now
-    since = until - (seconds_ago(asked.range) or 0) * 1_000_000
+    seconds = seconds_ago(asked.range)
+    if seconds is None:  # the pattern's $ lets a line break pass
+        raise unfit("Give an age such as 30m, 2h, 7d or 4w, and nothing else.", "query.range")
+    since = until - seconds * 1_000_000
     if since < view.now - BACK:
         raise unfit("The history goes back two years at most. Ask for a shorter time.", "query.range")
     return since, max(until, since + 1)
