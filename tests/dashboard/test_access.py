@@ -38,6 +38,8 @@ def log_in(client, name="", password="", **fields):
         ("127.0.0.1", "127.0.0.1:8642", True),
         ("127.0.0.1", "127.0.0.2:8642", True),
         ("::1", "[::1]:8642", True),
+        ("::ffff:127.0.0.1", "localhost:8642", True),  # how a socket for both kinds of addresses tells IPv4
+        ("::ffff:192.168.1.5", "localhost:8642", False),
         ("127.0.0.1", "jobs.example.com", False),  # a page of elsewhere that has pointed its name here
         ("127.0.0.1", "localhost.example.com", False),
         ("127.0.0.1", "127.0.0.1.example.com:8642", False),

@@ -29,6 +29,23 @@ def test_a_trusted_proxy_names_the_user(make_site):
     assert direct.get("/", headers={"x-user": "ada"}, follow_redirects=False).status_code == 303
 
 
+@pytest.mark.parametrize("trusted", ["10.0.0.5", "::ffff:10.0.0.5"])
+def test_a_proxy_is_known_on_a_socket_for_both_kinds_of_addresses(make_site, trusted):
+    """Such a socket tells an IPv4 address as one of IPv6; either way to write it in the settings will do."""
+    site = make_site(dashboard_proxies=trusted, dashboard_proxy_header="X-User")
+    for address, code in (("::ffff:10.0.0.5", 200), ("::ffff:10.0.0.6", 403)):
+        assert site.client(client=(address, 1)).get("/", headers={"x-user": "pat"}).status_code == code
+
+
+@pytest.mark.parametrize("name", ["jürgen", "noà"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_proxy_names_users_in_any_letters(make_site, name, encoding):
+    """As most proxies write them, in UTF-8; what cannot be that is Latin-1."""
+    site = make_site(dashboard_users=f"{name}:admin:", dashboard_proxies="10.0.0.5", dashboard_proxy_header="X-User")
+    client = site.client(client=("10.0.0.5", 1))
+    assert client.get("/api/audit", headers={"x-user": name.encode(encoding)}).status_code == 200
+
+
 def test_a_proxy_that_is_only_believed_where_browsers_are_names_nobody(make_site):
     """nginx hands on what somebody has sent: X-Forwarded-User let them in as whoever it named, without the password."""
     site = make_site(dashboard_users=USERS, dashboard_proxies="127.0.0.1")

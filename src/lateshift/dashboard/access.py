@@ -120,7 +120,7 @@ class Access:
         return await run_in_threadpool(self.log_in, request, name, password) if password else None  # 50 ms of scrypt
 
     def _by_proxy(self, request: Request) -> User | None:
-        name = request.headers.get(self._header, "").strip() if self._header else ""
+        name = _as_sent(request.headers.get(self._header, "")).strip() if self._header else ""
         if not name or not self.from_proxy(request):
             return None
         account = self._accounts.get(name)
@@ -132,10 +132,10 @@ class Access:
 
     def _is_proxy(self, peer: str) -> bool:
         try:
-            found = ipaddress.ip_address(peer)
+            found = {ipaddress.ip_address(peer), _ip(peer)}
         except ValueError:
             return False
-        return any(found in network for network in self._proxies)
+        return any(each in network for network in self._proxies for each in found)
 
     def _peer(self, request: Request) -> str:
         """The address that asks; behind trusted proxies the last one that is named and is none of them."""
@@ -211,9 +211,23 @@ def is_local(request: Request) -> bool:
 def is_loopback(host: str) -> bool:
     """Whether a name or an address is one of this machine alone."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return _ip(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address; of IPv4 as well where a socket for both kinds tells it as `::ffff:127.0.0.1`. Raises ValueError."""
+    found = ipaddress.ip_address(text)
+    return (isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped) or found
+
+
+def _as_sent(header: str) -> str:
+    """A header in the letters that proxies mean: they send UTF-8, and Starlette reads Latin-1."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
 
 
 def _host(url: str) -> str:
