@@ -12,8 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from storage_steps import EVERY_KIND, Place, Steps, in_child, new_job
 
+from lateshift.cli import cli
+from lateshift.doctor import diagnose
 from lateshift.errors import StorageCorrupt, StorageUnavailable
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.settlements import Batch, Settlement
@@ -92,6 +95,35 @@ def test_a_folder_that_may_not_be_made(public):
     assert answer.startswith("StorageUnavailable: ")
     assert "could not be created: Permission denied" in answer
     assert "LATESHIFT_DATABASE_URL" in answer
+
+
+@POSIX
+@pytest.mark.parametrize("closed", ["jobs", "."], ids=["its folder", "the folder above"])
+def test_a_database_of_another_user(public, closed):
+    """It is there, in a folder that only its owner may look into: nobody says that it is not, or could not be made."""
+    database = public.open()
+    Steps(database, public.clock).enqueue()
+    database.close()
+    folder = (Path(database.path).parent.parent / closed).resolve()
+    folder.chmod(0)
+    settings = {"database_url": f"sqlite:///{database.path}", "storage_dir": str(Path(database.path).parent)}
+
+    def enqueued() -> str:
+        return Steps(public.open(), public.clock).enqueue()
+
+    def listed() -> str:
+        environment = {f"LATESHIFT_{name.upper()}": value for name, value in settings.items()}
+        return CliRunner(env=environment).invoke(cli, ["list"]).stderr
+
+    def examined() -> str:
+        checks = diagnose(**settings)
+        assert not [check for check in checks if "report it" in check.remedy], checks
+        return next(check.message for check in checks if check.name == "database")
+
+    told = f"may not look into {folder}, which belongs to user {os.getuid()}"
+    answers = [as_nobody(work) for work in (enqueued, listed, examined)]
+    folder.chmod(0o700)
+    assert [told in answer for answer in answers] == [True] * 3, answers
 
 
 @POSIX

@@ -15,6 +15,7 @@ from typing import Final
 from lateshift.doctor.place import Check, Place, can_make, existing
 from lateshift.host.presence import presence_folder
 from lateshift.storage import reads
+from lateshift.storage.files import is_there
 from lateshift.storage.sqlite import SqliteDatabase
 from lateshift.wording import duration
 
@@ -130,7 +131,7 @@ def permissions(place: Place) -> Iterator[Check]:
     stored = {"logs": place.settings.storage_dir / "logs"}
     if place.file is not None:
         stored = {"database": place.file, **stored}
-    paths = [path for path in stored.values() if path.exists()]
+    paths = [path for path in stored.values() if is_there(path)]
     troubles = [trouble for path in paths for trouble in _permissions_of(path)]
     yield from troubles
     if paths and not troubles:

@@ -58,7 +58,7 @@ Look = Callable[[Place], Iterator[Check]]
 
 def existing(path: Path) -> Path:
     """The nearest folder upwards that is there."""
-    return next((folder for folder in (path, *path.parents) if folder.is_dir()), Path(path.anchor))
+    return next((folder for folder in (path, *path.parents) if os.path.isdir(folder)), Path(path.anchor))
 
 
 def can_make(path: Path) -> bool:

@@ -23,7 +23,7 @@ from lateshift.wording import count, duration
 
 def database(place: Place) -> Iterator[Check]:
     """Whether the database can be read and written, and has the current schema."""
-    if place.file is not None and not place.file.exists():
+    if place.file is not None and not place.db.exists():
         yield _not_there(place.file)
         return
     missing = pending(place.db)

@@ -32,7 +32,7 @@ from lateshift.errors import (
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
 from lateshift.storage.dialect import Numbered, numbered
-from lateshift.storage.files import create_private, same_file
+from lateshift.storage.files import create_private, is_there, same_file
 from lateshift.storage.schema import LATEST
 from lateshift.storage.sqlite_dialect import CHUNK, COMPLETE_CHUNK, COMPLETED, sqlite_dialect
 
@@ -160,8 +160,8 @@ class SqliteDatabase(Database):
         return sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
 
     def exists(self) -> bool:
-        """Whether the file is there."""
-        return self.path == ":memory:" or os.path.exists(self.path)
+        """Whether the file is there. Raises StorageUnavailable if this user may not look."""
+        return self.path == ":memory:" or is_there(self.path)
 
     def has_tables(self) -> bool:
         """Whether it has tables of ours."""
