@@ -1,5 +1,6 @@
 """A refused command prints one line on standard error, with what to do, and ends with a documented code."""
 
+import errno
 import sqlite3
 import sys
 
@@ -148,6 +149,18 @@ def test_what_is_not_foreseen_is_one_line_too(project, monkeypatch):
     told = project.invoke("--traceback", "list", code=1).stderr
     assert "Traceback (most recent call last)" in told
     assert "break_down" in told
+
+
+def test_what_this_user_may_not_touch_is_named_with_a_remedy(capsys):
+    """A bare "[Errno 13]" would not say what to do."""
+
+    def init():
+        raise PermissionError(errno.EACCES, "Permission denied", "/srv/x/app")
+
+    assert base.report(init) == base.Code.FAILED
+    assert capsys.readouterr().err == (
+        "error: /srv/x/app: Permission denied. Run this as a user who may, or give this one the right.\n"
+    )
 
 
 def test_help_documents_the_exit_codes(project):

@@ -75,7 +75,7 @@ class Commands(click.Group):
             if ctx.params.get("traceback") and not isinstance(error, BrokenPipeError):
                 traceback.print_exc()
             if isinstance(error, OSError) and not isinstance(error, LateshiftError):
-                return _unwritten(error)
+                return _refused_by_system(error)
             raise _refusal(error) from error
 
     def main(self, *args: Any, **extra: Any) -> Any:
@@ -101,7 +101,7 @@ def report(run: Callable[[], Any]) -> int:
     except click.Abort:
         return Code.INTERRUPTED
     except OSError as error:
-        return _unwritten(error)
+        return _refused_by_system(error)
     return code if isinstance(code, int) else Code.OK
 
 
@@ -171,12 +171,15 @@ def _refusal(error: Exception) -> Refusal:
     return Refusal(f"Not foreseen: {words}. `lateshift --traceback ...` shows where it comes from.", Code.FAILED)
 
 
-def _unwritten(error: OSError) -> Code:
-    """The exit code when the system refuses, perhaps to write: 0 for a reader such as `head`, which has seen enough."""
+def _refused_by_system(error: OSError) -> Code:
+    """The exit code when the system refuses something: 0 for a reader such as `head`, which has seen enough."""
     _discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return Code.OK
-    complain(f"{error}.")
+    if isinstance(error, PermissionError) and error.filename is not None:
+        complain(f"{error.filename}: {error.strerror}. Run this as a user who may, or give this one the right.")
+    else:
+        complain(f"{error}.")
     return Code.FAILED
 
 
