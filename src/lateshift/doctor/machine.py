@@ -15,7 +15,7 @@ from typing import Final
 from lateshift.doctor.place import Check, Place, can_make, existing
 from lateshift.host.presence import presence_folder
 from lateshift.storage import reads
-from lateshift.storage.files import is_there
+from lateshift.storage.files import is_there, with_owner
 from lateshift.storage.sqlite import SqliteDatabase
 from lateshift.wording import duration
 
@@ -120,8 +120,11 @@ def _folder(name: str, folder: Path, maker: str, harm: str) -> Check:
         with tempfile.TemporaryFile(dir=folder):
             return Check(name, "ok", f"{folder} can be written")
     except OSError as error:
-        told = f"{folder} cannot be written ({error.strerror}): {harm}."
-        return Check(name, "error", told, "Make it writable for this user, or set LATESHIFT_STORAGE_DIR.")
+        above, told = existing(folder), f"{folder} cannot be written ({error.strerror})"
+        if isinstance(error, FileNotFoundError) and not os.access(above, os.W_OK):
+            told = f"{folder} is not there and cannot be made in {with_owner(above)}"
+        remedy = "Make that folder writable for this user, or set LATESHIFT_STORAGE_DIR."
+        return Check(name, "error", f"{told}: {harm}.", remedy)
 
 
 def permissions(place: Place) -> Iterator[Check]:
