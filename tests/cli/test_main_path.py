@@ -65,7 +65,7 @@ def test_queues_can_be_paused_and_jobs_cancelled(project):
     [queue] = project.json("queues")
     assert (queue["name"], queue["paused"], queue["waiting"], queue["running"]) == ("orders", True, 2, 0)
     assert project.run("cancel", first) == f"{first} cancelled\n"
-    assert project.run("wait", second, "--timeout", "0.1", code=4).startswith("error: ")
+    assert "\nerror: " in project.run("wait", second, "--timeout", "0.1", code=4)
     project.run("queues", "resume", "orders", env=AUTO)
     assert json.loads(project.run("wait", second, "--timeout", "30")) == {"order_id": 1}
     assert project.run("status", first).startswith("cancelled ")
@@ -148,10 +148,14 @@ def test_ctrl_c_ends_waiting_quietly(project):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there Ctrl-C cannot be sent to one process")
 def test_waiting_for_a_paused_queue_says_so(project):
-    """`enqueue --wait` tells that the queue is paused, and how to let it go on."""
+    """`enqueue --wait` and `wait` tell that the queue is paused, and how to let it go on."""
     project.invoke("queues", "pause", "default")
     process = project.start("enqueue", "app.jobs.quick", "--wait")
     assert "`lateshift queues resume default`" in process.stderr.readline()
+    job_id = process.stdout.readline().strip()
+    told, _ = project.invoke("wait", job_id, "--timeout", "0.01", code=4).stderr.splitlines()
+    assert "`lateshift queues resume default`" in told
+    assert project.invoke("wait", job_id, "--timeout", "0", code=4).stderr.startswith("error: ")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
 

@@ -19,7 +19,7 @@ from lateshift.cli.output import json_option, print_json, when
 from lateshift.cli.shapes import JOB_KEYS, job_shape
 from lateshift.errors import SpawnError
 from lateshift.host.fleet import living, serves
-from lateshift.job import Job
+from lateshift.job import WAITING, Job
 from lateshift.screen import as_json_text, clean, one_line
 from lateshift.storage import reads
 from lateshift.wording import as_sentence, duration
@@ -93,7 +93,10 @@ def wait(job_id: str, timeout: float | None, *, as_json: bool) -> int:
     """
     if timeout is not None and not timeout >= 0:
         raise Refusal(f"--timeout is in seconds, 0 or more, not {timeout:g}.")
-    return _tell_end(open_app().wait_for_job(job_id, timeout), as_json=as_json)
+    app = open_app()
+    if timeout != 0:
+        _warn_if_nothing_moves(app, job_id)
+    return _tell_end(app.wait_for_job(job_id, timeout), as_json=as_json)
 
 
 @click.command()
@@ -140,7 +143,10 @@ def _what_happened(job: Job) -> str:
 
 def _warn_if_nothing_moves(app: Lateshift, job_id: str) -> None:
     """Tell who waits at the screen when the job needs something else to be done first."""
-    queue = app.get_job(job_id).queue
+    job = app.get_job(job_id)
+    if job.status not in WAITING:
+        return
+    queue = job.queue
     if reads.queue_paused(app.database, queue):
         click.echo(f"The queue {queue} is paused, `lateshift queues resume {queue}` lets it go on. Waiting.", err=True)
     elif app.settings.spawn == "never" and not _somebody_serves(app, queue):
