@@ -77,9 +77,17 @@ def test_with_a_token_it_listens_everywhere(project, monkeypatch):
 
 
 def test_it_hashes_passwords(empty):
-    """What it prints is a hash of what was typed twice, alone on its line."""
-    result = CliRunner().invoke(cli, ["dashboard", "--hash-password"], input="correct horse\ncorrect horse\n")
+    """What it prints is a hash of the line that a script gives it, alone on its line."""
+    result = CliRunner().invoke(cli, ["dashboard", "--hash-password"], input="correct horse\n")
     assert check_password("correct horse", result.stdout.strip())
+
+
+@pytest.mark.parametrize("given", ["", "\n"])
+def test_no_password_is_refused(empty, given):
+    """Without a terminal there is nobody to ask again."""
+    result = CliRunner().invoke(cli, ["dashboard", "--hash-password"], input=given)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert result.stderr.startswith("error: Standard input has no password.")
 
 
 def test_an_ipv6_address_has_brackets(empty):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import click
@@ -27,7 +28,7 @@ def dashboard(
     if hash_password:
         from lateshift.accounts import hash_password as hashed
 
-        click.echo(hashed(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)))
+        click.echo(hashed(_password()))
         return
     from lateshift.dashboard.serving import Serving
 
@@ -46,6 +47,16 @@ def dashboard(
         pass
     finally:
         app.close()
+
+
+def _password() -> str:
+    """What is typed twice in a terminal, or else the first line of standard input."""
+    if sys.stdin is not None and sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    given = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
+    if not given:
+        raise Refusal("Standard input has no password. Run this in a terminal, or write the password into it.")
+    return given
 
 
 COMMANDS: Final = (dashboard,)
