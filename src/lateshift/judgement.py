@@ -151,8 +151,9 @@ def _reasons(facts: Facts) -> Iterator[Reason]:
     late = facts.oldest
     if late is not None and not facts.alive and (not facts.spawns or late > STARTING):
         verb = "waits" if facts.waiting == 1 else "wait"
-        how = "start one with `lateshift work`" if not facts.spawns else "`lateshift doctor` says why none started"
-        yield Reason("bad", f"{_jobs(facts.waiting)} {verb} and no worker is alive: {how}.", "/workers")
+        later = "a runner starts with the next job that is enqueued or waited for; or " if facts.spawns else ""
+        words = f"{_jobs(facts.waiting)} {verb} and no worker is alive: {later}start one with `lateshift work`."
+        yield Reason("bad", words, "/workers")
     elif late is not None and late > LATE:
         yield Reason("warning", f"The oldest waiting job has been due for {long_duration(late)}.", "/queues")
     if facts.alive:

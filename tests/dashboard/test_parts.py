@@ -221,7 +221,7 @@ def queue(waiting=0, age=0.0, *, paused=False):
         ({"queues": [queue(3, 5)]}, "good", ""),
         ({"queues": [queue(3, 90)]}, "warning", "due for 1 min 30 s"),
         ({"queues": [queue(3, 5)], "alive": []}, "good", ""),
-        ({"queues": [queue(3, 15)], "alive": []}, "bad", "lateshift doctor"),
+        ({"queues": [queue(3, 15)], "alive": []}, "bad", "with the next job that is enqueued"),
         ({"queues": [queue(3, 5)], "alive": [], "spawns": False}, "bad", "lateshift work"),
         ({"queues": [queue(2, 900, paused=True)]}, "warning", "paused while 2 jobs wait"),
         ({"queues": [queue(0, paused=True)]}, "good", ""),

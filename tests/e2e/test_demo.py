@@ -123,6 +123,14 @@ def test_what_is_no_terminal_gets_each_thing_in_one_line(theatre):
     assert [line for line in lines if line != line.rstrip()] == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes tell of their end otherwise there")
+def test_a_reader_that_leaves_is_no_failure(theatre):
+    """`lateshift demo | head -1` ends with 0: with 1 it says that a job did not complete."""
+    demo = theatre.start()
+    demo.stdout.close()
+    assert demo.wait(60) == 0
+
+
 def test_the_commands_it_proposes_work_as_printed(theatre):
     """The next three commands do what they promise, in the folder where the demo ran."""
     output = theatre.play()

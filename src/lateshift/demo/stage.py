@@ -67,11 +67,18 @@ def _console(*, plain: bool) -> Console:
     """What fits a terminal; where there is none, nothing is wrapped."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False, force_terminal=False if plain else None)
+    class Screen(Console):
+        """Leaves it to the command line what a reader that has gone means: rich ends the program with 1."""
+
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            raise BrokenPipeError
+
+    console = Screen(highlight=False, markup=False, force_terminal=False if plain else None)
     if console.is_terminal:
         return console
     out = cast("TextIO", _Trimmed())
-    return Console(highlight=False, markup=False, force_terminal=False, file=out, width=UNWRAPPED)
+    return Screen(highlight=False, markup=False, force_terminal=False, file=out, width=UNWRAPPED)
 
 
 def command() -> str:
