@@ -198,10 +198,13 @@ def test_prune_takes_units(project, age, deleted):
 
 
 def test_queues(project):
-    """Queues can be paused before they have jobs; the keys are documented."""
-    assert project.invoke("queues", "pause", "mail").stdout == "Queue mail is paused.\n"
-    assert project.invoke("queues", "pause", "mail").stdout == "Queue mail was paused already.\n"
+    """Queues can be paused before they have jobs, which is told, as it may be a slip; the keys are documented."""
+    unused = "No job of it waits or runs.\n"
+    assert project.invoke("queues", "pause", "mail").stdout == f"Queue mail is paused. {unused}"
+    assert project.invoke("queues", "pause", "mail").stdout == f"Queue mail was paused already. {unused}"
     project.enqueue("ProcessOrder", order_id=1)
+    assert project.invoke("queues", "pause", "orders").stdout == "Queue orders is paused.\n"
+    project.invoke("queues", "resume", "orders")
     mail, orders = project.invoke_json("queues")
     assert set(mail) == {"name", "paused", "waiting", "delayed", "running", "oldest"}
     assert (mail["paused"], orders["waiting"], orders["oldest"][-1]) == (True, 1, "Z")

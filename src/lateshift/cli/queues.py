@@ -60,8 +60,11 @@ def queues(context: click.Context, *, as_json: bool) -> None:
 @click.argument("name", shell_complete=queue_names)
 def pause(name: str) -> None:
     """Let the jobs of a queue wait until it is resumed; running ones finish."""
-    changed = open_app(create=True).pause_queue(name)
-    click.echo(f"Queue {name} is paused." if changed else f"Queue {name} was paused already.")
+    app = open_app(create=True)
+    told = f"Queue {name} is paused." if app.pause_queue(name) else f"Queue {name} was paused already."
+    rows = reads.queues(app.database, app.database.now())
+    used = any(row.waiting or row.delayed or row.running for row in rows if row.name == name)
+    click.echo(told if used else f"{told} No job of it waits or runs.")
 
 
 @queues.command()
