@@ -22,7 +22,7 @@ from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, NewJob
 from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
 from lateshift.retry import RetryLike
-from lateshift.settings import Settings, load_settings
+from lateshift.settings import Settings, settings_of
 from lateshift.storage import foreign, open_database, reads, writes
 from lateshift.storage.database import Database
 from lateshift.texts import is_id
@@ -48,7 +48,7 @@ class Lateshift:
     """
 
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None, **code: Any) -> None:
-        self.adopt(settings or load_settings(**code))
+        self.adopt(settings_of(settings, code))
         self.clock = clock or Clock()
         self.database: Database = open_database(self.settings, clock)
         self.events = Events()

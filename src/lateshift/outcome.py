@@ -40,6 +40,8 @@ class Retry(Exception):
     Raises InvalidOption for a delay of more than ten years; a negative one is 0.
     """
 
+    delay: float | None = None
+
     def __init__(self, reason: str = "", *, delay: float | timedelta | None = None) -> None:
         super().__init__(reason or "the job asked to be retried")
         self.delay = None if delay is None else check_wait(delay, "The delay of Retry")
@@ -48,8 +50,11 @@ class Retry(Exception):
 class Snooze(Exception):
     """Raise it in a job to have it run again in `delay` seconds without using up an attempt.
 
-    Raises InvalidOption for a delay of more than ten years; a negative one is 0.
+    Raises InvalidOption for a delay of more than ten years; a negative one is 0. That of a subclass which does not call
+    `__init__` is 5 seconds.
     """
+
+    delay: float = 5.0
 
     def __init__(self, delay: float | timedelta, reason: str = "") -> None:
         super().__init__(reason or "the job asked to be run later")

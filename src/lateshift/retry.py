@@ -43,16 +43,16 @@ class RetryPolicy:
         if self.kind == "function":
             _function(self.compute)
         elif self.kind in ("fixed", "exponential", "delays"):
-            _steps(self.steps)
+            object.__setattr__(self, "steps", _steps(self.steps))
         else:
             raise InvalidOption(
                 f"There is no retry policy {shown(self.kind)}: make one with RetryPolicy.fixed, exponential, delays or "
                 "function."
             )
-        _factor(self.factor)
-        check_seconds(self.ceiling, "The ceiling of the retry delay")
-        _types(self.only, "only")
-        _types(self.never, "never")
+        object.__setattr__(self, "factor", _factor(self.factor))
+        object.__setattr__(self, "ceiling", check_seconds(self.ceiling, "The ceiling of the retry delay"))
+        object.__setattr__(self, "only", _types(self.only, "only"))
+        object.__setattr__(self, "never", _types(self.never, "never"))
 
     @classmethod
     def fixed(cls, seconds: float | timedelta, *, only: Sequence[type] = (), never: Sequence[type] = ()) -> RetryPolicy:
@@ -184,8 +184,8 @@ def _computed(compute: RetryFunction, attempt: int, exception: BaseException) ->
         if value is None:
             return None
         seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-        if math.isnan(seconds):
-            raise ValueError("it returned NaN")
+        if math.isnan(seconds) or isinstance(value, bool):
+            raise ValueError(f"it returned {value}, which is no number of seconds")
     except Exception:
         import logging  # only a broken function needs it
 

@@ -168,6 +168,15 @@ class Explained(NamedTuple):
     origin: str
 
 
+def settings_of(given: object, code: Mapping[str, Any]) -> Settings:
+    """Settings given as an object, or by name. Raises SettingsError for both at once, and for another object."""
+    if given is None:
+        return load_settings(**code)
+    if code or not isinstance(given, Settings):
+        raise SettingsError("Lateshift takes a Settings object, or settings by name: Lateshift(allowed=['app.jobs']).")
+    return given
+
+
 def load_settings(**code: Any) -> Settings:
     """The settings in force: code > environment > `.env` > `[tool.lateshift]` in pyproject.toml > default.
 

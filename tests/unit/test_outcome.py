@@ -267,3 +267,16 @@ def test_deciding_is_pure(ending):
     """The same question gets the same answer."""
     first, second = (decide(job(), ending, STARTED, NOW, five) for _ in range(2))
     assert first == second
+
+
+def test_a_subclass_that_does_not_call_init_has_a_delay():
+    """Its AttributeError failed the job for good, in place of what the job had to say."""
+
+    class NotReady(Retry):
+        def __init__(self): ...
+
+    class Later(Snooze):
+        def __init__(self): ...
+
+    assert decide(job(), ended(NotReady()), STARTED, NOW, five).run_at == NOW + 5_000_000
+    assert decide(job(), ended(Later()), STARTED, NOW, five).run_at == NOW + 5_000_000

@@ -71,6 +71,13 @@ def test_a_policy_made_by_hand_is_checked(policy):
         policy()
 
 
+def test_a_policy_made_by_hand_takes_timedeltas():
+    """They were checked and kept, and then took all retries away by a TypeError."""
+    minute = timedelta(minutes=1)
+    assert RetryPolicy("fixed", (minute,)).delay(1, ERROR) == 60.0
+    assert RetryPolicy("exponential", (minute,), ceiling=minute).delay(5, ERROR) == 60.0
+
+
 def test_function():
     """A function sees the attempt and the exception; None means no retry."""
     policy = RetryPolicy.function(lambda attempt, error: None if isinstance(error, KeyError) else attempt * 2)
@@ -96,7 +103,7 @@ def test_a_function_that_has_to_be_awaited_is_refused(function):
             make(function)
 
 
-@pytest.mark.parametrize("result", [float("nan"), "soon", object(), [1]])
+@pytest.mark.parametrize("result", [float("nan"), "soon", object(), [1], False])
 def test_a_function_that_returns_rubbish_falls_back(result, caplog):
     """What is no number becomes the default wait, and the log tells of it."""
     with caplog.at_level(logging.ERROR):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from settings_folder import enter_project, refusal
 
+from lateshift import Lateshift
 from lateshift.errors import SettingsError
 from lateshift.settings import (
     NAMES,
@@ -373,3 +374,10 @@ def test_nothing_is_imported_in_vain(project, dotenv):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     expected = {"dotenv"} if dotenv else set()
     assert set(result.stdout.split()) - ({"difflib"} if dotenv else set()) == expected
+
+
+@pytest.mark.parametrize(("given", "named"), [(load_settings(), {"nonsense": 1}), ("sqlite:///x", {})])
+def test_settings_beside_an_object_are_refused(given, named):
+    """They were ignored without a word, even names that there are none of."""
+    with pytest.raises(SettingsError, match="or settings by name"):
+        Lateshift(given, **named)
