@@ -79,7 +79,7 @@ class Case:
         for line in self.evidence.faults:
             key = str(line.get("pids") or line.get("host") or line.get("queue"))
             if line["what"] == begin:
-                open_[key] = line
+                open_.setdefault(key, line)  # it may be hit a second time meanwhile
             elif line["what"] == end and key in open_:
                 began = open_.pop(key)
                 found.append((began["at"], line["at"], began))

@@ -49,6 +49,11 @@ KEPT = {
         [*AGAIN, line(30.2, "beat")],
         faults=[fault(2.0, "stop", pids=[7]), fault(30.0, "wake", pids=[7])],
     ),
+    "an attempt that went on in the moment its process was woken, which had been stopped twice": case(
+        RESCUED,
+        [*AGAIN, line(30.2, "beat")],
+        faults=[fault(2.0, "stop", pids=[7]), fault(29.0, "stop", pids=[7]), fault(30.0, "wake", pids=[7])],
+    ),
     "an attempt that went on where the cable was out": case(
         RESCUED,
         [*AGAIN, line(30.2, "beat")],

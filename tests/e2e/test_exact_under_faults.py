@@ -72,9 +72,10 @@ def test_kill_9_at_every_step(paying):
 def test_a_worker_that_is_stopped_and_woken_after_another_has_done_its_job(paying, step):
     """What it wrote is rolled back: its lease has passed to another. On SQLite its lock is what holds the others up."""
     project, app = paying
+    worker = project.worker(lease=6.0)
+    finished(app, app.run_background_job("app.jobs.add", parameters={"a": 1}))  # its first duties may write meanwhile
     strike(project, step, signal.SIGSTOP)
     job_id = app.run_background_job("app.exact.Pay", parameters={"number": 1})
-    worker = project.worker(lease=6.0)
     until(lambda: stopped(worker), what="the stop")
     taken = app.database.file is None or step == "before_the_write"
     if taken:
