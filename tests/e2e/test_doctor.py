@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -368,8 +369,8 @@ def test_jobs_that_nobody_takes(project, app):
     app.pause_queue("held")
     app.database.execute("update lateshift_jobs set run_at = run_at - :late", {"late": 300 * SECOND})
     busy, held, lonely = find(diagnose(**project.settings), "jobs")
-    assert busy.message.startswith("The queue 'busy' has 1 due job, the oldest since 5 min")  # and some seconds
-    assert busy.message.endswith(", and 1 worker at it.")
+    said = r"The queue 'busy' has 1 due job, the oldest since 5 min( \d+ s)?, and 1 worker at it\."
+    assert re.search(said, busy.message), "a busy machine takes some seconds more"
     assert (held.message[-14:], held.remedy) == (
         "it is paused.",
         "`lateshift queues resume held`.",
