@@ -1,5 +1,6 @@
 """A project in a temporary folder, its command line as real processes, and in this process for what needs none."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +16,7 @@ from lateshift import Lateshift
 from lateshift.cli import cli
 from lateshift.default import set_app
 from lateshift.host.presence import try_lock
+from lateshift.host.spawn import RUNNER
 
 JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text(encoding="utf-8")
 
@@ -73,7 +76,10 @@ class Project:
         return Lateshift()
 
     def wait_for_runner_to_end(self):
-        """Also for one that is about to start: with the turn to do so, and without the lock."""
+        """Also for one that is about to start: with the turn to do so, and without the lock.
+
+        And for one that has let go of the lock and looks whether anything waits: it begins anew if its database goes.
+        """
         folder = self.folder / "storage/run"
         deadline = time.monotonic() + 30
         while folder.is_dir() and not self._no_runner(folder):
@@ -87,7 +93,12 @@ class Project:
         for lock in locks:
             if lock is not None:
                 os.close(lock)
-        return None not in locks
+        return None not in locks and not any(map(self._is_runner, psutil.process_iter()))
+
+    def _is_runner(self, process):
+        with contextlib.suppress(psutil.Error):
+            return process.cmdline()[1:] == [*RUNNER] and Path(process.cwd()) == self.folder
+        return False
 
 
 @pytest.fixture

@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import signal
+import subprocess
 import sys
-import time
 
 import pytest
 
+INTERRUPTED = """
+import random, signal, sys, time
 from lateshift.settings import load_settings
 from lateshift.storage import open_database
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+def write_on():
+    until = time.monotonic() + 1  # Python drops what is raised within a callback of garbage collection
+    while time.monotonic() < until:
+        with database.transaction():
+            pass
+
+database = open_database(load_settings(database_url=sys.argv[1]))
+database.query("select 1")
+signal.signal(signal.SIGALRM, interrupt)
+rng, interrupts = random.Random(7), 0
+for _ in range(1500):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 5e-4))
+        write_on()
+    except KeyboardInterrupt:
+        interrupts += 1
+database.close()
+print(interrupts > 1000)
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a timer that interrupts")
 def test_an_interrupt_at_any_moment_leaves_no_transaction_open(tmp_path):
-    """Ctrl-C during a write, and what the program does then, as to cancel jobs, is done."""
+    """Ctrl-C during a write, and what the program does then, as to cancel jobs, is done.
 
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    def write_on():
-        until = time.monotonic() + 1  # Hypothesis has a callback in garbage collection, and one within that is lost
-        while time.monotonic() < until:
-            with database.transaction():
-                pass
-
-    database = open_database(load_settings(database_url=f"sqlite:///{tmp_path}/lateshift.db"))
-    database.query("select 1")
-    before, rng = signal.signal(signal.SIGALRM, interrupt), random.Random(7)
-    try:
-        for _ in range(1500):
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 5e-4))
-                write_on()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    database.close()
+    In a process of its own: pytest takes an interrupt that Python had to drop for a failure.
+    """
+    script = [sys.executable, "-c", INTERRUPTED, f"sqlite:///{tmp_path}/lateshift.db"]
+    told = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (told.stdout, told.returncode) == ("True\n", 0), told.stderr
