@@ -51,6 +51,7 @@ PUBLIC = (
     "current_job",
     "delete_job",
     "enqueue_many",
+    "freeze_support",
     "get_job",
     "list_jobs",
     "pause_queue",
@@ -79,8 +80,8 @@ LAYERS = {
     "host": "host",
     "app": "app background default enqueuing",
     "runtime": "runtime",
-    "edges": "__init__ __main__ accounts cli contrib dashboard demo doctor explain judgement pytest_plugin screen"
-    " testing testing_attempts top wording",
+    "edges": "__init__ __main__ accounts cli contrib dashboard demo doctor explain freezing judgement pytest_plugin"
+    " screen testing testing_attempts top wording",
 }
 LAYER = {part: number for number, layer in enumerate(LAYERS.values()) for part in layer.split()}
 

@@ -36,6 +36,7 @@ from lateshift.default import (
 )
 from lateshift.enqueuing import Call
 from lateshift.errors import JobFailed, JobNotFound, LateshiftError, WaitTimeout
+from lateshift.freezing import freeze_support
 from lateshift.job import Attempt, Job, JobError
 from lateshift.outcome import Cancel, JobTimeout, Retry, Snooze
 from lateshift.retry import RetryPolicy
@@ -78,6 +79,7 @@ __all__ = [
     "current_job",
     "delete_job",
     "enqueue_many",
+    "freeze_support",
     "get_job",
     "list_jobs",
     "pause_queue",

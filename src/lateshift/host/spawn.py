@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 from lateshift.errors import SpawnError
 from lateshift.settings import Settings, to_environment
@@ -14,7 +14,18 @@ from lateshift.settings import Settings, to_environment
 OF_OURS: Final = ("-P", "-m")
 """Python's options before a module of ours: never from the current folder, whose `queue.py` may be anybody's."""
 
-RUNNER: Final = (*OF_OURS, "lateshift.runtime.process", "runner")
+Role = Literal["runner", "worker", "child"]
+"""What a process of ours is."""
+
+ARGUMENTS: Final[dict[Role, tuple[str, ...]]] = {
+    "runner": (*OF_OURS, "lateshift.runtime.process", "runner"),
+    "worker": (*OF_OURS, "lateshift.runtime.process", "worker"),
+    "child": (*OF_OURS, "lateshift.runtime.child"),
+}
+"""What makes Python one."""
+
+ROLE_OPTION: Final = "--lateshift-process"
+"""What makes a frozen program one, before the role."""
 
 PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
 """The environment variable that carries, as JSON, what a process of ours has to know beside its settings."""
@@ -29,12 +40,39 @@ Forking the caller itself is no choice: it may have threads, which since Python 
 """
 
 
-def start_runner(settings: Settings, arguments: Sequence[str] = RUNNER) -> None:
+_program: list[str] = []
+"""The frozen program that can be started as a process of ours; see `freeze_support`."""
+
+
+def is_frozen() -> bool:
+    """Whether this program has Python in it, and no interpreter beside it (PyInstaller, cx_Freeze, Nuitka)."""
+    return bool(getattr(sys, "frozen", False)) or hasattr(sys.modules.get("__main__"), "__compiled__")  # Nuitka's
+
+
+def offer_program() -> None:
+    """Note that this frozen program becomes what `ROLE_OPTION` says when it is started with that."""
+    # Nuitka's sys.executable is an interpreter that is not there.
+    _program[:] = [sys.executable if getattr(sys, "frozen", False) else os.path.abspath(sys.argv[0])]
+
+
+def command_of(role: Role) -> list[str]:
+    """The command that makes another process of ours, from one of them. Raises SpawnError where there is none."""
+    if not is_frozen():
+        return [sys.executable, *ARGUMENTS[role]]
+    if not _program:
+        raise _no_runner(
+            "this program is frozen and does not call `lateshift.freeze_support()`, first of all under "
+            '`if __name__ == "__main__":`'
+        )
+    return [*_program, ROLE_OPTION, role]
+
+
+def start_runner(settings: Settings, arguments: Sequence[str] = ARGUMENTS["runner"]) -> None:
     """Start the runner in the background and come back as soon as that is done, without waiting for its first claim.
 
     Raises SpawnError, with the remedy, when no process could be started.
     """
-    command = [_interpreter(), *arguments]
+    command = command_of("runner") if is_frozen() else [_interpreter(), *arguments]
     try:
         environment = _environment(settings)
         with _open_log(settings.storage_dir) as log:
@@ -44,8 +82,11 @@ def start_runner(settings: Settings, arguments: Sequence[str] = RUNNER) -> None:
 
 
 def describe_process() -> dict[str, object]:
-    """What a process started by this one needs to import the same jobs: {"path": sys.path made absolute}."""
-    return {"path": [path for entry in sys.path if (path := _absolute(entry)) is not None]}
+    """What a process started by this one needs to import the same jobs: {"path": sys.path made absolute}.
+
+    Nothing for a frozen program: each process of it has its modules in itself, or unpacks them for itself.
+    """
+    return {} if is_frozen() else {"path": [path for entry in sys.path if (path := _absolute(entry)) is not None]}
 
 
 def python_path() -> dict[str, str]:
@@ -53,6 +94,8 @@ def python_path() -> dict[str, str]:
 
     Empty if its interpreter does so of itself. It does not know what this process reached by a sys.path of its making.
     """
+    if is_frozen():
+        return {"PYINSTALLER_RESET_ENVIRONMENT": "1"}  # else it shares our unpacked files, which vanish when we end
     import site
 
     folder = str(Path(__file__).resolve().parents[2])
@@ -78,10 +121,8 @@ def _absolute(entry: object) -> str | None:
 
 
 def _interpreter() -> str:
-    """The Python to run. Under uWSGI, mod_wsgi or in a frozen program `sys.executable` is something else, or empty."""
+    """The Python to run. Under uWSGI and mod_wsgi `sys.executable` is something else, or empty."""
     executable = sys.executable or ""
-    if getattr(sys, "frozen", False):
-        raise _no_runner(f"this program is frozen, so {executable!r} is not a Python interpreter")
     if os.path.basename(executable).lower().startswith(("python", "pypy", "graalpy")):
         return executable
     for name in ("bin/python3", "bin/python", "python.exe"):
@@ -132,16 +173,19 @@ if sys.platform == "win32":
 else:
 
     def _start(command: list[str], environment: dict[str, str], log: IO[bytes]) -> None:
-        """In a session of its own. The first process of a container gets orphans back, so there a thread awaits it."""
+        """In a session of its own. The first process of a container gets orphans back, so there a thread awaits it.
+
+        And in a frozen program, which is slow to start, and no Python for what stands between.
+        """
         import subprocess
         import threading
 
-        first = os.getpid() == 1
-        arguments = command if first else [command[0], "-S", "-P", "-c", INTERMEDIATE, *command]
+        awaited = os.getpid() == 1 or is_frozen()
+        arguments = command if awaited else [command[0], "-S", "-P", "-c", INTERMEDIATE, *command]
         process = subprocess.Popen(
             arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-        if first:
+        if awaited:
             threading.Thread(target=process.wait, name="lateshift-reaper", daemon=True).start()
         elif process.wait() != 0:
             raise OSError(f"{command[0]} ended with exit code {process.returncode}; runner.log has its message")

@@ -110,7 +110,7 @@ def main() -> None:
     _die_with_worker()
     channel = Channel()
     prepare()
-    sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD"))["path"]
+    sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD")).get("path", sys.path)
     go_on_with_newer()
     settings = load_settings()
     pipe = take_standard_input()

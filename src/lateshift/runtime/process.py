@@ -158,7 +158,8 @@ def _call_successor(db: Database, settings: Settings, queues: Collection[str]) -
 
 def main() -> None:
     """Do what the command line and the environment say."""
-    faulthandler.enable()
+    if sys.stderr is not None:  # as in a program without a console
+        faulthandler.enable()
     _undo_inherited()
     told = json.loads(os.environ.pop(PROCESS_VARIABLE, "{}"))
     if "path" in told:

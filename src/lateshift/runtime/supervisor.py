@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any, Final, Literal
 
-from lateshift.host.spawn import OF_OURS, PROCESS_VARIABLE
+from lateshift.host.spawn import PROCESS_VARIABLE, command_of
 from lateshift.runtime.tree import ProcessTree, collect_strangers
 
 FINISHED: Final = 0
@@ -97,7 +97,7 @@ class Supervisor:
         self._on_event = on_event
         self._on_trouble = on_trouble or on_event
         self._on_stop = on_stop
-        self._command = tuple(command or (sys.executable, *OF_OURS, "lateshift.runtime.process", "worker"))
+        self._command = tuple(command or command_of("worker"))
         self._environment = dict(environment or {})
         self._give_up_after = give_up_after
         self._seats = [_Seat(number) for number in range(count)]

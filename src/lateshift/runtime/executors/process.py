@@ -16,7 +16,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.context import Report
-from lateshift.host.spawn import OF_OURS, python_path
+from lateshift.host.spawn import command_of, describe_process, python_path
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
@@ -180,9 +179,7 @@ class ProcessExecutor:
         return Errand(run.job, self._execution.now() - time.monotonic_ns() // 1000, **more)
 
     def _environment(self) -> dict[str, str]:
-        path: list[object] = [*sys.path]  # anybody may put anything into it, and Python looks at texts only
-        told = {"path": [entry for entry in path if isinstance(entry, str)]}
-        ours = {**to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(told)}
+        ours = {**to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(describe_process())}
         return {**os.environ, **python_path(), **ours}
 
 
@@ -213,7 +210,7 @@ class _Child:
 
     def start(self, environment: dict[str, str], errand: Errand) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, *OF_OURS, "lateshift.runtime.child"],
+            command_of("child"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
