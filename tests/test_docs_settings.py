@@ -1,10 +1,11 @@
 """docs/settings.md names every setting, with the default that the code has."""
 
 import re
-from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from msgspec import NODEFAULT
+from msgspec.structs import fields
 
 from lateshift import Settings
 
@@ -37,7 +38,7 @@ def test_the_default_is_the_one_of_the_code(item):
     """A row has the default that Settings has, and says what the setting means."""
     default, meaning = ROWS[item.name]
     if item.name in TOLD_IN_WORDS:
-        assert item.default is MISSING
+        assert item.default is NODEFAULT
         assert default == TOLD_IN_WORDS[item.name]
     else:
         assert default == f"`{written(item.default)}`"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,8 +27,7 @@ from lateshift.signature import Signature
 from lateshift.target import Target, importing, resolve, resolve_job
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One job to be enqueued, for `enqueue_many`; the fields are the arguments of `run_background_job`."""
 
     job: object

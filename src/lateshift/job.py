@@ -19,6 +19,7 @@ STATUSES: Final = ("pending", "running", "completed", "failed", "pending_retry",
 EXECUTORS: Final[tuple[ExecutorKind, ...]] = ("thread", "loop", "process")
 
 
+# What users read is a dataclass, with which FastAPI and Flask can answer; a Struct would be made 1 ms faster.
 @dataclass(frozen=True, slots=True)
 class JobError:
     """What an attempt failed with: the exception's dotted type, its message and its traceback."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
+
+import msgspec
 
 from lateshift.durations import LONGEST, check_seconds
 from lateshift.errors import InvalidOption, JobNotFound
@@ -25,8 +26,7 @@ MOST_MEMORY: Final = 2**62
 Transactional = Literal[False, True, "sqlalchemy", "django"]
 
 
-@dataclass(frozen=True, slots=True)
-class JobOptions:
+class JobOptions(msgspec.Struct, frozen=True):
     """The options that a job class or function declares; None where it leaves the choice to the settings."""
 
     queue: str = "default"
@@ -254,5 +254,5 @@ def _declared(options: object) -> dict[str, Any]:
     """What `@background` was given; no option that has its default value."""
     if not isinstance(options, JobOptions):
         return {}
-    values = {item.name: getattr(options, item.name) for item in fields(JobOptions)}
+    values = msgspec.structs.asdict(options)
     return {name: value for name, value in values.items() if value != getattr(_DEFAULTS, name)}

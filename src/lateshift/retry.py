@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from lateshift.durations import LONGEST, check_seconds
 from lateshift.errors import InvalidOption
@@ -22,8 +24,7 @@ RetryFunction = Callable[[int, BaseException], float | timedelta | None]
 Exceptions = tuple[type[BaseException], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(msgspec.Struct, frozen=True):
     """How long to wait, and for which exceptions; made by `fixed`, `exponential`, `delays` or `function`.
 
     `only` lists the exception types worth a retry, `never` those that are not; `never` wins. A job that raises `Retry`
@@ -43,16 +44,16 @@ class RetryPolicy:
         if self.kind == "function":
             _function(self.compute)
         elif self.kind in ("fixed", "exponential", "delays"):
-            object.__setattr__(self, "steps", _steps(self.steps))
+            force_setattr(self, "steps", _steps(self.steps))
         else:
             raise InvalidOption(
                 f"There is no retry policy {shown(self.kind)}: make one with RetryPolicy.fixed, exponential, delays or "
                 "function."
             )
-        object.__setattr__(self, "factor", _factor(self.factor))
-        object.__setattr__(self, "ceiling", check_seconds(self.ceiling, "The ceiling of the retry delay"))
-        object.__setattr__(self, "only", _types(self.only, "only"))
-        object.__setattr__(self, "never", _types(self.never, "never"))
+        force_setattr(self, "factor", _factor(self.factor))
+        force_setattr(self, "ceiling", check_seconds(self.ceiling, "The ceiling of the retry delay"))
+        force_setattr(self, "only", _types(self.only, "only"))
+        force_setattr(self, "never", _types(self.never, "never"))
 
     @classmethod
     def fixed(cls, seconds: float | timedelta, *, only: Sequence[type] = (), never: Sequence[type] = ()) -> RetryPolicy:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from lateshift import settings_values as kinds
 from lateshift.errors import SettingsError
@@ -23,14 +25,13 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, checked and with absolute paths. `load_settings` looks them up; made by hand, the rest is default.
 
     Durations are in seconds unless the name says days; sizes are in bytes of JSON. Raises SettingsError.
     """
 
-    root: Path = field(default_factory=Path.cwd)
+    root: Path = msgspec.field(default_factory=Path.cwd)
     """The folder that relative paths are against."""
     database_url: str = "sqlite:///storage/lateshift.db"
     """Where the jobs are stored."""
@@ -82,7 +83,7 @@ class Settings:
     """Sync jobs at once in each worker process."""
     coroutines: int = 200
     """Async jobs at once in each worker process."""
-    children: int = field(default_factory=cores)
+    children: int = msgspec.field(default_factory=cores)
     """Jobs with `isolation="process"` at once in each worker process."""
     redact: tuple[str, ...] = ("*password*", "*secret*", "*token*", "api_key", "authorization")
     """Names of parameters whose values the dashboard shows to operators only; `*` stands for anything."""
@@ -99,11 +100,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in NAMES:
-            object.__setattr__(self, name, _checked(name, Found(getattr(self, name), "code")))
+            force_setattr(self, name, _checked(name, Found(getattr(self, name), "code")))
         root = Path(os.path.abspath(self.root))  # resolve() would follow links, to paths nobody wrote
-        object.__setattr__(self, "root", root)
-        object.__setattr__(self, "storage_dir", kinds.absolute(self.storage_dir, root))
-        object.__setattr__(self, "database_url", kinds.absolute_url(self.database_url, root))
+        force_setattr(self, "root", root)
+        force_setattr(self, "storage_dir", kinds.absolute(self.storage_dir, root))
+        force_setattr(self, "database_url", kinds.absolute_url(self.database_url, root))
 
 
 _KINDS: Final[dict[str, kinds.Kind]] = {
@@ -142,7 +143,7 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "dashboard_read_only": kinds.flag,
 }
 
-NAMES: Final = tuple(item.name for item in fields(Settings))
+NAMES: Final = Settings.__struct_fields__
 """The settings' names, as they are written in code and in pyproject.toml."""
 
 

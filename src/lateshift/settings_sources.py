@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +72,8 @@ def find_root() -> Path:
 
 @cache
 def _warn_once(folder: str, error: str) -> None:
+    import logging  # 4 ms that only this warning is worth
+
     logging.getLogger(__name__).warning("No settings are looked for in %s: %s.", folder, error)
 
 

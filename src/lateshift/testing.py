@@ -16,9 +16,10 @@ import contextlib
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from lateshift import codec
 from lateshift.app import Lateshift

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import re
 import stat
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from log_files import AT, JOB, SECOND, TAGGED, settings, written
 
 from lateshift import events
-from lateshift.host.logs import FileLog, delete_old, escape
+from lateshift.host.logs import LEVELS, FileLog, delete_old, escape
 from lateshift.job import JobError
 from lateshift.outcome import Outcome
 
@@ -130,6 +131,11 @@ def test_errors_have_a_file_of_their_own_with_their_tracebacks(tmp_path):
     assert "ERROR   01-ab app.jobs.Order.handle failed attempt=2" in first
     assert traceback == ["    " + line for line in ERROR.traceback.splitlines()]
     assert [line.split()[2] for line in written(tmp_path).splitlines()] == ["INFO", "ERROR"]
+
+
+def test_the_levels_are_those_of_logging():
+    """Records of jobs come with the standard library's numbers."""
+    assert {name: logging.getLevelNamesMapping()[name] for name in LEVELS} == LEVELS
 
 
 def test_the_level_decides_what_is_written(tmp_path):

@@ -70,7 +70,7 @@ def test_an_option(check, value):
         check(value)
 
 
-@given(st.sampled_from(sorted(Settings.__dataclass_fields__)), anything)
+@given(st.sampled_from(sorted(Settings.__struct_fields__)), anything)
 def test_a_setting_in_code(name, value):
     """Of whatever type."""
     with contextlib.suppress(SettingsError):

@@ -1,6 +1,5 @@
 """What can be said of a job when it is enqueued, in all the places that list it by hand."""
 
-from dataclasses import fields
 from inspect import signature
 
 import lateshift
@@ -10,7 +9,7 @@ from lateshift.cli.enqueuing import enqueue
 from lateshift.dashboard.api.asking import NewJob
 from lateshift.enqueuing import Call
 
-NAMES = {item.name for item in fields(Call)}
+NAMES = set(Call.__struct_fields__)
 OPTIONS = NAMES - {"job", "method", "parameters"}
 
 

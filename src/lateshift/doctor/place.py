@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from lateshift.host.fleet import living
 from lateshift.settings import Explained, Settings

@@ -321,7 +321,7 @@ class Execution:
             return None
         policy, own = _stored_policy(run.job.options), run.options.retry if run.options else None
         if policy is not None and own is not None:  # exception types are code, so no call can have some of its own
-            policy = replace(policy, only=own.only, never=own.never)
+            policy = msgspec.structs.replace(policy, only=own.only, never=own.never)
         return (policy or own or retry.to_policy(self._settings.retry_delay)).delay(attempt, error)
 
     def _call_hook(self, run: Run, ending: Ending, take: Callable[[Any], None]) -> None:

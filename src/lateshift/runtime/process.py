@@ -13,12 +13,12 @@ import signal
 import sys
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from lateshift.app import Lateshift
 from lateshift.default import set_app

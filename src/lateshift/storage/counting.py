@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 COUNT_LIMIT: Final = 10_000
 """Counting stops above this number: a statement counts one more, to tell that there are more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(msgspec.Struct, frozen=True):
     """A number of rows; `more` when there are, or may be, more than were counted. Its text is `10,000+`."""
 
     number: int
