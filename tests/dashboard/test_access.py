@@ -210,17 +210,6 @@ def test_users_log_in_with_their_roles(make_site):
         assert log_in(site.client(), name, password).status_code == 401
 
 
-def test_a_session_ends_with_the_password(make_site):
-    """A cookie that was signed under other secrets, changed, or made up, is nobody's."""
-    old, new = make_site(dashboard_token=TOKEN), make_site(dashboard_token=f"{TOKEN}-2")
-    client = old.client()
-    log_in(client, password=TOKEN)
-    cookie = client.cookies["lateshift_session"]
-    for value in (cookie, cookie[:-1] + "0", "x", "", ".", "ImFkYSI=.00"):
-        other = new.client(cookies={"lateshift_session": value})
-        assert other.get("/", follow_redirects=False).status_code == 303
-
-
 def test_a_user_called_token_is_not_the_token(make_site):
     """Whoever logs in with a name has that user's role, whatever it is called."""
     site = make_site(dashboard_token=TOKEN, dashboard_users=f"token:viewer:{HASH}")

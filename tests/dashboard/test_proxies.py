@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from test_access import USERS, log_in
+from test_access import SAME, USERS, log_in
 
 
 def test_whoever_passes_by_the_proxies_is_told_of_them(make_site):
@@ -59,5 +59,7 @@ def test_a_proxy_that_is_only_believed_where_browsers_are_names_nobody(make_site
 def test_the_first_of_several_proxies_knows_what_the_browser_speaks(make_site, told, secure):
     """Each of them may add how it was asked itself; scheme names are the same in capitals."""
     site = make_site(dashboard_users=USERS, dashboard_proxies="127.0.0.1")
-    cookie = log_in(site.client(headers={"x-forwarded-proto": told}), "ada", "correct horse").headers["set-cookie"]
-    assert ("Secure" in cookie.split("; ")) is secure
+    client = site.client(headers={"x-forwarded-proto": told} | SAME)
+    paused = client.post("/queues/mail/pause", auth=("ada", "correct horse"), follow_redirects=False)
+    for answer in (log_in(client, "ada", "correct horse"), paused):
+        assert ("Secure" in answer.headers["set-cookie"].split("; ")) is secure

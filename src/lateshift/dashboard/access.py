@@ -20,6 +20,7 @@ from starlette.requests import Request
 
 from lateshift.accounts import ROLES, Account, Role, User, check_password, read_accounts
 from lateshift.dashboard.sessions import Limiter, Signer
+from lateshift.host.presence import short_name
 from lateshift.settings import Settings
 
 Answer = User | str | None
@@ -30,7 +31,6 @@ a plain one is called in a thread, so it may ask a database."""
 TOKEN: Final = User("token", "admin")
 """Whoever has the token; by `is`, since a user may be called so."""
 
-COOKIE: Final = "lateshift_session"
 HANDED_ON: Final = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers by which a reverse proxy tells that a request comes from elsewhere."""
 
@@ -41,7 +41,10 @@ SAFE: Final = ("GET", "HEAD", "OPTIONS")
 
 
 class Access:
-    """Answers who a request is from, by the settings and by what the host application says."""
+    """Answers who a request is from, by the settings and by what the host application says.
+
+    `cookie` is the name of the one that holds a session.
+    """
 
     def __init__(self, settings: Settings, authorize: Authorize | None) -> None:
         self._authorize = authorize
@@ -51,6 +54,8 @@ class Access:
         self._header = settings.dashboard_proxy_header
         hashes = [account.hash for account in self._accounts.values()]
         self._signer = Signer(self._token or "", *hashes)
+        # Cookies know no ports: two dashboards of one host, with one name, would end each other's sessions.
+        self.cookie = f"lateshift_session_{self._signer.mark(short_name(settings))}"
         self._limiter = Limiter()
         self._turns = threading.BoundedSemaphore(2)  # each check of a password takes 16 MB
 
@@ -107,7 +112,7 @@ class Access:
         return self._signer.sign("" if user is TOKEN else user.name)
 
     def _by_session(self, request: Request) -> User | None:
-        name = self._signer.read(request.cookies.get(COOKIE, ""))
+        name = self._signer.read(request.cookies.get(self.cookie, ""))
         if name == "" and self._token is not None:
             return TOKEN
         account: Account | None = self._accounts.get(name or "")
@@ -129,6 +134,13 @@ class Access:
     def from_proxy(self, request: Request) -> bool:
         """Whether a request comes straight from a reverse proxy that is trusted."""
         return self._is_proxy(address(request))
+
+    def is_secure(self, request: Request) -> bool:
+        """Whether the browser speaks https, to us or to a proxy that is trusted."""
+        if self.from_proxy(request):
+            told = request.headers.get("x-forwarded-proto", request.url.scheme)
+            return told.partition(",")[0].strip().lower() == "https"  # of several proxies the first met the browser
+        return request.url.scheme == "https"
 
     def _is_proxy(self, peer: str) -> bool:
         try:

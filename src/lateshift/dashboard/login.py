@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from starlette.responses import RedirectResponse, Response
 
-from lateshift.dashboard.access import COOKIE
 from lateshift.dashboard.sessions import LIFETIME, TooManyAttempts
 from lateshift.dashboard.view import View
 
@@ -29,11 +28,11 @@ def log_in(view: View) -> Response:
         return _form(view, "That is not right. Check what you entered and try again.", 401)
     response = RedirectResponse(_next(view), 303)
     response.set_cookie(
-        COOKIE,
+        access.cookie,
         access.session(user),
         max_age=LIFETIME,
         path=view.root or "/",
-        secure=is_secure(view),
+        secure=access.is_secure(view.request),
         httponly=True,
         samesite="lax",
     )
@@ -43,16 +42,8 @@ def log_in(view: View) -> Response:
 def log_out(view: View) -> Response:
     """Forget the session."""
     response = RedirectResponse(view.url("/login"), 303)
-    response.delete_cookie(COOKIE, path=view.root or "/")
+    response.delete_cookie(view.desk.access.cookie, path=view.root or "/")
     return response
-
-
-def is_secure(view: View) -> bool:
-    """Whether the browser speaks https, to us or to a proxy that is trusted."""
-    if view.desk.access.from_proxy(view.request):
-        told = view.request.headers.get("x-forwarded-proto", view.request.url.scheme)
-        return told.partition(",")[0].strip().lower() == "https"  # of several proxies the first met the browser
-    return view.request.url.scheme == "https"
 
 
 def _next(view: View) -> str:

@@ -130,7 +130,15 @@ class View:
         """After an action: to a page that says in a sentence what was done, and offers to `undo` that deletion."""
         response = RedirectResponse(path, 303)
         value = quote(msgspec.json.encode([kind, words, undo]).decode())
-        response.set_cookie(FLASH, value, max_age=20, path=self.root or "/", httponly=True, samesite="lax")
+        response.set_cookie(
+            FLASH,
+            value,
+            max_age=20,
+            path=self.root or "/",
+            secure=self.desk.access.is_secure(self.request),
+            httponly=True,
+            samesite="lax",
+        )
         return response
 
     def back(self, otherwise: str) -> str:

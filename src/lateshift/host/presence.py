@@ -38,15 +38,16 @@ _FILE: Final = re.compile(r"(.+-\d+-[0-9a-f]{6})\.(?:lock|open|run)(?:\.\d+)?", 
 
 def presence_folder(settings: Settings) -> Path:
     """Where the workers of one database have their files: those of another one are nobody's to sweep up here."""
-    return settings.storage_dir / "run" / _short_name(settings)
+    return settings.storage_dir / "run" / short_name(settings)
 
 
 def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted"]) -> Path:
     """Of one database: the lock of the runner, whose turn it is to start one, and the mark of one that came second."""
-    return settings.storage_dir / "run" / f"runner-{_short_name(settings)}.{ending}"
+    return settings.storage_dir / "run" / f"runner-{short_name(settings)}.{ending}"
 
 
-def _short_name(settings: Settings) -> str:
+def short_name(settings: Settings) -> str:
+    """A name for the tables that these settings lead to, the same in every process of this host."""
     place = f"{mask_url(settings.database_url)} {settings.schema} {settings.table_prefix}"
     return f"{crc32(place.encode()):08x}"
 

@@ -33,8 +33,11 @@ Schema = dict[str, Any]
 
 
 @lru_cache(maxsize=8)
-def document(url: str, *, open_here: bool) -> bytes:
-    """The document for the API at this address; `open_here` when nothing but the machine's own address is asked for."""
+def document(url: str, cookie: str, *, open_here: bool) -> bytes:
+    """The document for the API at this address, with sessions in this cookie.
+
+    `open_here` when nothing but the machine's own address is asked for.
+    """
     kinds = list({_key(kind): kind for kind in _kinds()}.values())
     shown, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schemas = dict(zip(map(_key, kinds), shown, strict=True))
@@ -58,7 +61,7 @@ def document(url: str, *, open_here: bool) -> bytes:
                 "securitySchemes": {
                     "token": {"type": "http", "scheme": "bearer", "description": "LATESHIFT_DASHBOARD_TOKEN"},
                     "password": {"type": "http", "scheme": "basic", "description": "LATESHIFT_DASHBOARD_USERS"},
-                    "session": {"type": "apiKey", "in": "cookie", "name": "lateshift_session"},
+                    "session": {"type": "apiKey", "in": "cookie", "name": cookie},
                 },
             },
         }

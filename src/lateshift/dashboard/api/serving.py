@@ -83,7 +83,8 @@ def _location(request: Request, pattern: str, answer: Any) -> str:
 
 
 async def _document(desk: Desk, request: Request) -> Response:
-    text = document(f"{desk_root(request)}{PREFIX}", open_here=not desk.access.by_login)
+    access = desk.access
+    text = document(f"{desk_root(request)}{PREFIX}", access.cookie, open_here=not access.by_login)
     return Response(text, media_type=JSON)
 
 
