@@ -15,6 +15,7 @@ import pytest
 
 from lateshift.doctor import Check, diagnose, examine, exit_code, machine
 from lateshift.doctor.machine import has_wal_reset_bug, network_mount
+from lateshift.host import presence, turn
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
 from lateshift.settings import explain_in_force
@@ -333,6 +334,32 @@ def test_nobody_works_and_nobody_will(project, app):
     """With LATESHIFT_SPAWN=never a missing worker is worth a warning, otherwise not."""
     assert one(diagnose(**project.settings), "workers").level == "warning"
     assert one(diagnose(**{**project.settings, "spawn": "auto"}), "workers").level == "ok"
+
+
+def test_jobs_that_are_due_while_nobody_works(project, app, monkeypatch):
+    """Worth a warning also where runners start by themselves, unless one has had no time yet."""
+    jobs = [app.run_background_job("app.jobs.add", parameters={"a": 1}, queue=queue) for queue in ("mail", "held")]
+    app.pause_queue("held")
+    monkeypatch.setattr(turn, "PAUSE", 3600.0)
+
+    def told(spawn):
+        check = one(diagnose(**{**project.settings, "spawn": spawn}), "workers")
+        return check.level, check.message
+
+    assert (
+        told("never")[1]
+        == "None is running, and none starts by itself, because LATESHIFT_SPAWN is never; 1 job is due."
+    )
+    assert told("auto")[0] == "ok"
+    app.database.execute("update lateshift_jobs set run_at = run_at - :late", {"late": 300 * SECOND})
+    level, message = told("auto")
+    assert (level, message[:33]) == ("warning", "None is running, and 1 job is due")
+    starting = presence.runner_file(app.settings, "turn")
+    turn.take_turn(starting)
+    assert told("auto") == ("ok", "none is running yet; a runner is about to")
+    turn.end_turn(starting)
+    app.cancel_job(jobs[0])
+    assert told("auto")[0] == "ok"
 
 
 def test_workers_alive_and_dead(project, app):

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from lateshift.doctor.place import Check, Place, can_make
 from lateshift.host.fleet import HEARTBEAT, serves
+from lateshift.host.presence import runner_file
 from lateshift.host.registration import worker_of_this_process
-from lateshift.judgement import LATE
+from lateshift.host.turn import is_taken
+from lateshift.judgement import LATE, STARTING
 from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.health import product
@@ -53,11 +55,8 @@ def workers(place: Place) -> Iterator[Check]:
         held = reads.held_jobs(place.db)
         listed = ", ".join(f"{worker.id} ({worker.kind}, {held[worker.id]} running)" for worker in alive)
         yield Check("workers", "ok", f"{len(alive)} alive: {listed}")
-    elif place.settings.spawn == "auto":
-        yield Check("workers", "ok", "none is running; a runner starts by itself when a job is enqueued")
     else:
-        told = "None is running, and none starts by itself, because LATESHIFT_SPAWN is never."
-        yield Check("workers", "warning", told, "Start `lateshift work`.")
+        yield _nobody(place)
 
 
 def jobs(place: Place) -> Iterator[Check]:
@@ -72,6 +71,29 @@ def jobs(place: Place) -> Iterator[Check]:
         if late > LATE:
             troubles.append(_late(place, queue, late, sum(serves(worker, queue.name) for worker in alive)))
     yield from troubles or [Check("jobs", "ok", "none is stuck, none has lost its worker")]
+
+
+def _nobody(place: Place) -> Check:
+    """What to say where nobody works: that is as it should be if nothing is due and runners start by themselves."""
+    now = place.db.now()
+    due = [queue for queue in reads.queues(place.db, now) if queue.waiting and not queue.paused]
+    number = sum(queue.waiting for queue in due)
+    jobs = f"{Count.of(number).words('job')} {'is' if number == 1 else 'are'} due"
+    if place.settings.spawn == "never":
+        told = "None is running, and none starts by itself, because LATESHIFT_SPAWN is never"
+        return Check("workers", "warning", f"{told}; {jobs}." if due else f"{told}.", "Start `lateshift work`.")
+    late = max((now - (queue.oldest or now) for queue in due), default=0) / 1_000_000
+    if late <= STARTING:
+        return Check("workers", "ok", "none is running; a runner starts by itself when a job is enqueued")
+    if is_taken(runner_file(place.settings, "turn")):
+        return Check("workers", "ok", "none is running yet; a runner is about to")
+    told = f"None is running, and {jobs}, the oldest since {duration(late)}."
+    log = place.settings.storage_dir / "logs" / "runner.log"
+    remedy = (
+        "Start `lateshift work`; or enqueue a job, or wait for one, which starts a runner. If it does not stay, "
+        f"{log} has its last words."
+    )
+    return Check("workers", "warning", told, remedy)
 
 
 def _write_and_undo(place: Place, probe: NewWorker) -> None:

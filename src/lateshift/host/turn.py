@@ -25,17 +25,29 @@ def take_turn(file: Path) -> bool:
     if lock is None:
         return False
     try:
-        now, taken_at = time.time(), 0.0
-        with suppress(ValueError):
-            taken_at = float(os.read(lock, 32) or 0)
-        if abs(now - taken_at) < PAUSE:
+        if _lasts(os.read(lock, 32)):
             return False
         os.ftruncate(lock, 0)
         os.lseek(lock, 0, os.SEEK_SET)
-        os.write(lock, str(now).encode())
+        os.write(lock, str(time.time()).encode())
         return True
     finally:
         os.close(lock)
+
+
+def is_taken(file: Path) -> bool:
+    """Whether a runner was started that is about to announce itself."""
+    try:
+        return _lasts(file.read_bytes())
+    except OSError:  # nobody has ever taken a turn here; or, on Windows, somebody does just now
+        return False
+
+
+def _lasts(taken_at: bytes) -> bool:
+    try:
+        return abs(time.time() - float(taken_at or 0)) < PAUSE
+    except ValueError:
+        return False
 
 
 def end_turn(file: Path) -> None:
