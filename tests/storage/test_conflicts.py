@@ -54,3 +54,11 @@ def test_a_row_that_stays_locked(steps, database, place, timeout, again):
         with pytest.raises(StorageUnavailable, match="who holds a lock on the jobs"):
             writes.cancel(waiting, job_id, steps.now)
     assert waiting.conflicts == len(kept) == again
+
+
+@pytest.mark.parametrize("bare", ["mariadb"], indirect=True)
+def test_a_refusal_of_group_replication_is_a_conflict(database):
+    """Another member had changed the row at the same time; it was called an error to be reported."""
+    told = "signal sqlstate 'HY000' set mysql_errno = 3101, message_text = 'Plugin instructed the server to rollback'"
+    database.execute(f"begin not atomic if @told is null then set @told = 1; {told}; end if; end")
+    assert database.conflicts == 1

@@ -31,7 +31,8 @@ MINIMUM: Final = {"MySQL": (8, 0, 1), "MariaDB": (10, 6, 0)}
 """Since when they know `skip locked`."""
 
 _TROUBLES: Final[dict[int, Trouble]] = {
-    **dict.fromkeys((1213, 1205, 1020, 3572), "conflict"),  # deadlock, lock wait, changed since read
+    # Deadlock, lock wait, changed since read, changed on another member of a replication group.
+    **dict.fromkeys((1213, 1205, 1020, 3572, 3101), "conflict"),
     **dict.fromkeys((1040, 1047, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 4031), "gone"),
     **dict.fromkeys((2000, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2014, 2027, 2055), "gone"),
     **dict.fromkeys((1290, 1792, 1836), "gone"),  # read-only: a replica
