@@ -59,6 +59,7 @@ READS = {
     "counts": (lambda steps: search.state_counts(steps.db, parse("")), 5_000, 10_000, 10_000),
     "counts of a name": (lambda steps: search.state_counts(steps.db, parse("name:send")), 8_000, 16_000, 20_000),
     "runs around a job": (lambda steps: search.runs_around(steps.db, job_id(steps)), 600, 1_200, 1_500),
+    "what comes next": (lambda steps: glimpses.upcoming(steps.db, steps.now, 6), 60, 700, 400),
     "newest names": (lambda steps: glimpses.newest_names(steps.db), 2_500, 4_500, 3_000),
     "workers": (lambda steps: workers.worker_details(steps.db), 1_500, 1_500, 3_000),
     "queues": (lambda steps: reads.queues(steps.db, steps.now), 10_000, 10_000, 6_000),

@@ -44,12 +44,12 @@ def test_what_comes_next_is_what_is_due_next(steps):
 
 
 def test_what_comes_next_is_found_in_the_last_of_many_queues(steps, monkeypatch):
-    """Whatever its name, and also where more queues than are looked into have due jobs."""
-    monkeypatch.setattr(glimpses, "LANES", 2)
+    """Whatever its name, and also where it waits behind the due jobs of one queue of many."""
+    monkeypatch.setattr(glimpses, "PIECE", 2)
     later = [steps.enqueue(delay=delay, queue=f"q{delay}") for delay in (10, 20, 30, 40)]
-    soon = [steps.enqueue(delay=delay, queue="urgent") for delay in (1, 2)]
-    for number in range(3):
+    for number in range(5):
         steps.enqueue(queue=f"busy-{number}")
+    soon = [steps.enqueue(delay=delay, queue=queue) for queue, delay in (("urgent", 1), ("busy-4", 2))]
     assert [job.id for job in glimpses.upcoming(steps.db, steps.now, 4)] == [*soon, *later[:2]]
 
 
