@@ -4,6 +4,7 @@ import os
 import re
 
 import pytest
+from rich.cells import cell_len
 
 from lateshift.screen import Column, fitting, shortened_cell
 
@@ -103,6 +104,18 @@ def test_explain_breaks_between_words(project):
     told = seen(project, "explain", project.enqueue("quick"), columns=60).replace("\r", "")
     assert max(map(len, told.splitlines())) <= 60
     assert "No worker is running. None starts by itself, because" in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["日本語のメッセージ " * 8, "ファイルが見つかりません。" * 6, "🚀 launched " * 12],
+    ids=["spaced", "unspaced", "emoji"],
+)
+def test_explain_counts_columns_and_not_characters(project, words):
+    """Wide characters take two; Chinese and Japanese, which have no spaces, may break anywhere."""
+    told = seen(project, "explain", project.done("fail", message=words), columns=60).replace("\r", "")
+    assert "".join(words.split()) in "".join(told.split())
+    assert 50 < max(map(cell_len, told.splitlines())) <= 60
 
 
 def test_columns_go_from_the_right():

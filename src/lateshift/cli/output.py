@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -17,6 +17,11 @@ from lateshift.screen import COLOURS, GAP, Column, fitting, one_line, safe_json,
 from lateshift.wording import local_time
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_UNSPACED: Final = "\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff00-\uff60\U00020000-\U0003fffd"
+"""Characters of Chinese and Japanese, which have no spaces between words."""
+
+_PIECE: Final = re.compile(f" *(?:[{_UNSPACED}]|[^ {_UNSPACED}]+)")
 
 
 def json_option(keys: str) -> Callable[[F], F]:
@@ -60,16 +65,13 @@ def wrapped(text: str, indent: int = 0) -> str:
     """Text that begins in a column of the screen: on a screen it goes on below that, and breaks between words."""
     if not on_screen():
         return text
-    margin, width = " " * indent, max(shutil.get_terminal_size().columns, indent + 20)
-    told = textwrap.fill(
-        text,
-        width,
-        initial_indent=margin,
-        subsequent_indent=margin,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return told[indent:]
+    room, measure = max(shutil.get_terminal_size().columns - indent, 20), _columns_of_the_screen()
+    lines = [""]
+    for piece in _PIECE.findall(re.sub("[\n\t]", " ", text)):
+        if lines[-1] and measure(lines[-1] + piece) > room:
+            lines.append("")
+        lines[-1] += piece if lines[-1] else piece.lstrip(" ")
+    return f"\n{' ' * indent}".join(lines)
 
 
 def on_screen() -> bool:
