@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.cells import cell_len
 
+from lateshift.accounts import check_password
 from lateshift.screen import Column, fitting, shortened_cell
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -116,6 +117,24 @@ def test_explain_counts_columns_and_not_characters(project, words):
     told = seen(project, "explain", project.done("fail", message=words), columns=60).replace("\r", "")
     assert "".join(words.split()) in "".join(told.split())
     assert 50 < max(map(cell_len, told.splitlines())) <= 60
+
+
+def test_a_password_is_typed_twice_and_unseen(project):
+    """In a terminal it is asked for again until both are the same; standard output has the hash and nothing else."""
+    mine, its = pty.openpty()
+    # Without a terminal of its session getpass cannot ask the one in which these tests run.
+    process = project.start("dashboard", "--hash-password", stdin=its, stderr=its, start_new_session=True)
+    os.close(its)
+    shown, prompts = b"", (b"Password: ", b"Repeat for confirmation: ")
+    for prompt, typed in zip(2 * prompts, (b"first", b"other", b"correct horse", b"correct horse"), strict=True):
+        while not shown.endswith(prompt):
+            shown += os.read(mine, 65536)
+        os.write(mine, typed + b"\n")
+    told, _ = process.communicate()
+    os.close(mine)
+    assert check_password("correct horse", told.removesuffix("\n"))
+    assert b"do not match" in shown
+    assert not any(typed in shown for typed in (b"first", b"other", b"horse"))
 
 
 def test_columns_go_from_the_right():
