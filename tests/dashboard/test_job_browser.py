@@ -10,8 +10,10 @@ from accessibility import complaints
 from dashboard_site import served
 from playwright.sync_api import expect
 from test_browser import open_page  # noqa: F401 - a fixture
+from test_job_page import STACK
 
 from lateshift.settings import to_environment
+from lateshift.storage import requests
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +98,31 @@ def test_a_running_job_is_followed_live(own, worker, open_page, tmp_path):  # no
     expect(page.get_by_label("Result as JSON")).to_contain_text("the result")
     expect(stack).to_contain_text("in wait_for")
     assert page.url.endswith(job_id)
+
+
+def test_a_stack_comes_though_the_dashboard_was_away(own, open_page):  # noqa: F811
+    """A reading that fails is made again, and none before; the page said for ever that the worker is asked."""
+    site, link = own
+    job, db = site.app.list_jobs(status="running", limit=1)[0], site.app.database
+    page, way = open_page(link, f"/jobs/{job.id}", strict=False), []
+
+    def on_its_way(route):
+        way.append("asked")
+        if way.count("asked") == 1:
+            route.abort()
+        elif way.count("asked") == 2:
+            route.fulfill(status=503)
+        else:
+            [request] = requests.unanswered(db, job.worker)
+            requests.answer(db, request, db.now(), STACK)
+            route.continue_()
+
+    page.route("**/stack?*", on_its_way)
+    page.on("requestfailed", lambda asked: way.append("failed"))
+    page.on("response", lambda answer: way.append(str(answer.status)) if "/stack?" in answer.url else None)
+    page.get_by_role("button", name="Show its stack").click()
+    expect(page.locator("#stack")).to_contain_text("in handle")
+    assert way == ["asked", "failed", "asked", "503", "asked", "200"]
 
 
 def test_a_stack_comes_without_javascript(own, open_page):  # noqa: F811
