@@ -22,6 +22,7 @@ _UNSPACED: Final = "\u2e80-\u312f\u3190-\ua4cf\uf900-\ufaff\uff00-\uff60\U000200
 """Characters of Chinese and Japanese, which have no spaces between words."""
 
 _PIECE: Final = re.compile(f" *(?:[{_UNSPACED}]|[^ {_UNSPACED}]+)")
+"""What stays on one line: a word, or one of those characters."""
 
 
 def json_option(keys: str) -> Callable[[F], F]:
