@@ -7,7 +7,6 @@ where pyright knows it. A class that derives from `BackgroundJob` is typed under
 from __future__ import annotations
 
 import functools
-import itertools
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,8 +29,7 @@ from typing import (
 
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
-from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters
-from lateshift.hints import signature_of
+from lateshift.errors import InvalidJob, InvalidOption
 from lateshift.options import (
     JobOptions,
     Transactional,
@@ -43,7 +41,9 @@ from lateshift.options import (
     check_timeout,
     check_transactional,
 )
+from lateshift.positions import by_name
 from lateshift.retry import RetryLike, to_policy
+from lateshift.target import BOUND
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -104,7 +104,11 @@ class Enqueueing(Generic[P]):
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        return Call(self._job, parameters=_by_name(self._job, args, kwargs), **self._chosen)
+        return Call(
+            self._job,
+            parameters=by_name(self._job, args, kwargs, EnqueueOptions.__annotations__),
+            **self._chosen,
+        )
 
 
 class BackgroundFunction(Generic[P, R]):
@@ -129,26 +133,39 @@ class BackgroundFunction(Generic[P, R]):
     @overload
     def __get__(
         self: BackgroundFunction[Concatenate[S, Q], R], instance: S, owner: object = None, /
-    ) -> BackgroundFunction[Q, R]: ...
+    ) -> Callable[Q, R]: ...
     def __get__(self, instance: object, owner: object = None, /) -> Any:
-        """In a class it is a method, as every function is."""
-        return self if instance is None else MethodType(self, instance)
+        """In a class it is a method, as every function is; that of an object can be called, but not enqueued."""
+        home = str(vars(self)["__qualname__"]).rpartition(".")[0]
+        if not home or home.endswith("<locals>"):  # no method, only a function that the class refers to
+            return self if instance is None else MethodType(self, instance)
+        # An instance may be a class: that of a @classmethod, which up to Python 3.12 asks here.
+        holder = owner if instance is None else instance
+        at_home = isinstance(holder, type) and (holder.__module__, holder.__qualname__) == (self.__module__, home)
+        if instance is not None:
+            return MethodType(self if at_home else self._of_object, instance)
+        is_own = at_home or _attribute(holder, self.function.__name__, None) is not self
+        return self if is_own else _Inherited(self, holder)
 
-    def __reduce__(self) -> str:
+    @functools.cached_property
+    def _of_object(self) -> _OfObject[P, R]:
+        return _OfObject(self.function, self.__lateshift__)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
         """It is pickled by its name, as every function is."""
         return str(vars(self)["__qualname__"])
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Store the job and return its id; takes what the function takes. Raises as `run_background_job`."""
-        return Enqueueing[P](self).enqueue(*args, **kwargs)
+        return self.options().enqueue(*args, **kwargs)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `enqueue`, for async code."""
-        return await Enqueueing[P](self).aenqueue(*args, **kwargs)
+        return await self.options().aenqueue(*args, **kwargs)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call:
         """The call itself, for `enqueue_many`."""
-        return Enqueueing[P](self).call(*args, **kwargs)
+        return self.options().call(*args, **kwargs)
 
     def options(self, **chosen: Unpack[EnqueueOptions]) -> Enqueueing[P]:
         """The same job with other options: `send.options(delay=60).enqueue(to="a@example.com")`."""
@@ -168,6 +185,31 @@ class BackgroundFunction(Generic[P, R]):
         def __getattr__(self, name: str) -> NoReturn:
             own = getattr(self.__dict__.get("function"), "__qualname__", "a background function")
             raise AttributeError(f"{own} has no {name!r}{_INSTEAD.get(name, '.')}", name=name, obj=self)
+
+
+class _OfObject(BackgroundFunction[P, R]):
+    """A method of an object. Only the method's name would be stored, and an object of the worker's be its `self`."""
+
+    def options(self, **chosen: Unpack[EnqueueOptions]) -> NoReturn:
+        raise InvalidJob(f"{vars(self)['__qualname__']} cannot be a job: {BOUND}")
+
+
+class _Inherited(BackgroundFunction[P, R]):
+    """A method of a class that has it from another: its job is for an instance of that class, with its options."""
+
+    def __init__(self, method: BackgroundFunction[P, R], owner: Any) -> None:
+        super().__init__(method.function, method.__lateshift__)
+        self.__lateshift_owner__ = owner
+        self._key = (self.function, owner)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Inherited) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.__lateshift_owner__, self.function.__name__)
 
 
 _INSTEAD: Final = {
@@ -299,14 +341,18 @@ def _decorate(job: Any, options: JobOptions) -> Any:
     cls.__lateshift__ = options
     for name in ("enqueue", "aenqueue", "call", "options"):
         ours = BackgroundJob.__dict__[name]
-        found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), ours)
-        if found is not ours:
+        if _attribute(cls, name, ours) is not ours:
             raise InvalidOption(
                 f"{cls.__qualname__} has a {name!r} of its own, but @background gives the class one to enqueue it by. "
                 "Call it something else."
             )
         setattr(cls, name, ours)
     return cls
+
+
+def _attribute(cls: Any, name: str, default: object) -> object:
+    """What stands in a class, or the nearest of its bases, by a name."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), default)
 
 
 def _misplaced(job: object) -> str:
@@ -320,42 +366,3 @@ def _misplaced(job: object) -> str:
         f"takes functions and classes, and this is an object of type {kind.__module__}.{kind.__qualname__}: put it "
         "right above the `def`, or write a function that calls the object."
     )
-
-
-def _by_name(job: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Jobs are stored with parameters by name, so arguments given by position get the names of the signature."""
-    options = kwargs.keys() & EnqueueOptions.__annotations__.keys()
-    if not args and not options:
-        return kwargs
-
-    handle = cast("Any", job).handle if isinstance(job, type) else cast("Any", job).function
-    items = list(signature_of(handle).parameters.values())[1 if _has_self(job) else 0 :]
-    name = getattr(job, "__qualname__", repr(job))
-    takes_any = any(item.kind is item.VAR_KEYWORD for item in items)
-    for option in sorted(() if takes_any else options - {item.name for item in items}):
-        raise InvalidParameters(
-            f"{name} has no parameter {option!r}. If it is meant as an option of the call, write "
-            f".options({option}=...).enqueue(...).",
-            option,
-        )
-    names = [item.name for item in itertools.takewhile(lambda item: item.kind is item.POSITIONAL_OR_KEYWORD, items)]
-    if len(args) > len(names):
-        raise InvalidParameters(f"{name} takes {len(names)} parameters by position, {len(args)} were given.")
-    named = dict(zip(names, args, strict=False))
-    if twice := sorted(named.keys() & kwargs.keys()):
-        raise InvalidParameters(f"The parameter {twice[0]!r} was given by position and by name.", twice[0])
-    return named | kwargs
-
-
-def _has_self(job: object) -> bool:
-    """Whether the first parameter of a job's code is the instance, or the class, that it is called on."""
-    import inspect
-
-    if isinstance(job, type):
-        return not isinstance(inspect.getattr_static(job, "handle"), staticmethod | classmethod)
-    # A function does not know that it stands in a class, where `@background` saw it before there was one.
-    *outer, name = getattr(job, "__qualname__", "").split(".")
-    owner: Any = sys.modules.get(job.__module__)
-    for part in outer:
-        owner = getattr(owner, part, None)
-    return isinstance(owner, type) and not isinstance(inspect.getattr_static(owner, name, None), staticmethod)

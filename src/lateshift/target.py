@@ -30,6 +30,8 @@ from lateshift.texts import shown
 
 DEFAULT_METHOD: Final = "handle"
 
+BOUND: Final = "it is bound to an object, which is not stored. Pass the class, and the method's name as `method`."
+
 _importing: Final[ContextVar[str | None]] = ContextVar("lateshift_importing", default=None)
 
 Binding = Literal["function", "instance", "class"]
@@ -78,6 +80,10 @@ def path_of(job: object, method: str | None = None) -> str:
         raise InvalidJob(f"{_name(job)} is no class, so it has no method {method!r}: leave the method out.")
     function = _background_function(job) or job
     if isinstance(function, FunctionType):
+        if (
+            function is not job and (owner := vars(job).get("__lateshift_owner__")) is not None
+        ):  # a method that it has inherited
+            return path_of(owner, function.__name__)
         return f"{_module_name(function)}.{_qualified_name(function)}"
     if isinstance(function, MethodType) and isinstance(function.__self__, type):
         return path_of(function.__self__, function.__name__)
@@ -361,7 +367,7 @@ def _qualified_name(thing: Any) -> str:
 
 def _why_not(job: object) -> str:
     if isinstance(job, MethodType):
-        return "it is bound to an object, which is not stored. Pass the class, and the method's name as `method`."
+        return BOUND
     if callable(job):
         return f"it is an object of type {_origin(type(job))}. Write a function that calls it, and pass that."
     return "pass a class with a `handle` method, a function, or the dotted name of either."

@@ -58,8 +58,8 @@ class Mailer:
 
     def twice(self) -> None:
         assert_type(self.send("a@example.com"), str)
-        assert_type(self.send.enqueue(to="a@example.com"), str)
         self.send(1)  # error: incompatible type "int"; expected "str"
+        self.send.enqueue("a@example.com")  # error: has no attribute "enqueue"
 
 
 # mypy leaves a class as it was before its decorators (python/mypy#3135); pyright does not. So: without the @.

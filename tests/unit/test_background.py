@@ -182,7 +182,7 @@ def test_a_decorated_method_is_called_as_before():
     assert (Letter("bye").send("Ann"), Letter("bye").send(to="Ann")) == ("bye Ann", "bye Ann")
     assert Letter.send(Letter(), "Ann") == "hello Ann"
     assert (Letter.of("good"), Letter().fold(3), Letter.fold(times=3)) == ("good you", 8, 8)
-    assert Letter().send.call("Ann").parameters == {"to": "Ann"}
+    assert Letter.send.call("Ann").parameters == {"to": "Ann"}
 
 
 @background
