@@ -32,7 +32,10 @@ def by_name(job: object, args: tuple[Any, ...], kwargs: dict[str, Any], options:
         )
     names = [item.name for item in itertools.takewhile(lambda item: item.kind is item.POSITIONAL_OR_KEYWORD, items)]
     if len(args) > len(names):
-        raise InvalidParameters(f"{name} takes {len(names)} parameters by position, {len(args)} were given.")
+        why = ""
+        if any(item.kind is item.POSITIONAL_ONLY for item in items):
+            why = ": what stands before the / of its signature cannot be given, because jobs are called with names"
+        raise InvalidParameters(f"{name} takes {len(names)} parameters by position, {len(args)} were given{why}.")
     named = dict(zip(names, args, strict=False))
     if twice := sorted(named.keys() & kwargs.keys()):
         raise InvalidParameters(f"The parameter {twice[0]!r} was given by position and by name.", twice[0])

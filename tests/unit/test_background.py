@@ -100,6 +100,12 @@ def test_what_has_no_position_is_refused(job, args, most):
         job.call(*args)
 
 
+def test_what_no_call_can_give_is_said_to_be_so():
+    """A type checker lets it pass."""
+    with pytest.raises(InvalidParameters, match=r"what stands before the / of its signature cannot be given"):
+        position_only.call(1)
+
+
 @pytest.mark.parametrize("job", [Plain, copy, Methods.instance])
 def test_an_option_among_the_parameters_is_told_where_it_belongs(job):
     """It is asked for as Celery's `countdown` would be."""
