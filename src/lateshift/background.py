@@ -104,11 +104,8 @@ class Enqueueing(Generic[P]):
         return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        return Call(
-            self._job,
-            parameters=by_name(self._job, args, kwargs, EnqueueOptions.__annotations__),
-            **self._chosen,
-        )
+        parameters = by_name(self._job, args, kwargs, EnqueueOptions.__annotations__)
+        return Call(self._job, parameters=parameters, **self._chosen)
 
 
 class BackgroundFunction(Generic[P, R]):

@@ -26,7 +26,6 @@ from testing_jobs import (
     heeding_its_cancel,
     interrupted,
     note,
-    raising,
     tree,
     tree_drained,
     unsteady,
@@ -207,18 +206,6 @@ def test_failures_are_stored_and_told(app):
     assert (job.id, job.status, job.error.type, job.error.message) == (job_id, "failed", "LookupError", "lost")
     assert "in handle" in job.error.traceback
     assert done == ["failed: lost"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "wait", "attempts"),
-    [("retry", "pending_retry", 7, 1), ("snooze", "pending_retry", 30, 0), ("cancel", "cancelled", 0, 1)],
-)
-def test_what_a_job_asks_for_is_done(app, kind, status, wait, attempts):
-    """Retry, Snooze and Cancel mean what they mean in a worker."""
-    enqueue(raising, parameters={"kind": kind}, max_retries=1)
-    [job] = drain()
-    assert (job.status, job.run_at, job.attempts) == (status, NOON + timedelta(seconds=wait), attempts)
-    assert drain() == []
 
 
 def test_exits_stay_inside_and_interrupts_come_out(app):

@@ -95,6 +95,26 @@ def raising(kind: str) -> None:
     raise {"retry": lateshift.Retry(delay=7), "snooze": lateshift.Snooze(30), "cancel": lateshift.Cancel()}[kind]
 
 
+async def raising_in_tasks(kinds: list) -> None:
+    async def task(kind: str | list) -> None:
+        if isinstance(kind, list):
+            await raising_in_tasks(kind)
+        raising(kind)
+
+    async with asyncio.TaskGroup() as group:
+        for kind in kinds:
+            group.create_task(task(kind))
+
+
+class Deferred:
+    def __await__(self):
+        return asyncio.sleep(0, "at last").__await__()
+
+
+def deferred() -> Deferred:
+    return Deferred()
+
+
 def exiting() -> None:
     raise SystemExit(3)
 

@@ -1,4 +1,4 @@
-"""Exceptions as they are stored, and stored errors as `failed()` hooks are given them."""
+"""What a job has raised: what it asks for, how it is stored, and stored errors as `failed()` hooks are given them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from lateshift.errors import MemoryExceeded, WorkerDied
 from lateshift.job import JobError
-from lateshift.outcome import JobTimeout
+from lateshift.outcome import Cancel, JobTimeout, Retry, Snooze
 from lateshift.texts import storable
 
 TRACEBACK_LIMIT: Final = 64 * 1024
@@ -25,6 +25,23 @@ def as_exception(error: JobError) -> BaseException:
     kinds: tuple[type[BaseException], ...] = (JobTimeout, MemoryExceeded)
     kind = next((kind for kind in kinds if error.type.endswith(f".{kind.__name__}")), WorkerDied)
     return kind(error.message)
+
+
+def without_group(error: BaseException) -> BaseException:
+    """The first exception of a group that holds nothing but Cancel, Retry and Snooze, such as a TaskGroup raises.
+
+    Any other exception is returned as it is.
+    """
+    left, asked = [error], []
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseExceptionGroup):
+            left.extend(reversed(one.exceptions))
+        elif isinstance(one, Cancel | Retry | Snooze):
+            asked.append(one)
+        else:
+            return error
+    return asked[0]
 
 
 def describe(error: BaseException) -> JobError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -29,7 +29,7 @@ from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
 from lateshift.outcome import WORKER_DIED, Ending, JobTimeout, Outcome, decide, failed, lost, returned
-from lateshift.runtime.exceptions import as_exception, describe
+from lateshift.runtime.exceptions import as_exception, describe, without_group
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
 from lateshift.texts import megabytes
@@ -129,7 +129,7 @@ class Execution:
                 call, arguments = self._prepare(run, ready)
                 value = call(**arguments)
                 if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
-                    value = _run_coroutine(value)
+                    value = _run_awaitable(value)
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
                 _end_copy(forks)
                 stored = self._complete(run, ending)
@@ -139,7 +139,7 @@ class Execution:
             run.roll_back()
             outcome = stored or self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
-                self._call_hook(run, ending, _run_if_coroutine)
+                self._call_hook(run, ending, _run_if_awaitable)
             return self._with_logs(run, outcome)
         except JobTimeout:
             raise
@@ -225,7 +225,7 @@ class Execution:
         try:
             run.hook = self._target(run.job.name).failed
             if run.hook is not None:
-                self._call_hook(run, Ending(exception=error), _run_if_coroutine)
+                self._call_hook(run, Ending(exception=error), _run_if_awaitable)
         finally:
             current.reset(token)
 
@@ -280,6 +280,7 @@ class Execution:
         return target
 
     def _failure(self, run: Run, error: BaseException) -> Ending:
+        error = without_group(error)
         if run.interruption == "timeout":
             error = JobTimeout(f"ran longer than its timeout of {run.timeout:g} s").with_traceback(error.__traceback__)
         elif run.interruption == "memory":
@@ -353,15 +354,18 @@ def _stored_policy(options: str | None) -> retry.RetryPolicy | None:
 _NO_OVERRIDES: Final = CallOptions()
 
 
-def _run_coroutine(value: Coroutine[Any, Any, Any]) -> Any:
+def _run_awaitable(value: Awaitable[Any]) -> Any:
     import asyncio
 
-    return asyncio.run(value)
+    async def awaited() -> Any:
+        return await value
+
+    return asyncio.run(awaited())
 
 
-def _run_if_coroutine(value: Any) -> None:
+def _run_if_awaitable(value: Any) -> None:
     if hasattr(value, "__await__"):
-        _run_coroutine(value)
+        _run_awaitable(value)
 
 
 async def _await_hook(run: Run, awaited: list[Any]) -> None:
