@@ -122,7 +122,7 @@ def inline(app: Lateshift | None = None) -> Iterator[Lateshift]:
         _inlined.discard(app)
 
 
-def drain(app: Lateshift | None = None, queue: str | None = None, limit: int | None = None) -> list[Job]:
+def drain(queue: str | None = None, limit: int | None = None, *, app: Lateshift | None = None) -> list[Job]:
     """Run all jobs that are due, in this thread, and those that they enqueue; returns each as it stood after its run.
 
     The highest priority comes first, then what has been due the longest. A job that fails waits for its next attempt:

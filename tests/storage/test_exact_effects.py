@@ -47,7 +47,7 @@ def written(app: Lateshift) -> list[int]:
 def run(app: Lateshift, job: object, **parameters):
     """Enqueue a job, run what is due, and return it as it stands then."""
     job_id = app.run_background_job(job, parameters=parameters)
-    drain(app)
+    drain(app=app)
     return app.get_job(job_id)
 
 

@@ -56,7 +56,7 @@ def test_the_documented_rights_hold_after_the_next_migration(postgres_url, right
     app = Lateshift(database_url=url, allowed=[__name__], spawn="never", storage_dir=tmp_path)
     with contextlib.closing(app):
         app.run_background_job(hello)
-        assert [job.result for job in drain(app)] == ["hello"]
+        assert [job.result for job in drain(app=app)] == ["hello"]
         for (table,) in app.database.query(
             "select table_name from information_schema.tables where table_schema = 'lateshift'"
         ):

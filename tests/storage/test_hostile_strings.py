@@ -49,7 +49,7 @@ def app(place):
 def intact(app):
     """Nothing else has happened to the database, whatever a test did."""
     yield
-    drain(app, "other")
+    drain("other", app=app)
     assert [job.result for job in app.list_jobs(queue="other")] == ["untouched"]
     assert len(app.list_jobs(limit=1000)) == app.database.query("select count(*) from lateshift_jobs")[0][0]
 
@@ -60,7 +60,7 @@ def test_parameters_come_back_as_they_went(app, text):
     with contextlib.suppress(LateshiftError):
         job_id = app.run_background_job(echo, parameters={"text": text})
         assert app.get_job(job_id).parameters == {"text": text}
-        drain(app, "default")
+        drain("default", app=app)
         job = app.get_job(job_id)
         assert (job.status, job.result) == ("completed", text) or "cannot be stored" in str(job.error)
 
@@ -70,7 +70,7 @@ def test_batches_come_back_as_they_went(app):
     texts = [*(text for text in HOSTILE if "\x00" not in text and text.isascii()), "", "null", "{}", ",", 'a","b', "é"]
     for chosen in (texts, ["plain", "text"]):
         ids = app.enqueue_many(Call(echo, parameters={"text": text}) for text in chosen)
-        drain(app, "default")
+        drain("default", app=app)
         assert [app.get_job(id_).result for id_ in ids] == chosen
 
 

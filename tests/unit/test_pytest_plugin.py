@@ -348,7 +348,7 @@ def test_isolated_objects_nest_and_see_only_their_own_jobs(lateshift_app):
         assert enqueued_jobs() == drain() == []
         with inline(lateshift_app):
             assert lateshift.get_job(enqueue(note, parameters={"what": "inner"})).status == "pending"
-        assert [job.result for job in drain(lateshift_app)] == ["outer"]
+        assert [job.result for job in drain(app=lateshift_app)] == ["outer"]
         raise ZeroDivisionError
     assert get_app() is lateshift_app
     assert [job.parameters for job in enqueued_jobs()] == [{"what": "outer"}]

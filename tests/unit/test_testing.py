@@ -142,7 +142,7 @@ def test_drain_of_a_queue_and_up_to_a_limit(app):
     enqueue(note, parameters={"what": "other"}, priority=9)
     lateshift.pause_queue("default")
     assert drain(queue="nobody's") == drain(limit=0) == []
-    assert [job.result for job in drain(queue="mail", limit=2)] == ["mail 0", "mail 1"]
+    assert [job.result for job in drain("mail", limit=2)] == ["mail 0", "mail 1"]
     assert [job.result for job in drain()] == ["mail 2"]
     lateshift.resume_queue("default")
     assert [job.result for job in drain()] == ["other"]

@@ -34,7 +34,7 @@ def app():
 def test_what_cannot_be_drained(app, given):
     """A queue is a name, a limit a number."""
     with pytest.raises(InvalidOption, match=f"The {min(given)} is"):
-        drain(app, **given)
+        drain(app=app, **given)
 
 
 @pytest.mark.parametrize("parameters", [{"what": object()}, 5])
