@@ -22,15 +22,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from lateshift import codec
+from lateshift.allowlist import AllowList
 from lateshift.app import Lateshift
 from lateshift.clock import Clock
 from lateshift.default import get_app, standing_in
-from lateshift.errors import InvalidOption, InvalidParameters
+from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters
 from lateshift.job import Job, moment, to_microseconds
 from lateshift.options import check_limit, check_queue
 from lateshift.settings import Settings
 from lateshift.storage import migrations, open_database
-from lateshift.target import path_of
+from lateshift.target import path_of, resolve
 from lateshift.testing_attempts import Attempts, Inline
 from lateshift.texts import shown
 
@@ -158,10 +159,11 @@ def enqueued_jobs(
     """
     names = None if job is None else _names(job, method)
     wanted = None if parameters is None else _as_stored(parameters)
+    app = app or get_app()
     return [
         found
-        for found in reversed((app or get_app()).list_jobs(queue=queue, limit=1_000_000))
-        if (names is None or found.name in names) and (wanted is None or found.parameters == wanted)
+        for found in reversed(app.list_jobs(queue=queue, limit=1_000_000))
+        if (names is None or found.name in names) and (wanted is None or _has(found, wanted, app))
     ]
 
 
@@ -211,6 +213,18 @@ def _as_stored(parameters: Mapping[str, Any]) -> Any:
         return codec.decode(codec.to_json(dict(parameters)).decode())
     except codec.NotJson as error:
         raise InvalidParameters(f"No job has the parameters {shown(parameters)}: {error}.") from None
+
+
+def _has(job: Job, parameters: Any, app: Lateshift) -> bool:
+    """Whether a job has these parameters, as it is given them: equal sets may be stored in different orders."""
+    if job.parameters == parameters:
+        return True
+    try:
+        bind = resolve(job.name, AllowList(app.settings.allowed)).signature.bind
+        stored, wanted = (bind(codec.to_json(one).decode()) for one in (job.parameters, parameters))
+    except InvalidJob:  # they do not fit, or the code is not there any more
+        return False
+    return stored == wanted
 
 
 def _shown(name: str, queue: str | None, parameters: Mapping[str, Any] | None) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import testing_jobs
 from testing_jobs import (
+    Crate,
     Order,
     broken,
     cancelled_on_its_way,
@@ -26,6 +27,7 @@ from testing_jobs import (
     heeding_its_cancel,
     interrupted,
     note,
+    packed,
     tree,
     tree_drained,
     unsteady,
@@ -206,6 +208,17 @@ def test_failures_are_stored_and_told(app):
     assert (job.id, job.status, job.error.type, job.error.message) == (job_id, "failed", "LookupError", "lost")
     assert "in handle" in job.error.traceback
     assert done == ["failed: lost"]
+
+
+def test_a_set_is_found_in_whatever_order_it_was_stored(app):
+    """Equal sets may give their members in different orders, also within an object."""
+    one, other = {0, 8}, {8, 0}
+    assert (one, list(one)) != (other, list(other))
+    parameters = {"lists": [one], "crate": Crate(one)}
+    packed.enqueue(**parameters)
+    assert_enqueued(packed, parameters={"lists": [other], "crate": Crate(other)})
+    assert enqueued_jobs(packed, parameters={"lists": [other], "crate": Crate({8})}) == []
+    assert enqueued_jobs(packed, parameters={"lists": 5}) == []
 
 
 def test_exits_stay_inside_and_interrupts_come_out(app):

@@ -8,6 +8,7 @@ import os
 import threading
 from collections import defaultdict
 from contextvars import ContextVar
+from dataclasses import dataclass
 
 import lateshift
 from lateshift import RetryPolicy, background
@@ -35,6 +36,16 @@ def waiting(name: str) -> None:
 @background(max_retries=2, retry=RetryPolicy.fixed(60, only=(ConnectionError,)))
 def choosy(error: str) -> None:
     raise {"ValueError": ValueError, "ConnectionError": ConnectionError}[error]
+
+
+@dataclass
+class Crate:
+    numbers: set[int]
+
+
+@background
+def packed(lists: list[set[int]], crate: Crate) -> None:
+    pass
 
 
 def note(what: str) -> str:
