@@ -128,8 +128,8 @@ class Preparation:
         """What a job and its method resolve to, checked against the allow-list."""
         try:
             known = self._targets.get((job, method))
-        except TypeError:  # not hashable, hence no class and no function: path_of says so
-            known = None
+        except TypeError:  # not hashable: no job, or a class whose metaclass has an __eq__
+            return resolve_job(job, method, self._allow)
         if known is None:
             known = resolve_job(job, method, self._allow)
             self._targets[(job, method)] = known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from types import FunctionType
 
 from lateshift.errors import InvalidJob
@@ -11,11 +12,16 @@ from lateshift.options import JobOptions
 
 
 def check_kind(function: FunctionType, path: str) -> None:
-    """Raise InvalidJob for a generator."""
+    """Raise InvalidJob for a generator, and for what `functools.singledispatch` makes."""
     import inspect  # 13 ms, though today dataclasses imports it as well
 
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise InvalidJob(f"{path!r} is a generator: calling it would run nothing. Return a list instead of yielding.")
+    if function.__globals__ is vars(functools) and hasattr(function, "dispatch"):
+        raise InvalidJob(
+            f"{path!r} is a singledispatch function: it chooses by its first argument by position, and jobs are called "
+            "with names. Write a function that calls it."
+        )
 
 
 def check_instantiable(owner: type) -> None:

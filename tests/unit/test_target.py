@@ -368,6 +368,22 @@ def test_generators_are_refused(project):
         refused(path, "is a generator", InvalidJob)
 
 
+def test_functions_that_choose_by_position_are_refused(project):
+    """A singledispatch function fails whenever it is called with names; what calls it by position does not."""
+    project.write(
+        "app.jobs",
+        """
+        import functools
+        @functools.singledispatch
+        def show(value): return value
+        @functools.wraps(show)
+        def show_it(value): return show(value)
+        """,
+    )
+    refused("app.jobs.show", "chooses by its first argument by position", InvalidJob)
+    assert resolve("app.jobs.show_it", ALLOW).bound()(value=1) == 1
+
+
 def test_bad_options_are_refused(project):
     """An option that a class declares wrongly is refused when enqueuing."""
     project.write("app.jobs", "class Order:\n    priority = 11\n    def handle(self): pass\n")

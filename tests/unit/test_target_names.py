@@ -9,9 +9,11 @@ import types
 import pytest
 from user_code import ALLOW, imported
 
+from lateshift import run_background_job
 from lateshift.background import background
 from lateshift.errors import InvalidJob
 from lateshift.target import main_name, path_of, resolve_job
+from lateshift.testing import drain, isolated
 
 
 class Job:
@@ -278,3 +280,22 @@ def test_programs_without_a_name(project, how):
 def test_main_name_here():
     """Under pytest the program has a name, or none; it is never an error."""
     assert main_name() is None or isinstance(main_name(), str)
+
+
+class Comparing(type):
+    __hash__ = None
+
+    def __eq__(cls, other):
+        return cls is other
+
+
+class Compared(metaclass=Comparing):
+    def handle(self):
+        return "done"
+
+
+def test_a_class_that_cannot_be_hashed_is_a_job():
+    """Its metaclass has `__eq__`, and so no `__hash__`."""
+    with isolated(allowed=[__name__]):
+        run_background_job(Compared)
+        assert [job.result for job in drain()] == ["done"]
