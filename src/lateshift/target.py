@@ -8,11 +8,9 @@ module's `__getattr__` nor a metaclass can conjure one up.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
-from importlib.machinery import ModuleSpec
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final, Literal, NoReturn, TypeGuard, cast
 
@@ -25,7 +23,7 @@ from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
 from lateshift.target_advice import framework_hint, nothing_in_class, nothing_in_module
 from lateshift.target_kinds import check_instantiable, check_kind, executor_of
-from lateshift.target_program import main_name, program_as_module
+from lateshift.target_program import main_name, program_as_module, program_with, would_repeat
 from lateshift.texts import shown
 
 DEFAULT_METHOD: Final = "handle"
@@ -95,21 +93,23 @@ def resolve_job(job: object, method: str | None, allow: AllowList) -> Target:
 
     InvalidJob also for what has the name of another (`functools.wraps` gives it), which would run instead of it.
     """
-    target = resolve(path_of(job, method), allow)
+    own = program_with(_globals_of(_background_function(job) or job))
+    target = resolve(path_of(job, method), allow, own)
     if not isinstance(job, str | type):
         _check_not_inside(job, target)
     return target
 
 
-def resolve(path: str, allow: AllowList) -> Target:
+def resolve(path: str, allow: AllowList, own: ModuleType | None = None) -> Target:
     """The code behind a callable path; for a class its `handle`. Checks everything, imports only what is permitted.
 
+    `own` is the program that was started, if the job was handed over as an object of it.
     Raises CallableNotAllowed, CallableNotFound, and InvalidJob or InvalidOption for a callable that cannot be a job.
     """
     if not allow.permits(path):
         _check_how_started(path, allow)
         allow.check(path)
-    return _Resolution(path, allow).target()
+    return _Resolution(path, allow, own).target()
 
 
 def _check_how_started(path: str, allow: AllowList) -> None:
@@ -165,9 +165,10 @@ def _is_function(thing: object) -> TypeGuard[FunctionType]:
 class _Resolution:
     """The way from one path to its target."""
 
-    def __init__(self, path: str, allow: AllowList) -> None:
+    def __init__(self, path: str, allow: AllowList, own: ModuleType | None) -> None:
         self._path = path
         self._allow = allow
+        self._own = own
 
     def target(self) -> Target:
         segments = self._path.split(".")
@@ -216,7 +217,9 @@ class _Resolution:
         return modules
 
     def _module(self, name: str) -> ModuleType | None:
-        known = sys.modules.get(name)
+        # The program may have been imported as well: then there is each class of it twice.
+        is_own = self._own is not None and name == main_name(vars(self._own))
+        known = None if is_own else sys.modules.get(name)
         if known is not None and not getattr(vars(known).get("__spec__"), "_initializing", False):
             return known
         token = _importing.set(name)
@@ -226,7 +229,8 @@ class _Resolution:
             from importlib.util import find_spec  # 2 ms, for a program that hands over the callables themselves
 
             spec = find_spec(name)
-            if name == main_name() and (main := _main_of(spec)) is not None:
+            main = self._own or sys.modules.get("__main__")
+            if main is not None and name == main_name(vars(main)) and would_repeat(main, spec):
                 return main
             return None if spec is None else importlib.import_module(name)
         except (Exception, SystemExit) as error:
@@ -298,14 +302,6 @@ def _may_contain(package: ModuleType, name: str) -> bool:
     """Whether a submodule may be imported: not if that would take the place of a callable of the same name."""
     attributes = vars(package)
     return "__path__" in attributes and isinstance(attributes.get(name), ModuleType | None)
-
-
-def _main_of(spec: ModuleSpec | None) -> ModuleType | None:
-    """The program that was started, if that is what a module is: importing it would run it a second time."""
-    main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    same = spec is None or not spec.origin or not file or os.path.abspath(spec.origin) == os.path.abspath(file)
-    return main if same else None
 
 
 def _unwrapped(found: Any) -> Any:

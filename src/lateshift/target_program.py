@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -24,6 +27,23 @@ def main_name(names: Mapping[str, Any] | None = None) -> str | None:
         return None
     stem = str(file).replace("\\", "/").rpartition("/")[2].removesuffix(".py")
     return stem if stem.isidentifier() else None
+
+
+def program_with(names: Mapping[str, Any] | None) -> ModuleType | None:
+    """The program that was started as a module, if `names` are the globals of something in it; see `main_name`."""
+    if names is None or names.get("__name__") != "__main__" or "__file__" not in names:
+        return None
+    main = sys.modules.get("__main__")
+    if main is None or vars(main) is not names:
+        main = ModuleType("__main__")
+        vars(main).update(names)
+    return main
+
+
+def would_repeat(main: ModuleType, spec: ModuleSpec | None) -> bool:
+    """Whether to import this would run the program a second time."""
+    file = getattr(main, "__file__", None)
+    return spec is None or not spec.origin or not file or os.path.abspath(spec.origin) == os.path.abspath(file)
 
 
 def program_as_module() -> tuple[str, Path] | None:
