@@ -34,7 +34,7 @@ def program_with(names: Mapping[str, Any] | None) -> ModuleType | None:
     if names is None or names.get("__name__") != "__main__" or "__file__" not in names:
         return None
     main = sys.modules.get("__main__")
-    if main is None or vars(main) is not names:
+    if main is None or vars(main) is not names:  # a profiler runs it in no module: one with its names stands in
         main = ModuleType("__main__")
         vars(main).update(names)
     return main
