@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lateshift.app import JobFilters, Lateshift
 from lateshift.settings import load_settings
+from lateshift.storage.database import undivided
 
 if TYPE_CHECKING:
     from lateshift.clock import Clock
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lateshift.job import Job
     from lateshift.retry import RetryLike
 
-_lock = threading.RLock()
 _app: Lateshift | None = None
 _code: dict[str, Any] = {}
 """What `configure` was given."""
@@ -28,7 +27,7 @@ _stand_in: tuple[Lateshift, dict[str, Any]] | None = None
 def get_app() -> Lateshift:
     """The default application object, made at the first use of what `configure` and the environment say."""
     global _app  # noqa: PLW0603 - the state of the package: the object behind its functions
-    with _lock:
+    with undivided():
         if _app is None:
             _app = Lateshift(**_code)
         return _app
@@ -37,7 +36,7 @@ def get_app() -> Lateshift:
 def set_app(app: Lateshift | None) -> Lateshift | None:
     """Make `app` the default one (None: make it anew at the next use); returns the one before."""
     global _app
-    with _lock:
+    with undivided():
         before, _app = _app, app
     return before
 
@@ -50,7 +49,7 @@ def configure(**code: Any) -> Lateshift:
     has isolated, the test's own settings win, and its database stays. Raises SettingsError.
     """
     global _app, _code  # noqa: PLW0603 - as above
-    with _lock:
+    with undivided():
         if _stand_in is None:
             app = _app = Lateshift(**code)
         else:
@@ -64,7 +63,7 @@ def configure(**code: Any) -> Lateshift:
 def standing_in(clock: Clock | None, own: dict[str, Any]) -> Iterator[Lateshift]:
     """Until the block ends, an application object with settings of its `own` is the default one, whoever configures."""
     global _app, _stand_in  # noqa: PLW0603 - as above
-    with _lock:
+    with undivided():
         code, before = _code, (_app, _stand_in)
         app = Lateshift(clock=clock, **code | own)
         _app, _stand_in = app, (app, own)
@@ -72,7 +71,7 @@ def standing_in(clock: Clock | None, own: dict[str, Any]) -> Iterator[Lateshift]
         yield app
     finally:
         app.close()
-        with _lock:
+        with undivided():
             _app, _stand_in = before
             if _code is not code and _stand_in is None:
                 _app = None  # what was configured meanwhile is in force from now on

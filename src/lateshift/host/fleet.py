@@ -33,7 +33,7 @@ from lateshift.host.spawn import start_runner
 from lateshift.host.turn import end_turn, take_turn
 from lateshift.settings import Settings
 from lateshift.storage import reads
-from lateshift.storage.database import Database
+from lateshift.storage.database import Database, undivided
 
 HEARTBEAT: Final = 5.0
 """Seconds between two heartbeats of a worker."""
@@ -45,7 +45,8 @@ LEASE: Final = 3 * HEARTBEAT
 @cache
 def host_name() -> str:
     """The name by which workers of this machine know each other."""
-    import socket  # 3 ms, for a program that finds no worker
+    with undivided():
+        import socket  # 3 ms, for a program that finds no worker
 
     return socket.gethostname() or "localhost"
 

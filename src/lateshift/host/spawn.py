@@ -10,6 +10,7 @@ from typing import IO, Any, Final, Literal
 
 from lateshift.errors import SpawnError
 from lateshift.settings import Settings, to_environment
+from lateshift.storage.database import undivided
 
 OF_OURS: Final = ("-P", "-m")
 """Python's options before a module of ours: never from the current folder, whose `queue.py` may be anybody's."""
@@ -107,7 +108,8 @@ def python_path() -> dict[str, str]:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    import json
+    with undivided():
+        import json
 
     told = {PROCESS_VARIABLE: json.dumps(describe_process())}
     return {**os.environ, **python_path(), **to_environment(settings), **told}
@@ -177,8 +179,10 @@ else:
 
         And in a frozen program, which is slow to start, and no Python for what stands between.
         """
-        import subprocess
         import threading
+
+        with undivided():
+            import subprocess
 
         awaited = os.getpid() == 1 or is_frozen()
         arguments = command if awaited else [command[0], "-S", "-P", "-c", INTERMEDIATE, *command]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from lateshift.clock import Clock
 from lateshift.errors import SettingsError
 from lateshift.settings import Settings
-from lateshift.storage.database import Database
+from lateshift.storage.database import Database, undivided
 
 Opener = Callable[..., Database]
 
@@ -35,7 +35,8 @@ def open_database(
             "Write for example sqlite:///storage/lateshift.db."
         )
     wait = settings.database_timeout if timeout is None else timeout
-    return SCHEMES[scheme](settings, clock=clock, timeout=wait, patience=patience, as_is=as_is)
+    with undivided():
+        return SCHEMES[scheme](settings, clock=clock, timeout=wait, patience=patience, as_is=as_is)
 
 
 def _sqlite(settings: Settings, *, timeout: float, patience: float | None, **options: Any) -> Database:  # noqa: ARG001 - it has its own, busy_timeout

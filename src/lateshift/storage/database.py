@@ -13,7 +13,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from lateshift.storage.dialect import Dialect
@@ -38,6 +38,9 @@ class Listener(Protocol):
 FORK_PATIENCE: Final = 1.0
 """Seconds that a fork waits, in all, for other threads to come out of the databases; then it does not wait any more."""
 
+UNDIVIDED_PATIENCE: Final = 10.0
+"""Seconds that a fork waits for what is `undivided`, which ends soon; without its end the child may hang for ever."""
+
 
 class _Forking(threading.local):
     """What has to be let go of again after the fork that a thread is in the midst of."""
@@ -47,7 +50,7 @@ class _Forking(threading.local):
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_registry = threading.RLock()
+_undivided = threading.RLock()
 _forking = _Forking()
 
 
@@ -72,8 +75,7 @@ class Database(ABC):
         self.while_locked: Callable[[], None] = lambda: None
         self._rendered: dict[str, str] = {}
         self._whereabouts: list[Row] = []
-        with _registry:
-            _watch_forks()
+        with undivided():
             _databases.add(self)
 
     def render(self, sql: str) -> str:
@@ -228,18 +230,16 @@ def repeatable(
     return decorate
 
 
-@cache
-def _watch_forks() -> None:
-    """From the first database on: a program that has none forks as if we were not there."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+def undivided() -> threading.RLock:
+    """Held in the midst of what a forked child could not go on with, such as an import; a fork waits for it."""
+    return _undivided
 
 
 def _before_fork() -> None:
     stack = _forking.stack
+    if _undivided.acquire(timeout=UNDIVIDED_PATIENCE):
+        stack.callback(_undivided.release)
     deadline = time.monotonic() + FORK_PATIENCE
-    if _registry.acquire(timeout=FORK_PATIENCE):
-        stack.callback(_registry.release)
     databases = list(_databases)
     stack.callback(databases.clear)  # until then nobody lets go of one, and closes it, while this thread has its lock
     for lock in [database.held_inside() for database in databases]:
@@ -252,6 +252,12 @@ def _after_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _undivided  # noqa: PLW0603 - the parent's may be held by a thread that is not here
     _forking.stack.close()
+    _undivided = threading.RLock()
     for database in list(_databases):
         database.forget_parent()
+
+
+if hasattr(os, "register_at_fork"):  # by now, as a fork that waits for a first use calls nothing that comes meanwhile
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
