@@ -9,17 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from lateshift.clock import Clock
 from lateshift.context import refuse_to_wait_for_itself
 from lateshift.durations import check_seconds, check_wait
 from lateshift.enqueuing import Call, Preparation, calls_of
-from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, WaitTimeout
+from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, StorageError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
-from lateshift.job import FINISHED, Job, NewJob
+from lateshift.job import FINISHED, Job, JobFilters, NewJob
 from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, settings_of
@@ -29,16 +29,6 @@ from lateshift.texts import is_id
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class JobFilters(TypedDict, total=False):
-    """What `alist_jobs` takes: the arguments of `list_jobs`."""
-
-    status: str | None
-    queue: str | None
-    name: str | None
-    limit: int
-    before: str | None
 
 
 class Lateshift:
@@ -90,7 +80,7 @@ class Lateshift:
         mysqlclient, to the database of the jobs.
 
         Raises InvalidJob or a subclass when it cannot be enqueued as written, StorageError when it could not be stored,
-        SpawnError when it is stored but no runner could be started.
+        SpawnError when it is stored but no runner could be started; with `connection` that is an error in the log.
         """
         options = (queue, run_at, max_retries, retry_delay, timeout, max_memory)
         call = Call(job, method, parameters, priority, delay, *options)
@@ -181,7 +171,7 @@ class Lateshift:
             advice = "wait for it, or cancel it first" if status in ("pending", "running") else "enqueue it anew"
             raise JobStateError(f"Job {job_id} is {status}, it cannot be retried: {advice}.", job_id, str(status))
         self._changed(job_id, "retried")
-        self._start_runner({self.get_job(job_id).queue}, job_id)
+        self._start_runner({self.get_job(job_id).queue}, (job_id,))
 
     def delete_job(self, job_id: str) -> None:
         """Delete a finished job with its attempts and logs. Raises JobNotFound; JobStateError if unfinished."""
@@ -212,7 +202,7 @@ class Lateshift:
         """Let the jobs of a paused queue run again. False if it was not paused."""
         changed = self._pause(name, paused=False)
         if any(lane.queue == name for lane in reads.lanes(self.database)):
-            self._start_runner({name}, None)
+            self._start_runner({name}, ())
         return changed
 
     def close(self) -> None:
@@ -251,7 +241,7 @@ class Lateshift:
         jobs = await _in_thread(self._prepare, calls_of(calls))
         if jobs:
             await foreign.ainsert(self.database, connection, jobs)
-        return await _in_thread(self._stored, jobs)
+        return await _in_thread(self._stored, jobs, connection)
 
     async def aget_job(self, job_id: str) -> Job:
         """As `get_job`, for async code."""
@@ -304,7 +294,7 @@ class Lateshift:
                     status,
                 )
             if now - nudged > 1.0:
-                self._start_runner({self.get_job(job_id).queue}, job_id)
+                self._start_runner({self.get_job(job_id).queue}, (job_id,))
                 nudged = now
             yield pause if timeout is None else max(0.0, min(pause, began + timeout - now))
             pause = min(0.05, pause * 1.5)
@@ -316,25 +306,35 @@ class Lateshift:
             writes.enqueue(self.database, jobs)
         elif jobs:
             foreign.insert(self.database, connection, jobs)
-        return self._stored(jobs)
+        return self._stored(jobs, connection)
 
     def _prepare(self, calls: Sequence[Call]) -> list[NewJob]:
         now = self.database.now()
         return [self._preparation.prepare(call, now) for call in calls]
 
-    def _stored(self, jobs: Sequence[NewJob]) -> list[str]:
+    def _stored(self, jobs: Sequence[NewJob], connection: object | None = None) -> list[str]:
+        ids = [job.id for job in jobs]
         if jobs:
             self.events.emit([_enqueued(job) for job in jobs])
-            self._start_runner({job.queue for job in jobs}, jobs[0].id if len(jobs) == 1 else None)
-        return [job.id for job in jobs]
+            try:
+                self._start_runner({job.queue for job in jobs}, ids if connection is None else ())
+            except (SpawnError, StorageError) as error:
+                if connection is None:
+                    raise
+                import logging  # only this needs it
 
-    def _start_runner(self, queues: set[str], job_id: str | None) -> None:
+                more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+                logger = logging.getLogger("lateshift")
+                logger.error("Enqueued in your transaction: job %s%s. %s", ids[0], more, error)  # noqa: TRY400 - it says it all
+        return ids
+
+    def _start_runner(self, queues: set[str], job_ids: Sequence[str]) -> None:
         if self.settings.spawn == "never" or self._neighbours.serve(queues):
             return
         try:
             ensure_runner(self.database, self.settings, queues)
         except SpawnError as error:
-            error.job_id = job_id
+            error.job_ids = tuple(job_ids)
             raise
 
     def _pause(self, name: str, *, paused: bool) -> bool:

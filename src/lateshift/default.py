@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
-from lateshift.app import JobFilters, Lateshift
+from lateshift.app import Lateshift
+from lateshift.job import JobFilters
 from lateshift.settings import load_settings
 from lateshift.storage.database import undivided
 

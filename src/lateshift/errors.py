@@ -12,7 +12,7 @@
     ├── JobStateError             the job's present status does not allow the action
     ├── WaitTimeout               the job did not finish in the time you gave it
     ├── JobFailed                 the job that you waited for with check=True has failed or was cancelled
-    ├── SpawnError                the job is stored, but no runner could be started for it
+    ├── SpawnError                the jobs are stored, but no runner could be started for them
     ├── NotInsideJob              current_job() was called where no job runs
     ├── TransactionEnded          a transactional job's transaction was over before the job was
     ├── WorkerDied                the process under a job died, three times over
@@ -121,14 +121,25 @@ class JobFailed(LateshiftError):
 
 
 class SpawnError(LateshiftError):
-    """The job is stored and safe, but no runner could be started to run it.
+    """The jobs are stored and safe, but no runner could be started to run them.
 
-    `job_id` is the id of the stored job, or None when several were stored.
+    `job_ids` are the ids of the jobs that were stored, retried or waited for; empty when it was about a whole queue.
+    `job_id` is the id of a single one, else None.
     """
 
-    def __init__(self, message: str, job_id: str | None = None) -> None:
+    def __init__(self, message: str, job_ids: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.job_id = job_id
+        self.job_ids = job_ids
+
+    @property
+    def job_id(self) -> str | None:
+        """The id, if it is about one job."""
+        return self.job_ids[0] if len(self.job_ids) == 1 else None
+
+    def __str__(self) -> str:
+        count = len(self.job_ids)
+        stored = "The job is stored. " if count == 1 else f"{count} jobs are stored. " if count else ""
+        return stored + super().__str__()
 
 
 class NotInsideJob(LateshiftError):

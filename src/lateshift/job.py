@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict
 
 import msgspec
 
@@ -125,6 +125,16 @@ class CallOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     retry: dict[str, Any] | None = None
     timeout: float | None = None
     max_memory: int | None = None
+
+
+class JobFilters(TypedDict, total=False):
+    """What `alist_jobs` takes: the arguments of `list_jobs`."""
+
+    status: str | None
+    queue: str | None
+    name: str | None
+    limit: int
+    before: str | None
 
 
 _EARLIEST: Final = -62_135_596_800_000_000

@@ -217,8 +217,8 @@ def test_actions_are_told(site, client, caplog):
 def test_what_is_done_is_told_when_no_runner_starts(make_site, code, monkeypatch):
     """The job is sent to run, the queue is open, the new job is stored: the audit has it, the page says the rest."""
 
-    def no_runner(_, __, job_id):
-        raise SpawnError("No runner could be started.", job_id)
+    def no_runner(_, __, job_ids):
+        raise SpawnError("No runner could be started.", tuple(job_ids))
 
     monkeypatch.setattr(Lateshift, "_start_runner", no_runner)
     site = make_site(allowed=["dashboard_code"])

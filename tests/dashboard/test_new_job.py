@@ -317,14 +317,10 @@ def test_what_may_not_run_is_refused(own, name, words):
 def test_without_a_runner_the_job_is_there_all_the_same(own, monkeypatch):
     """The page of the stored job says that none could be started."""
 
-    def failing(*_):
-        raise SpawnError("No runner could be started.")
+    def no_runner(_, job_ids):
+        raise SpawnError("No runner could be started.", tuple(job_ids))
 
-    monkeypatch.setattr(own.app, "_start_runner", lambda _, job_id: failing() if job_id is None else _raise(job_id))
-
-    def _raise(job_id):
-        raise SpawnError("No runner could be started.", job_id)
-
+    monkeypatch.setattr(own.app, "_start_runner", no_runner)
     answer = post(own, "open_ended")
     [job] = own.app.list_jobs()
     assert answer.headers["location"] == f"/jobs/{job.id}"

@@ -99,7 +99,7 @@ def test_one_that_was_not_made_for_it_says_what_to_write(tmp_path, first):
     """Its job is stored, and nothing is started: that would be the program, which would start the next."""
     ran = started(tmp_path, first)
     assert ran.returncode == 1
-    assert "The job is stored, but no runner could be started" in ran.stderr
+    assert "The job is stored. No runner could be started" in ran.stderr
     assert "does not call `lateshift.freeze_support()`" in ran.stderr
     assert processes_of(tmp_path) == []
 

@@ -262,7 +262,7 @@ def test_a_spawn_that_fails_leaves_the_job_stored(project, monkeypatch):
     app = project.app(spawn="auto")
     monkeypatch.setattr(sys, "executable", str(project.folder / "no-python"))
     monkeypatch.setattr(sys, "prefix", str(project.folder))
-    with pytest.raises(errors.SpawnError, match="lateshift work") as caught:
+    with pytest.raises(errors.SpawnError, match=r"^The job is stored\. No runner .*`lateshift work`") as caught:
         app.run_background_job("app.jobs.add", parameters={"a": 1})
     assert app.get_job(caught.value.job_id).status == "pending"
     monkeypatch.undo()

@@ -10,6 +10,7 @@ import pytest
 from callers_connections import Program
 
 from lateshift import Lateshift
+from lateshift.errors import SpawnError
 from lateshift.storage import foreign
 
 PROGRAMS: dict[str, dict[str, tuple[type[Program], str | None]]] = {
@@ -96,6 +97,30 @@ def test_job_and_data_vanish_together(app, program):
     program.enqueue_many(app, [2, 3])
     program.rollback()
     assert stored(app) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("bare", "library"),
+    [("sqlite", "sqlite3"), ("postgres", "psycopg"), ("postgres", "asyncpg"), ("mariadb", "PyMySQL")],
+    indirect=["bare"],
+)
+def test_the_data_is_kept_where_no_runner_can_be_started(app, program, place, tmp_path, caplog):
+    """An order is not lost for a worker's trouble: that is told in the log, and raised only without `connection=`."""
+    (nowhere := tmp_path / "no-folder").touch()
+    settings = {"allowed": ["callers_connections"], "spawn": "auto", "storage_dir": nowhere}
+    with contextlib.closing(Lateshift(database_url=place.url, **settings)) as web:
+        program.order(1)
+        job_id = program.enqueue(web, 1)
+        program.enqueue_many(web, [2, 3])
+        program.commit()
+        with pytest.raises(SpawnError, match=r"^2 jobs are stored\. No runner .* LATESHIFT_STORAGE_DIR") as caught:
+            web.enqueue_many([programs.call(4), programs.call(5)])
+    assert stored(app) == ([1], [1, 2, 3, 4, 5])
+    assert [app.get_job(job).parameters["number"] for job in caught.value.job_ids] == [4, 5]
+    assert caught.value.job_id is None
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert job_id in caplog.messages[0]
+    assert all("LATESHIFT_STORAGE_DIR" in message for message in caplog.messages)
 
 
 @on("postgres")

@@ -111,7 +111,7 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
             return False
     except OSError as error:
         trouble = presence.no_place_for_locks(turn.parent, error)
-        raise SpawnError(f"The job is stored, but no runner could be started for it. {trouble}") from error
+        raise SpawnError(f"No runner could be started. {trouble}") from error
     try:
         start_runner(settings)
     except SpawnError:

@@ -137,8 +137,8 @@ def _interpreter() -> str:
 def _no_runner(reason: str) -> SpawnError:
     """The error that says why there is no runner, and what to do."""
     return SpawnError(
-        f"The job is stored, but no runner could be started for it: {reason}. Run `lateshift work` on this machine to "
-        "have it done, and set LATESHIFT_SPAWN=never if workers are always started that way."
+        f"No runner could be started: {reason}. Run `lateshift work` on this machine to have the jobs done, and set "
+        "LATESHIFT_SPAWN=never if workers are always started that way."
     )
 
 
