@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 from lateshift.clock import Clock
 from lateshift.context import refuse_to_wait_for_itself
 from lateshift.durations import check_seconds, check_wait
-from lateshift.enqueuing import Call, Preparation, calls_of
+from lateshift.enqueuing import Call, Preparation, calls_of, tell_trouble
 from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, StorageError, WaitTimeout
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
@@ -319,13 +319,7 @@ class Lateshift:
             try:
                 self._start_runner({job.queue for job in jobs}, ids if connection is None else ())
             except (SpawnError, StorageError) as error:
-                if connection is None:
-                    raise
-                import logging  # only this needs it
-
-                more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
-                logger = logging.getLogger("lateshift")
-                logger.error("Enqueued in your transaction: job %s%s. %s", ids[0], more, error)  # noqa: TRY400 - it says it all
+                tell_trouble(error, ids, in_transaction=connection is not None)
         return ids
 
     def _start_runner(self, queues: set[str], job_ids: Sequence[str]) -> None:

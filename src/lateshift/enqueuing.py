@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 
 from lateshift import codec, retry
 from lateshift.allowlist import AllowList
-from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters
+from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters, SpawnError, StorageError
 from lateshift.job import CallOptions, NewJob
 from lateshift.options import (
     check_delay,
@@ -166,3 +166,18 @@ def _overrides(call: Call) -> str | None:
     timeout = None if call.timeout is None else check_timeout(call.timeout)
     memory = None if call.max_memory is None else check_memory(call.max_memory)
     return msgspec.json.encode(CallOptions(retry=policy, timeout=timeout, max_memory=memory)).decode()
+
+
+def tell_trouble(error: SpawnError | StorageError, ids: Sequence[str], *, in_transaction: bool) -> None:
+    """Say that jobs are stored and perhaps nobody runs them: raise SpawnError, as another attempt would double them.
+
+    In a caller's transaction, which an exception would roll back, it is an error in the log of `lateshift` instead.
+    """
+    if not in_transaction and isinstance(error, SpawnError):
+        raise error
+    if not in_transaction:
+        raise SpawnError(f"Whether a worker is there to run it could not be found out. {error}", tuple(ids)) from error
+    import logging  # only this needs it
+
+    more = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+    logging.getLogger("lateshift").error("Enqueued in your transaction: job %s%s. %s", ids[0], more, error)

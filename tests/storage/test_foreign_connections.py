@@ -123,6 +123,16 @@ def test_the_data_is_kept_where_no_runner_can_be_started(app, program, place, tm
     assert all("LATESHIFT_STORAGE_DIR" in message for message in caplog.messages)
 
 
+def test_a_job_that_is_stored_is_not_told_as_one_that_is_not(app, place):
+    """When the database fails right after it was stored; who took that for a refusal stored it once more."""
+    app.database.execute("alter table lateshift_workers rename to lateshift_gone")
+    web = Lateshift(database_url=place.url, allowed=["callers_connections"], spawn="auto")
+    with contextlib.closing(web), pytest.raises(SpawnError, match="stored. Whether a worker is there .*table") as caught:
+        web.run_background_job(programs.note, parameters={"number": 1})
+    assert stored(app) == ([], [1])
+    assert app.get_job(caught.value.job_id).status == "pending"
+
+
 @on("postgres")
 def test_a_listener_hears_at_the_commit(app, program):
     """Workers that listen are woken when the job becomes visible, also right after others were."""
