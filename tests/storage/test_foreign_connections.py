@@ -127,7 +127,7 @@ def test_a_job_that_is_stored_is_not_told_as_one_that_is_not(app, place):
     """When the database fails right after it was stored; who took that for a refusal stored it once more."""
     app.database.execute("alter table lateshift_workers rename to lateshift_gone")
     web = Lateshift(database_url=place.url, allowed=["callers_connections"], spawn="auto")
-    with contextlib.closing(web), pytest.raises(SpawnError, match="stored. Whether a worker is there .*table") as caught:
+    with contextlib.closing(web), pytest.raises(SpawnError, match=r"stored\. Whether a worker .*table") as caught:
         web.run_background_job(programs.note, parameters={"number": 1})
     assert stored(app) == ([], [1])
     assert app.get_job(caught.value.job_id).status == "pending"
