@@ -143,7 +143,18 @@ def test_progress_and_logs_can_be_read_while_it_runs(project):
     assert "line 2" in lines[2]
     assert f"{talk}" in project.logs()
     assert "adding 1 and 1" in finished(app, isolated).history[0].logs[0]
-    until(lambda: app.get_job(isolated).progress_message == "half")
+
+
+def test_a_finished_job_has_said_its_last_word(project):
+    """Its progress is there no later than its end: who stops looking at that would have seen it at three quarters."""
+    app = project.app()
+    (project.folder / "go").touch()
+    told = {
+        app.run_background_job("app.jobs.progress", parameters={"name": "go"}): "a quarter",
+        app.run_background_job("app.jobs.isolated_add", parameters={"a": 1, "b": 1}): "half",
+    }
+    project.worker()
+    assert {job_id: finished(app, job_id).progress_message for job_id in told} == told
 
 
 CONFIGURED = """

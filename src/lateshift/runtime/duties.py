@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -157,14 +157,8 @@ class Reports:
 
     def tick(self, _: int) -> float:
         """Write what is new."""
-        if self._progress:
-            taken, self._progress = self._progress, {}
-            try:
-                writes.save_progress(self._db, [(job, *told) for job, told in taken.items()])
-            except StorageError:
-                for job, told in taken.items():
-                    self._progress.setdefault(job, told)
-                raise
+        taken, self._progress = self._progress, {}
+        self._save(taken)
         runs = [] if self._crew is None else self._crew.running()
         lines = {run.job: list(run.context.log_lines) for run in runs if run.context.has_logged}
         fresh = [(job, said) for job, said in lines.items() if said != self._lines.get(job)]
@@ -172,6 +166,20 @@ class Reports:
             writes.save_logs(self._db, fresh)
         self._lines = lines
         return self.INTERVAL
+
+    def last_words(self, ended: Sequence[Settlement]) -> None:
+        """Write what jobs have told before they ended, so that nobody sees them finished and three quarters done."""
+        if self._progress:
+            self._save({one.job: self._progress.pop(one.job) for one in ended if one.job in self._progress})
+
+    def _save(self, taken: dict[Claimed, tuple[float | None, str | None]]) -> None:
+        try:
+            if taken:
+                writes.save_progress(self._db, [(job, *told) for job, told in taken.items()])
+        except StorageError:
+            for job, told in taken.items():
+                self._progress.setdefault(job, told)
+            raise
 
 
 class Prune:

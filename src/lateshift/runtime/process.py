@@ -113,6 +113,8 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     reports.watch(crew)
     worker = Worker(config, db, app.events, crew, execution, wake, app.clock)
 
+    worker.on_end = reports.last_words
+
     def dismiss(how: Literal["drain", "stop"]) -> None:
         if not worker.dismissed:
             _want_runner(settings, wanted=False)  # only who looks from now on finds nobody

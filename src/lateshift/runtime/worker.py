@@ -32,6 +32,7 @@ from lateshift.runtime.settling import may_pass
 from lateshift.runtime.wake import Wake
 from lateshift.storage import workers
 from lateshift.storage.database import Database
+from lateshift.storage.settlements import Settlement
 
 GATHER: Final = 0.002
 """Seconds that a turn under load lets outcomes come together: a commit costs as much for one as for fifty."""
@@ -86,7 +87,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Worker:
     """Claims and runs jobs in this process until it is told to stop or has a reason to.
 
-    `on_leave` is called when it has stopped claiming, before what still runs has ended.
+    `on_leave` is called when it has stopped claiming, before what still runs has ended; `on_end` with outcomes that
+    are about to be written.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Worker:
         self.crew = crew
         self.duties: list[Duty] = []
         self.on_leave: Callable[[], None] = lambda: None
+        self.on_end: Callable[[Sequence[Settlement]], None] = lambda _: None
         self._db = db
         self._events = events
         self._execution = execution
@@ -177,6 +180,7 @@ class Worker:
         if now >= self._trouble_until:
             try:
                 self._beat(now)
+                self.on_end(self.ledger.unsettled)
                 if self.ledger.exchange([], claim=not self._told and not self._heartbeat.evicted):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
