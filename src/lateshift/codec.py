@@ -27,6 +27,7 @@ def encode(value: object, *, limit: int) -> str:
         return "null"
     try:
         text = to_json(value)
+        _refuse_lost_keys(text)
     except NotJson as error:
         raise ResultNotStorable(
             f"The job ran, but its result cannot be stored: {error}. Return values that JSON can hold, or nothing."
@@ -145,6 +146,28 @@ def _reason(error: Exception) -> str:
     count = error.error_count()
     head = f"{count} validation error{'s' if count > 1 else ''} for {error.title}"
     return "; ".join(filter(None, (head, ".".join(map(str, first["loc"])), first["msg"])))
+
+
+def _refuse_lost_keys(text: bytes) -> None:
+    """Keys that differ in Python may be the same text; one of their values is gone when it is read."""
+    try:
+        if len(_encode(_PLAIN.decode(text))) < len(text):
+            import json  # only it tells of a key that is there twice
+
+            json.loads(text, object_pairs_hook=_unique)
+    except RecursionError:
+        raise NotJson(TOO_DEEP) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise NotJson(f"it has a msgspec.Raw that is not JSON: {error}") from None
+
+
+def _unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(items)
+    if len(made) < len(items):
+        keys = [key for key, _ in items]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise NotJson(f"it has a dict with two keys that JSON writes as {twice!r}, of which one would be lost")
+    return made
 
 
 def _refuse_infinities(value: object) -> None:

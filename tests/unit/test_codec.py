@@ -173,6 +173,26 @@ def test_a_type_that_breaks_while_it_is_read():
         to_json(Broken(x=1))
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({1: "a", "1": "b"}, "two keys that JSON writes as '1'"),
+        ([{"a": ({Colour.RED: 1, "red": 2},)}], "two keys that JSON writes as 'red'"),
+        (msgspec.Raw(b'{"a": 1, "a": 2}'), "two keys that JSON writes as 'a'"),
+        (msgspec.Raw(b"{"), "a msgspec.Raw that is not JSON"),
+        (msgspec.Raw(b'"\xff"'), "a msgspec.Raw that is not JSON"),
+    ],
+)
+def test_a_result_that_would_be_read_as_another(value, expected):
+    """Of two keys that are the same in JSON one would be gone; what is no JSON could not be read at all."""
+    assert expected in refusal(value)
+
+
+def test_space_in_a_result_is_no_reason():
+    """A msgspec.Raw may have some, which shows as a difference."""
+    assert encode(msgspec.Raw(b'{ "a": 1 }'), limit=LIMIT) == '{ "a": 1 }'
+
+
 def test_limit_is_in_bytes():
     """The limit counts UTF-8 bytes, and the message tells both numbers and the setting."""
     assert encode("ä", limit=4) == '"ä"'
