@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, time, timedelta
+from enum import Enum
 from functools import lru_cache
 from itertools import cycle
 from typing import Any, Final, NamedTuple
@@ -17,8 +18,12 @@ from msgspec.inspect import (
     CustomType,
     DataclassType,
     DateTimeType,
+    DictType,
     Field,
+    FloatType,
+    IntType,
     NamedTupleType,
+    StrType,
     StructType,
     TimeType,
     Type,
@@ -44,7 +49,7 @@ def watch(hint: Any) -> Watch:
     except Exception:  # msgspec before 0.22 cannot describe a Literal of several types; then the values are compared
         return Watch(needed=True, is_open=True)
     is_open = any(isinstance(part, AnyType) for part in parts)
-    return Watch(is_open or any(isinstance(part, _LOSSY) or _is_custom(part) for part in parts), is_open)
+    return Watch(is_open or any(map(_may_lose, parts)), is_open)
 
 
 def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | None:
@@ -53,11 +58,11 @@ def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | N
     `arrived` is the value as its hint brings it back. Of a value by a hint that `is_open`, and of all within an object,
     nobody else has checked that it is of the type that it comes back as.
     """
+    if isinstance(given, _SINGLE):
+        return _lost(given, arrived, unchecked=False)
     waiting = [(given, arrived, is_open)]
     while waiting:
         given, arrived, unchecked = waiting.pop()
-        if isinstance(given, _SINGLE):
-            continue  # text may have become a date, but by a hint
         found = _compare(given, arrived, unchecked=unchecked)
         if isinstance(found, str):
             return found
@@ -65,15 +70,16 @@ def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | N
         for part, other in found:
             if not isinstance(part, _SINGLE):
                 waiting.append((part, other, inside))
-            elif inside and _differ(part, other):
-                return _another(part)
+            elif (lost := _lost(part, other, unchecked=inside)) is not None:
+                return lost
     return None
 
 
 _SINGLE: Final = (str, int, float, type(None))
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
+_LARGEST_EXACT: Final = 2**53  # whole number that is a float, as all below it are
 _PLAIN: Final = (*_SINGLE, dict, list, tuple)
-_LOSSY: Final = (StructType, DataclassType, NamedTupleType, TypedDictType, DateTimeType, TimeType)
+_LOSSY: Final = (StructType, DataclassType, NamedTupleType, TypedDictType, DateTimeType, TimeType, FloatType)
 
 
 def _parts(part: object, seen: set[int]) -> Iterator[object]:
@@ -89,9 +95,18 @@ def _parts(part: object, seen: set[int]) -> Iterator[object]:
         yield from _parts(tuple(inner), seen)
 
 
+def _may_lose(part: object) -> bool:
+    return isinstance(part, _LOSSY) or _is_custom(part) or _has_keys(part)
+
+
 def _is_custom(part: object) -> bool:
     """Whether a part is a model, or a union of which another member may take the JSON of what was given."""
     return isinstance(part, CustomType) and (codec.is_model(part.cls) or issubclass(part.cls, Either))
+
+
+def _has_keys(part: object) -> bool:
+    """Whether a part is a dict of which JSON may write keys alike that differ, such as 1 and "1"."""
+    return isinstance(part, DictType) and not isinstance(part.key_type, StrType | IntType)
 
 
 def _compare(given: object, arrived: object, *, unchecked: bool) -> str | Iterable[tuple[Any, Any]]:
@@ -128,11 +143,14 @@ _NO_HINT: Final = (
 )
 
 
-def _differ(given: object, arrived: object) -> bool:
-    """Whether text or a number has become other text or another number, which no hint makes of it."""
-    if given == arrived:
-        return False
-    return any(isinstance(given, kind) and isinstance(arrived, kind) for kind in (str, (int, float)))
+def _lost(given: object, arrived: object, *, unchecked: bool) -> str | None:
+    """What of a text or number has become another one; a hint may have made a date of it, or a float that is equal."""
+    if isinstance(given, int) and abs(given) > _LARGEST_EXACT and isinstance(arrived, float) and given != arrived:
+        return f"the number {given}, which is rounded as a float"
+    if not unchecked or given == arrived:
+        return None
+    differ = any(isinstance(given, kind) and isinstance(arrived, kind) for kind in (str, (int, float)))
+    return _another(given) if differ else None
 
 
 def _have_same_json(given: object, arrived: object) -> bool:
@@ -161,9 +179,18 @@ def _compare_dicts(given: dict[Any, Any], arrived: dict[Any, Any]) -> str | Iter
     for key, other in keys.items():
         if not isinstance(key, str) and (other not in arrived or isinstance(other, str)):
             return f"a dict with the key {key!r}, which is no text, {_NO_HINT}"
-        if other not in arrived:
+        if other not in arrived and all(isinstance(each, str) for each in arrived):
             return _no_place(key)
-    return [(inner, arrived[keys[key]]) for key, inner in given.items()]
+        if other not in arrived or _is_another_key(key, other):
+            return f"the key {key!r}, which would come back as another one"
+    return [*keys.items(), *((inner, arrived[keys[key]]) for key, inner in given.items())]
+
+
+def _is_another_key(given: object, arrived: object) -> bool:
+    """Not for text or a number, of which hints make other types."""
+    if type(given) is type(arrived):
+        return isinstance(given, Enum) and given is not arrived
+    return given != arrived and not isinstance(given, str) and not isinstance(arrived, Enum | float)
 
 
 def _compare_fields(

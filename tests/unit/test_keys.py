@@ -58,3 +58,26 @@ def test_keys_that_would_not_come_back(key, place):
     """A member with a number is text as a key, and would arrive as such."""
     hint, put = PLACES[place](type(key))
     assert refusal(taking(hint), {"value": put({key: 1})})[1] == "value"
+
+
+class Alike(Enum):
+    TEXT = "0.5"
+    HALF = 0.5
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "expected"),
+    [
+        (dict[int | str, int], {1: 1}, "the key 1, which is no text"),
+        (dict[int | str, int], {1: 1, "1": 2}, "the key 1, which is no text"),
+        (dict[int | Path, int], {1: 1}, "the key 1, which would come back as another one"),
+        (dict[UUID, int], {UUID(int=1): 1, str(UUID(int=1)): 2}, "which would come back as another one"),
+        (dict[Path, int], {"a": 1, Path("a"): 2}, "which would come back as another one"),
+        (dict[Alike, int], {Alike.HALF: 1}, "which would come back as another one"),
+    ],
+)
+def test_keys_that_are_the_same_in_json(hint, value, expected):
+    """A key that would be read as another one is refused, alone and beside that one."""
+    message, name = refusal(taking(hint), {"value": value})
+    assert name == "value"
+    assert expected in message

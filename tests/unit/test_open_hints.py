@@ -250,3 +250,37 @@ def test_what_a_model_keeps_private_is_made_anew():
     """It is no part of what is stored, and none of what is compared."""
     arrived = there_and_back(Locked, Locked(name="a"))
     assert (arrived.name, type(arrived._lock)) == ("a", type(threading.Lock()))
+
+
+BIG = 2**53 + 1
+
+
+@dataclass
+class Measure:
+    size: float
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [
+        (float, BIG),
+        (float | None, -BIG),
+        (list[float], [1, 2.5, BIG]),
+        (dict[float, int], {BIG: 1}),
+        (tuple[int, float], (BIG, BIG)),
+        (Measure, Measure(BIG)),
+        (Measure, {"size": BIG}),
+        (float | date, BIG),
+    ],
+)
+def test_a_number_that_a_float_would_round(hint, value):
+    """It is refused; a smaller whole number is taken."""
+    message, name = refusal(taking(hint), {"value": value})
+    assert name == "value"
+    assert "which is rounded as a float" in message
+
+
+def test_a_number_that_is_a_float_as_well():
+    """All whole numbers to 2**53, and some beyond."""
+    for number in (1, 2**53, 2**60):
+        assert there_and_back(float, number) == number
