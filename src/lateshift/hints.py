@@ -83,17 +83,17 @@ def supported(hint: Any) -> Any:
     if problem is None and not _holds_other_enum(hint):
         return hint
     other = _rebuilt(hint)
-    if other is None:
+    if other is not None:
+        problem = _problem(other)
+    if problem is not None:
         raise TypeError(problem)
-    msgspec.json.Decoder(other, dec_hook=wire_hook)
     return other
 
 
 def wire_hook(kind: Any, value: Any) -> Any:
     """Converts what comes from JSON to a type that msgspec does not know."""
     if isinstance(kind, type) and issubclass(kind, Either):
-        text = codec.to_json(value)  # as only `json.decode` asks the hook for the keys of a dict
-        return _first_fit(kind.members, lambda member: msgspec.json.decode(text, type=member, dec_hook=wire_hook))
+        return _read(kind, value)[1]
     if isinstance(kind, type) and issubclass(kind, MemberOf):
         return _member(kind.kind, value)
     return codec.decode_hook(kind, value)
@@ -111,7 +111,10 @@ def value_hook(kind: Any, value: Any) -> Any:
 
 
 _UNIONS: Final = (typing.Union, types.UnionType)
-_TEXT_LAST: Final = {str: 2, bytes: 1}
+_TEXT_LAST: Final[dict[Any, int]] = {str: 2, bytes: 1}
+_ENDLESS: Final = (
+    "an alias in it contains itself or a name in quotes, as only a class can; Any takes all that JSON itself knows"
+)
 
 
 def _one_by_one(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]]:
@@ -133,9 +136,34 @@ def _one_by_one(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]
 def _problem(hint: Any) -> str | None:
     try:
         msgspec.json.Decoder(hint, dec_hook=wire_hook)
-    except TypeError as error:
+    except (RecursionError, TypeError) as error:
+        if isinstance(error, RecursionError) or "ForwardRef(" in str(error):
+            raise TypeError(_ENDLESS) from None
         return str(error).partition(" - type ")[0]
     return None
+
+
+def _meaning(hint: Any) -> Any:
+    """What a hint says under a name of its own: an alias, a NewType, a TypeVar with bounds. Of any other, itself."""
+    alias = typing.get_origin(hint) or hint
+    if isinstance(hint, typing.NewType):
+        meaning: Any = hint.__supertype__
+    elif isinstance(hint, typing.TypeVar):
+        constraints = hint.__constraints__
+        meaning = typing.Union[constraints] if constraints else hint.__bound__ or hint  # noqa: UP007 - of any number
+    elif type(alias).__name__ == "TypeAliasType":  # in `typing` since Python 3.12, before that in typing_extensions
+        meaning = _filled_in(alias.__value__, dict(zip(alias.__type_params__, typing.get_args(hint), strict=False)))
+    else:
+        return hint
+    return meaning if meaning is hint else _meaning(meaning)
+
+
+def _filled_in(hint: Any, arguments: dict[Any, Any]) -> Any:
+    """A hint with arguments in the place of its type variables."""
+    variables = getattr(hint, "__parameters__", ())
+    if not variables:
+        return arguments.get(hint, hint) if isinstance(hint, typing.TypeVar) else hint
+    return hint[tuple(arguments.get(variable, Any) for variable in variables)]
 
 
 def _is_other_enum(hint: Any) -> bool:
@@ -145,7 +173,9 @@ def _is_other_enum(hint: Any) -> bool:
 
 
 def _holds_other_enum(hint: Any) -> bool:
-    return any(_is_other_enum(part) or _holds_other_enum(part) for part in typing.get_args(hint))
+    meaning = _meaning(hint)
+    parts = typing.get_args(hint) if meaning is hint else (meaning,)
+    return any(_is_other_enum(part) or _holds_other_enum(part) for part in parts)
 
 
 def _member(kind: type[Enum], value: Any) -> Enum:
@@ -175,9 +205,12 @@ def _plain(value: Any) -> Any:
 
 def _rebuilt(hint: Any) -> Any:
     """A hint with its parts made supported, or None if it has no parts that could be."""
+    meaning = _meaning(hint)
+    if meaning is not hint:
+        return supported(meaning)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        return supported(arguments[0])
+        return typing.Annotated[(supported(arguments[0]), *arguments[1:])]
     if origin in _UNIONS:
         return _either(arguments)
     if origin is None or origin is typing.Literal or not arguments:
@@ -186,19 +219,36 @@ def _rebuilt(hint: Any) -> Any:
     return origin[parts] if parts != arguments else None
 
 
-def _either(arguments: tuple[Any, ...]) -> Any:
+def _either(union: Iterable[Any]) -> Any:
+    arguments = tuple(_flat(union))
     members = [supported(argument) for argument in arguments if argument is not type(None)]
-    members.sort(key=lambda member: _TEXT_LAST.get(member, 0))
+    members.sort(key=lambda member: _TEXT_LAST.get(getattr(member, "__origin__", member), 0))  # of Annotated
     with_none = type(None) in arguments
     either = type("Either", (Either,), {"members": tuple(members), "with_none": with_none})
     return either | None if with_none else either
 
 
-def _first_fit(members: Iterable[Any], convert: Callable[[Any], Any]) -> Any:
+def _flat(union: Iterable[Any]) -> typing.Iterator[Any]:
+    """The members of a union, of which some may be unions by another name."""
+    for member in union:
+        meaning = _meaning(member)
+        if typing.get_origin(meaning) in _UNIONS:
+            yield from _flat(typing.get_args(meaning))
+        else:
+            yield meaning
+
+
+def _read(kind: type[Either], value: Any) -> tuple[Any, Any]:
+    """The member that takes a value from JSON, and what it makes of it."""
+    text = codec.to_json(value)  # as only `json.decode` asks the hook for the keys of a dict
+    return _first_fit(kind.members, lambda member: msgspec.json.decode(text, type=member, dec_hook=wire_hook))
+
+
+def _first_fit(members: Iterable[Any], convert: Callable[[Any], Any]) -> tuple[Any, Any]:
     problems = []
     for member in members:
         try:
-            return convert(member)
+            return member, convert(member)
         except Exception as error:  # a user's type may raise anything
             problems.append(str(error).partition("\n")[0])
     raise ValueError("; ".join(dict.fromkeys(problems)))
@@ -206,13 +256,29 @@ def _first_fit(members: Iterable[Any], convert: Callable[[Any], Any]) -> Any:
 
 def _checked_member(kind: type[Either], value: Any) -> Any:
     """The value, if it comes back from JSON with the type that it has: a union may not tell two members apart."""
-    exact_first = sorted(kind.members, key=lambda member: type(value) not in (member, typing.get_origin(member)))
-    result = _first_fit(exact_first, lambda member: msgspec.convert(value, member, dec_hook=value_hook))
+
+    def convert(member: Any) -> Any:
+        return msgspec.convert(value, member, dec_hook=value_hook)
+
+    def keep(member: Any) -> Any:
+        result = convert(member)
+        if type(result) is type(value) and result == value:
+            return result
+        raise TypeError
+
+    try:
+        member, result = _first_fit(kind.members, keep)
+    except ValueError:
+        member, result = _first_fit(kind.members, convert)
     plain = codec.decode(codec.to_json(value).decode())
-    back = None if plain is None and kind.with_none else wire_hook(kind, plain)
-    if type(back) is not type(result) and (type(back), type(result)) != (list, tuple):
-        raise ValueError(
-            f"a {type(value).__name__} like this would arrive as {type(back).__name__}, "
-            "as JSON cannot tell the types of the hint apart"
-        )
-    return result
+    taker, back = (None, None) if plain is None and kind.with_none else _read(kind, plain)
+    as_list = list(result) if isinstance(result, tuple) and type(back) is list else result
+    if type(back) is not type(as_list):
+        change = type(back).__name__
+    elif taker is not member and back != as_list:
+        change = "another one"
+    else:
+        return result
+    raise ValueError(
+        f"a {type(value).__name__} like this would arrive as {change}, as JSON cannot tell the types of the hint apart"
+    )
