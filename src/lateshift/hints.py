@@ -67,6 +67,21 @@ def resolve_hints(function: Callable[..., Any]) -> dict[str, Any]:
         return dict(_one_by_one(function))
 
 
+def unpacked(hint: Any) -> dict[str, tuple[Any, bool]] | None:
+    """The hint of each key of an `Unpack[...]`, and whether it is required; None for any other hint."""
+    inner = typing.get_args(hint)[0] if _form(hint) == "Unpack" else None
+    typed: Any = typing.get_origin(inner) or inner
+    if not hasattr(typed, "__required_keys__"):
+        return None
+    hints = resolve_hints(typed)
+    for_variables = dict(zip(getattr(typed, "__parameters__", ()), typing.get_args(inner), strict=False))
+    keys = typed.__required_keys__ | typed.__optional_keys__
+    return {
+        name: _item(_filled_in(hints.get(name, Any), for_variables), required=name in typed.__required_keys__)
+        for name in [*hints, *sorted(keys - hints.keys())]
+    }
+
+
 class Nothing:
     """Stands for a hint that nothing stored can be converted to."""
 
@@ -131,6 +146,19 @@ def _one_by_one(function: Callable[..., Any]) -> typing.Iterator[tuple[str, Any]
         holder = types.SimpleNamespace(__annotations__={name: hint})
         with contextlib.suppress(Exception):  # NameError mostly; this one hint is left out
             yield name, typing.get_type_hints(holder, getattr(inner, "__globals__", {}), include_extras=True)[name]
+
+
+def _form(hint: Any) -> str | None:
+    """The special form that a hint has around it, as "Unpack"; typing_extensions has some of its own."""
+    return getattr(typing.get_origin(hint), "_name", None)
+
+
+def _item(hint: Any, *, required: bool) -> tuple[Any, bool]:
+    """What `__required_keys__` says of a key is overruled by its hint, which it cannot see where hints are text."""
+    while (form := _form(hint)) in ("Required", "NotRequired", "ReadOnly"):
+        required = required if form == "ReadOnly" else form == "Required"
+        hint = typing.get_args(hint)[0]
+    return hint, required
 
 
 def _problem(hint: Any) -> str | None:

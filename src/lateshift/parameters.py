@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from lateshift.errors import InvalidJob
-from lateshift.hints import Nothing, resolve_hints, signature_of, supported
+from lateshift.hints import Nothing, resolve_hints, signature_of, supported, unpacked
 from lateshift.openness import Watch, watch
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 class Parameter(NamedTuple):
     """One parameter: its hint as msgspec takes it, and as it is written. `problem` says why it takes no value.
 
-    `watch` says what of a value that fits may change in JSON. `default` is what it is without a value; of one that is
-    required it means nothing.
+    `watch` says what of a value that fits may change in JSON. `default` is what it is without a value (of a key of a
+    TypedDict: UNSET); of one that is required it means nothing.
     """
 
     name: str
@@ -41,7 +43,10 @@ def read_parameters(
     others: Parameter | None = None
     for item in _items(function, label, drop_self=drop_self):
         parameter = _parameter(item, hints)
-        if item.kind is item.VAR_KEYWORD:
+        if item.kind is item.VAR_KEYWORD and (keys := unpacked(hints.get(item.name))) is not None:
+            taken = {parameter.name for parameter in named}
+            named += [_key(name, *keys[name]) for name in keys if name not in taken]
+        elif item.kind is item.VAR_KEYWORD:
             others = parameter
         elif item.kind is item.POSITIONAL_ONLY and parameter.required:
             raise InvalidJob(
@@ -83,12 +88,25 @@ def _parameter(item: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
     if item.annotation is not item.empty:
         annotation = getattr(item.annotation, "__forward_arg__", item.annotation)
         written += f": {annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)}"
-    hint, problem = _supported(hints.get(item.name, Any))
-    if item.kind is item.VAR_KEYWORD and problem is not None:  # Unpack[...], of which we know no better
-        hint, problem = Any, None
-    required = item.default is item.empty
+    hint, required = hints.get(item.name, Any), item.default is item.empty
+    made = _made(item.name, hint, written, required=required, default=item.default)
+    if item.kind is item.VAR_KEYWORD and made.problem is not None:  # P.kwargs, which says nothing of one of them
+        return made._replace(hint=Any, problem=None, watch=watch(Any))
+    return made
+
+
+def _key(name: str, hint: Any, required: bool) -> Parameter:  # noqa: FBT001 - as `unpacked` has it
+    """A key of a TypedDict as a parameter."""
+    import inspect
+
+    written = f"{name}: {inspect.formatannotation(hint)}"
+    return _made(name, hint, written, required=required, default=msgspec.UNSET)
+
+
+def _made(name: str, given: Any, written: str, *, required: bool, default: object) -> Parameter:
+    hint, problem = _supported(given)
     problem = problem and f"{problem} ({written})"
-    return Parameter(item.name, hint, written, required, problem, item.default, watch(hint))
+    return Parameter(name, hint, written, required, problem, default, watch(hint))
 
 
 def _supported(hint: Any) -> tuple[Any, str | None]:

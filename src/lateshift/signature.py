@@ -98,7 +98,7 @@ class Signature:
         return self._by_name.get(name) or (None if name == self._bound else self._others)
 
     def _values(self, decoded: msgspec.Struct, text: str | bytes) -> dict[str, Any]:
-        values = msgspec.structs.asdict(decoded)
+        values = dict(zip(self._by_name, msgspec.structs.astuple(decoded), strict=True))
         if not self._all_required:  # a default that was not overridden is the function's own business
             values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
         if self._others is not None:
@@ -193,10 +193,10 @@ def _bound_name(function: Callable[..., Any]) -> str | None:
 
 
 def _struct(parameters: tuple[Parameter, ...], *, open_ended: bool) -> type[msgspec.Struct]:
-    fields: list[Any] = [
-        (item.name, item.hint) if item.required else (item.name, item.hint, msgspec.field(default=msgspec.UNSET))
-        for item in parameters
-    ]
+    fields: list[Any] = []
+    for number, item in enumerate(parameters):  # by number, as a Struct cannot have a field `__x`
+        default = msgspec.NODEFAULT if item.required else msgspec.UNSET
+        fields.append((f"p{number}", item.hint, msgspec.field(default=default, name=item.name)))
     return msgspec.defstruct("Parameters", fields, kw_only=True, forbid_unknown_fields=not open_ended)
 
 

@@ -3,6 +3,7 @@
 import re
 import sys
 from html import unescape
+from typing import TypedDict, Unpack
 
 import pytest
 
@@ -342,3 +343,16 @@ def test_a_default_is_shown_by_its_name():
     fields = [field_of(parameter) for parameter in Signature.of(job).parameters]
     assert [field.default for field in fields[:2]] == ["<class 'object'>", "None"]
     assert fields[2].default.endswith("...")
+
+
+class Extras(TypedDict, total=False):
+    note: str
+
+
+def test_a_key_that_may_be_left_out_says_so():
+    """It has no default."""
+
+    def job(**extras: Unpack[Extras]):
+        pass
+
+    assert field_of(Signature.of(job).parameters[0]).default == "left out"

@@ -7,22 +7,28 @@ from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Annotated,
+    Generic,
     Literal,
     NewType,
+    NotRequired,
     ParamSpec,
+    Required,
+    TypedDict,
     TypeVar,
+    Unpack,
 )
 from uuid import UUID
 
 import msgspec
 import pytest
-from signatures import refusal, taking, there_and_back
+import typing_extensions
+from signatures import LIMIT, refusal, taking, there_and_back
 from typing_extensions import TypeAliasType
 
 from lateshift.signature import Signature
 
 if TYPE_CHECKING:
-    pass
+    from somewhere import OnlyForCheckers
 
 
 class Mixed(Enum):
@@ -102,6 +108,86 @@ def test_what_is_annotated_is_checked():
     assert "of length <= 1" in refusal(taking(hint), {"value": [Mixed.TEXT, Mixed.NUMBER]})[0]
     hint = Annotated[str | UUID, msgspec.Meta(max_length=1)]
     assert "can only set `max_length` on" in refusal(taking(hint), {"value": "a"})[0]
+
+
+class Keys(TypedDict):
+    day: date
+    number: NotRequired[Number]
+
+
+class Late(Keys, total=False):  # whose hints are text, as with `from __future__ import annotations`
+    path: "Required[Path]"
+    key: "str | UUID"
+    unseen: "OnlyForCheckers"
+
+
+class Loose(typing_extensions.TypedDict, Generic[A]):
+    first: A
+    second: typing_extensions.ReadOnly[typing_extensions.NotRequired[int]]
+
+
+def of_keys(note: str = "", **others: Unpack[Keys]):
+    pass
+
+
+def of_late(**others: Unpack[Late]):
+    pass
+
+
+def of_loose(**others: typing_extensions.Unpack[Loose[date]]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("job", "takes", "given"),
+    [
+        (
+            of_keys,
+            "note: str = ..., day: datetime.date, number: test_hints.Number = ...",
+            {"day": DAY, "number": Number.ONE},
+        ),
+        (of_loose, "first: datetime.date, second: int = ...", {"first": DAY, "second": 1}),
+        (of_loose, "first: datetime.date, second: int = ...", {"first": DAY}),
+    ],
+)
+def test_unpacked_keys_are_parameters(job, takes, given):
+    """`**others: Unpack[...]` of a TypedDict takes its keys and no others, each by its hint."""
+    signature = Signature.of(job)
+    assert signature.describe() == takes
+    assert signature.bind(signature.check(given, LIMIT)) == given
+    assert refusal(signature, given | {"more": 1})[1] == "more"
+    assert "needs the parameter" in refusal(signature, {})[0]
+
+
+def test_unpacked_keys_whose_hints_are_text():
+    """What is required is seen in the hints, and one that only checkers see leaves its key open."""
+    signature = Signature.of(of_late)
+    given = {"day": DAY, "path": Path("a"), "key": UUID(int=1), "unseen": 1}
+    assert signature.bind(signature.check(given, LIMIT)) == given
+    assert refusal(signature, {"day": DAY})[1] == "path"
+    assert refusal(signature, given | {"unseen": DAY})[1] == "unseen"
+
+
+def test_keywords_of_a_wrapper():
+    """`P.kwargs` says nothing of a single one, which may be any plain value."""
+
+    def wrapper(*args: P.args, **kwargs: P.kwargs):
+        pass
+
+    signature = Signature.of(wrapper)
+    assert signature.bind(signature.check({"a": 1}, LIMIT)) == {"a": 1}
+
+
+def test_names_with_underscores():
+    """Also those that a class would mangle, or that every object has."""
+
+    def job(_a: int, __b: int = 2, *, __dict__: int = 3):
+        pass
+
+    signature = Signature.of(job)
+    for given in ({"_a": 1}, {"_a": 1, "__b": 5, "__dict__": 6}):
+        assert signature.bind(signature.check(given, LIMIT)) == given
+    assert refusal(signature, {"_a": 1, "__b": "x"})[1] == "__b"
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,8 @@ def _default(parameter: Parameter, choices: tuple[tuple[str, str], ...], *, null
     """What an empty input means, in words."""
     if parameter.required:
         return "None" if nullable else ""
+    if parameter.default is msgspec.UNSET:
+        return "left out"
     try:
         label = dict(choices).get(_json(parameter.default))
     except codec.NotJson:  # a default may be anything
