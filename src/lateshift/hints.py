@@ -282,8 +282,8 @@ def _first_fit(members: Iterable[Any], convert: Callable[[Any], Any]) -> tuple[A
     raise ValueError("; ".join(dict.fromkeys(problems)))
 
 
-def _checked_member(kind: type[Either], value: Any) -> Any:
-    """The value, if it comes back from JSON with the type that it has: a union may not tell two members apart."""
+def _taken(kind: type[Either], value: Any) -> tuple[Any, Any]:
+    """The member that takes a value that is to be stored, if possible as it is, and what it makes of it."""
 
     def convert(member: Any) -> Any:
         return msgspec.convert(value, member, dec_hook=value_hook)
@@ -295,15 +295,20 @@ def _checked_member(kind: type[Either], value: Any) -> Any:
         raise TypeError
 
     try:
-        member, result = _first_fit(kind.members, keep)
+        return _first_fit(kind.members, keep)
     except ValueError:
-        member, result = _first_fit(kind.members, convert)
+        return _first_fit(kind.members, convert)
+
+
+def _checked_member(kind: type[Either], value: Any) -> Any:
+    """The value, if it comes back from JSON as what it is: a union may not tell two members apart."""
+    member, result = _taken(kind, value)
     plain = codec.decode(codec.to_json(value).decode())
-    taker, back = (None, None) if plain is None and kind.with_none else _read(kind, plain)
-    as_list = list(result) if isinstance(result, tuple) and type(back) is list else result
-    if type(back) is not type(as_list):
+    reader, back = (None, None) if plain is None and kind.with_none else _read(kind, plain)
+    sent = list(result) if isinstance(result, tuple) and type(back) is list else result
+    if type(back) is not type(sent):
         change = type(back).__name__
-    elif taker is not member and back != as_list:
+    elif reader is not member and back != sent:  # a class may know no equality, but then its member reads it
         change = "another one"
     else:
         return result

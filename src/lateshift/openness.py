@@ -22,6 +22,7 @@ from msgspec.inspect import (
     Field,
     FloatType,
     IntType,
+    LiteralType,
     NamedTupleType,
     StrType,
     StructType,
@@ -36,10 +37,15 @@ from lateshift.hints import Either
 
 
 class Watch(NamedTuple):
-    """What a hint, in the form that msgspec takes, asks to look for: anything at all, and what has no type in it."""
+    """What a hint, in the form that msgspec takes, asks to look for.
+
+    `needed`: anything at all. `is_open`: what has no type in it. `text_keys`: keys that are text, and may be read as
+    something else.
+    """
 
     needed: bool
     is_open: bool
+    text_keys: bool
 
 
 def watch(hint: Any) -> Watch:
@@ -47,22 +53,26 @@ def watch(hint: Any) -> Watch:
     try:
         parts = list(_parts(type_info(hint), set()))
     except Exception:  # msgspec before 0.22 cannot describe a Literal of several types; then the values are compared
-        return Watch(needed=True, is_open=True)
+        return Watch(needed=True, is_open=True, text_keys=False)
     is_open = any(isinstance(part, AnyType) for part in parts)
-    return Watch(is_open or any(map(_may_lose, parts)), is_open)
+    return Watch(is_open or any(map(_may_lose, parts)), is_open, any(map(_has_text_keys, parts)))
 
 
-def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | None:
+def changed_by_json(given: object, arrived: object, watch: Watch) -> str | None:
     """What a value has that would be lost or become something else, or None. A tuple may become a list.
 
-    `arrived` is the value as its hint brings it back. Of a value by a hint that `is_open`, and of all within an object,
+    `arrived` is the value as its hint brings it back. Of a value by a hint that is open, and of all within an object,
     nobody else has checked that it is of the type that it comes back as.
     """
     if isinstance(given, _SINGLE):
         return _lost(given, arrived, unchecked=False)
-    waiting = [(given, arrived, is_open)]
+    waiting = [(given, arrived, watch.is_open)]
     while waiting:
         given, arrived, unchecked = waiting.pop()
+        if watch.text_keys and isinstance(given, dict) and isinstance(arrived, dict):
+            changed = next((key for key in given if isinstance(key, str) and key not in arrived), None)
+            if changed is not None:
+                return _another_key(changed)
         found = _compare(given, arrived, unchecked=unchecked)
         if isinstance(found, str):
             return found
@@ -77,7 +87,7 @@ def changed_by_json(given: object, arrived: object, *, is_open: bool) -> str | N
 
 _SINGLE: Final = (str, int, float, type(None))
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
-_LARGEST_EXACT: Final = 2**53  # whole number that is a float, as all below it are
+_LARGEST_EXACT: Final = 2**53  # all whole numbers to this one are floats as well
 _PLAIN: Final = (*_SINGLE, dict, list, tuple)
 _LOSSY: Final = (StructType, DataclassType, NamedTupleType, TypedDictType, DateTimeType, TimeType, FloatType)
 
@@ -96,7 +106,7 @@ def _parts(part: object, seen: set[int]) -> Iterator[object]:
 
 
 def _may_lose(part: object) -> bool:
-    return isinstance(part, _LOSSY) or _is_custom(part) or _has_keys(part)
+    return isinstance(part, _LOSSY) or _is_custom(part) or _may_mix_keys(part)
 
 
 def _is_custom(part: object) -> bool:
@@ -104,9 +114,16 @@ def _is_custom(part: object) -> bool:
     return isinstance(part, CustomType) and (codec.is_model(part.cls) or issubclass(part.cls, Either))
 
 
-def _has_keys(part: object) -> bool:
+def _may_mix_keys(part: object) -> bool:
     """Whether a part is a dict of which JSON may write keys alike that differ, such as 1 and "1"."""
     return isinstance(part, DictType) and not isinstance(part.key_type, StrType | IntType)
+
+
+def _has_text_keys(part: object) -> bool:
+    """Whether a part is a dict with keys of text or something else: msgspec asks no hook about one that is text."""
+    if not isinstance(part, DictType) or isinstance(part.key_type, StrType):
+        return False
+    return any(isinstance(each, StrType | LiteralType) for each in _parts(part.key_type, set()))
 
 
 def _compare(given: object, arrived: object, *, unchecked: bool) -> str | Iterable[tuple[Any, Any]]:
@@ -182,12 +199,12 @@ def _compare_dicts(given: dict[Any, Any], arrived: dict[Any, Any]) -> str | Iter
         if other not in arrived and all(isinstance(each, str) for each in arrived):
             return _no_place(key)
         if other not in arrived or _is_another_key(key, other):
-            return f"the key {key!r}, which would come back as another one"
+            return _another_key(key)
     return [*keys.items(), *((inner, arrived[keys[key]]) for key, inner in given.items())]
 
 
 def _is_another_key(given: object, arrived: object) -> bool:
-    """Not for text or a number, of which hints make other types."""
+    """Whether a key is read as another one. Text may become what a hint makes of it, a value the member of an Enum."""
     if type(given) is type(arrived):
         return isinstance(given, Enum) and given is not arrived
     return given != arrived and not isinstance(given, str) and not isinstance(arrived, Enum | float)
@@ -202,6 +219,10 @@ def _compare_fields(
     if unknown is not None:
         return _no_place(unknown)
     return [(given[key], getattr(arrived, name)) for key, name in names.items() if key in given]
+
+
+def _another_key(key: object) -> str:
+    return f"the key {key!r}, which would come back as another one"
 
 
 def _no_place(key: object) -> str:

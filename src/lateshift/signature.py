@@ -222,7 +222,7 @@ def _change(parameter: Parameter, given: object, arrived: object) -> str | None:
     """What of a value that is to be stored would arrive as something else, or None."""
     if not parameter.watch.needed:
         return None
-    change = changed_by_json(given, arrived, is_open=parameter.watch.is_open)
+    change = changed_by_json(given, arrived, parameter.watch)
     return None if change is None else f"it has {change}; the signature has {parameter.written}"
 
 

@@ -65,15 +65,13 @@ def around(pair):
     """A hint with another one around it or under another name, and values of it."""
     hint, values = pair
     hashable = values.filter(can_be_hashed)
-    # Text as a key may become what another member of a union makes of text: msgspec asks no hook about it.
-    keys = hashable.filter(lambda value: hint is str or not isinstance(value, str))
     return st.sampled_from(
         [
             (list[hint], st.lists(values, max_size=2)),
             (tuple[hint, ...], st.lists(values, max_size=2).map(tuple)),
             (tuple[hint, int], st.tuples(values, st.integers(0, 3))),
             (Mapping[str, hint], st.dictionaries(st.sampled_from(["", "0"]), values)),
-            (dict[hint, int], st.dictionaries(keys, st.integers(0, 3), max_size=2)),
+            (dict[hint, int], st.dictionaries(hashable, st.integers(0, 3), max_size=2)),
             (frozenset[hint], st.frozensets(hashable, max_size=2)),
             (Annotated[hint, "note"], values),
             (NewType("New", hint), values),

@@ -3,6 +3,7 @@
 from datetime import date
 from enum import Enum, Flag, IntEnum
 from pathlib import Path, PurePosixPath
+from typing import Literal
 from uuid import UUID
 
 import pytest
@@ -73,6 +74,9 @@ class Alike(Enum):
         (dict[int | Path, int], {1: 1}, "the key 1, which would come back as another one"),
         (dict[UUID, int], {UUID(int=1): 1, str(UUID(int=1)): 2}, "which would come back as another one"),
         (dict[Path, int], {"a": 1, Path("a"): 2}, "which would come back as another one"),
+        (dict[UUID | str, int], {str(UUID(int=1)): 1}, "which would come back as another one"),
+        (dict[Path | Literal["a"], int], {"a": 1}, "which would come back as another one"),
+        (dict[Literal["0", 0], int], {"0": 1}, "which would come back as another one"),
         (dict[Alike, int], {Alike.HALF: 1}, "which would come back as another one"),
     ],
 )
