@@ -29,7 +29,8 @@ class Signature:
         self.is_open = self._others is not None
         self._bound = _bound_name(function) if drop_self else None
         self._by_name = {parameter.name: parameter for parameter in self.parameters}
-        self._struct = _struct(self.parameters, open_ended=self.is_open)
+        self._numbered = any(parameter.name.startswith("__") for parameter in self.parameters)
+        self._struct = _struct(self.parameters, open_ended=self.is_open, numbered=self._numbered)
         self._decode = msgspec.json.Decoder(self._struct, dec_hook=wire_hook).decode
         self._all_required = all(parameter.required for parameter in self.parameters)
         self._may_change = self.is_open or any(parameter.watch.needed for parameter in self.parameters)
@@ -98,7 +99,9 @@ class Signature:
         return self._by_name.get(name) or (None if name == self._bound else self._others)
 
     def _values(self, decoded: msgspec.Struct, text: str | bytes) -> dict[str, Any]:
-        values = dict(zip(self._by_name, msgspec.structs.astuple(decoded), strict=True))
+        values = msgspec.structs.asdict(decoded)
+        if self._numbered:
+            values = dict(zip(self._by_name, values.values(), strict=True))
         if not self._all_required:  # a default that was not overridden is the function's own business
             values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
         if self._others is not None:
@@ -192,11 +195,13 @@ def _bound_name(function: Callable[..., Any]) -> str | None:
     return first.name if first.kind is first.POSITIONAL_OR_KEYWORD else None
 
 
-def _struct(parameters: tuple[Parameter, ...], *, open_ended: bool) -> type[msgspec.Struct]:
+def _struct(parameters: tuple[Parameter, ...], *, open_ended: bool, numbered: bool) -> type[msgspec.Struct]:
+    """A field for each parameter; `numbered` where one has a name like `__x`, which no field can have."""
     fields: list[Any] = []
-    for number, item in enumerate(parameters):  # by number, as a Struct cannot have a field `__x`
+    for number, item in enumerate(parameters):
         default = msgspec.NODEFAULT if item.required else msgspec.UNSET
-        fields.append((f"p{number}", item.hint, msgspec.field(default=default, name=item.name)))
+        field = msgspec.field(default=default, name=item.name)
+        fields.append((f"p{number}" if numbered else item.name, item.hint, field))
     return msgspec.defstruct("Parameters", fields, kw_only=True, forbid_unknown_fields=not open_ended)
 
 
