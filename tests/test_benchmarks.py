@@ -9,13 +9,17 @@ import pytest
 from test_soak import BENCHMARKS
 
 MEASURED = """
-import backlog, crowd, drain, enqueue, latency
+import backlog, crowd, latency, raw
+from place import Place
 
 crowd.WORKERS = 2
-print(drain._raw("sqlite", 500), enqueue.one_by_one("sqlite", 100), enqueue.in_bulk("sqlite", 100))
-print(backlog._drain("sqlite", 200, 100, 100), *crowd._drain("sqlite", 400)[:2])
-with crowd.Place("sqlite") as place, place.workers(1):
+with Place() as place:
+    place.fill(500)
+    print(raw.drain(place, 500))
+with Place() as place, place.workers(1):
     print(*latency._measure(place, 3))
+print(backlog._drain("sqlite", 200, 100, 100))
+print(*crowd._drain("sqlite", 400)[:2])
 """
 
 
@@ -26,5 +30,5 @@ def test_what_is_measured_still_runs():
     ran = subprocess.run([sys.executable, "-c", MEASURED], cwd=BENCHMARKS, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     figures = [[float(figure) for figure in line.split()] for line in ran.stdout.splitlines()]
-    assert list(map(len, figures)) == [3, 3, 3]
+    assert list(map(len, figures)) == [1, 3, 1, 2]
     assert all(figure > 0 for line in figures for figure in line)
