@@ -5,7 +5,6 @@ Executors decide where this happens; what happens is the same everywhere.
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from collections.abc import Awaitable, Callable
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import msgspec
 
-from lateshift import codec, retry
+from lateshift import codec, django, retry
 from lateshift.allowlist import AllowList
 from lateshift.context import JobContext, Report, current
 from lateshift.errors import (
@@ -29,6 +28,7 @@ from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
 from lateshift.options import JobOptions, Transactional
 from lateshift.outcome import WORKER_DIED, Ending, JobTimeout, Outcome, decide, failed, lost, returned
+from lateshift.runtime import copies
 from lateshift.runtime.exceptions import as_exception, describe, without_group
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
@@ -123,7 +123,7 @@ class Execution:
 
     def execute(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt in this thread, to its outcome. Only what an executor raises in the thread comes out of it."""
-        token, forks = current.set(run.context), _forks
+        token, forks = current.set(run.context), copies.forks
         try:
             try:
                 call, arguments = self._prepare(run, ready)
@@ -131,11 +131,11 @@ class Execution:
                 if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
                     value = _run_awaitable(value)
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
-                _end_copy(forks)
+                copies.end_copy(forks)
                 stored = self._complete(run, ending)
             except BaseException as error:
                 ending, stored = self._failure(run, error), self._overtaken(run, error)
-            _end_copy(forks)
+            copies.end_copy(forks)
             run.roll_back()
             outcome = stored or self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
@@ -146,22 +146,23 @@ class Execution:
         except BaseException as error:
             return self.interrupted(run, error)
         finally:
-            _end_copy(forks)
+            copies.end_copy(forks)
             current.reset(token)
 
     async def execute_async(self, run: Run, ready: Ready) -> Outcome:
         """Run an attempt on this event loop, to its outcome."""
-        token, forks = current.set(run.context), _forks
+        token, forks = current.set(run.context), copies.forks
         try:
             try:
                 call, arguments = self._prepare(run, ready)
+                django.close_for_coroutines()
                 value = call(**arguments)
                 if hasattr(value, "__await__"):
                     value = await value
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
             except BaseException as error:
                 ending = self._failure(run, error)
-            _end_copy(forks)
+            copies.end_copy(forks)
             outcome = self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
                 awaited: list[Any] = []
@@ -171,8 +172,13 @@ class Execution:
         except BaseException as error:
             return self.interrupted(run, error)
         finally:
-            _end_copy(forks)
+            copies.end_copy(forks)
             current.reset(token)
+
+    def close(self) -> None:
+        """Close what its transactional jobs have opened; the next one opens it again."""
+        if self._source is not None:
+            self._source.db.close()
 
     def interrupted(self, run: Run, error: BaseException | None = None) -> Outcome:
         """The outcome of an attempt that could not conclude by itself: it was interrupted, or deciding raised `error`.
@@ -380,21 +386,3 @@ async def _await_hook(run: Run, awaited: list[Any]) -> None:
 def _note_hook(run: Run, error: BaseException) -> None:
     lines = ["The failed() hook raised:", *describe(error).traceback.rstrip().split("\n")]
     run.context.log_lines.extend(escape(line) for line in lines)
-
-
-_forks = 0
-
-
-def _end_copy(forks: int) -> None:
-    """End this process if it was forked off since `forks` were counted: a copy of a worker has no worker around it."""
-    if _forks != forks:
-        os._exit(0)
-
-
-def _note_fork() -> None:
-    global _forks  # noqa: PLW0603 - a fact about this process; asking for its id at each job cost 7 % of a worker's time
-    _forks += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_note_fork)

@@ -20,10 +20,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from lateshift import django
 from lateshift.clock import Clock
 from lateshift.errors import (
     AlreadyStored,
     InvalidOption,
+    LateshiftError,
     QueryTooSlow,
     StorageCorrupt,
     StorageError,
@@ -40,6 +42,10 @@ T = TypeVar("T")
 
 MINIMUM: Final = (3, 35, 0)
 """`returning` came with 3.35; CPython 3.11 is built against newer ones everywhere we looked."""
+
+OWN_LOCK_PATIENCE: Final = 1.0
+"""Seconds to wait for a lock that this thread's own `atomic` may have; in which it may have read only, and then others
+have the lock, for milliseconds."""
 
 _BUSY: Final = frozenset({5, 6})
 _UNAVAILABLE: Final = {
@@ -281,18 +287,28 @@ class SqliteDatabase(Database):
                 if _code(error) not in _BUSY:
                     raise self._explain(error) from error
                 now = time.monotonic()
-                deadline = deadline or now + self._busy_timeout
+                if deadline is None:
+                    own = django.may_have_locked(self.path)
+                    deadline = now + (min(OWN_LOCK_PATIENCE, self._busy_timeout) if own else self._busy_timeout)
                 if now >= deadline:
-                    raise StorageUnavailable(
-                        f"The database {self.path} was locked by another process for {self._busy_timeout:g} s. "
-                        "Find the process that holds a transaction open (often a database browser), or raise "
-                        "LATESHIFT_BUSY_TIMEOUT."
-                    ) from error
+                    raise self._locked(own=own) from error
                 self.while_locked()
                 import random  # 1 ms, for who meets a lock
 
                 self._wait(pause * random.uniform(0.5, 1.5))
                 pause = min(0.001, pause * 1.5)
+
+    def _locked(self, *, own: bool) -> LateshiftError:
+        if own:
+            return InvalidOption(
+                f"{self.path} is locked, it seems by this thread's own `transaction.atomic`, which has written there: "
+                "SQLite lets nobody else write before it ends. Enqueue with `connection=django.db.connection`, or do "
+                "this after the commit, by `transaction.on_commit(...)`."
+            )
+        return StorageUnavailable(
+            f"The database {self.path} was locked by another process for {self._busy_timeout:g} s. Find the process "
+            "that holds a transaction open (often a database browser), or raise LATESHIFT_BUSY_TIMEOUT."
+        )
 
     def _wait(self, seconds: float) -> None:
         """Let other threads have the connection meanwhile, if nothing is begun on it.

@@ -13,8 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Final
 
+from lateshift import django
 from lateshift.job import Claimed
 from lateshift.outcome import JobTimeout, Outcome, returned
 from lateshift.runtime import stacks
@@ -157,7 +159,8 @@ class ThreadExecutor:
         try:
             slot.begin(run)
             if self._started(run):
-                outcome = self._execution.execute(run, slot.arm)
+                outcome = copy_context().run(self._execution.execute, run, slot.arm)
+                django.close_old_connections()
             else:
                 outcome = returned(run.started_at, run.started_at)
         except BaseException as error:  # JobTimeout, raised between two of our own lines: it counts as interrupted
@@ -194,6 +197,7 @@ class _Slot:
     def arm(self, run: Run) -> None:
         if run.timeout is not None:
             self._deadline = time.monotonic() + run.timeout
+        django.close_old_connections()  # after the import that may bring Django along, and before the job's first query
 
     def end(self) -> None:
         with self._door:

@@ -1,0 +1,100 @@
+"""What Lateshift does for programs that use Django. Where nobody has imported that, it costs a look into a dict."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import Any, Final
+
+SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
+
+_setting_up = threading.RLock()
+_ours = False
+_failure: BaseException | None = None
+
+
+def process_is_ours() -> None:
+    """Say that this process is one of Lateshift's: in those nobody else gets Django ready. A program does so itself."""
+    global _ours  # noqa: PLW0603 - a fact about this process
+    _ours = True
+
+
+def set_up() -> BaseException | None:
+    """Get Django ready before jobs are imported, where the environment names its settings; what prevented it, or None.
+
+    What comes here while applications load, such as a job that is enqueued in `AppConfig.ready()`, goes on.
+    """
+    global _failure  # noqa: PLW0603 - Django does not try again once applications have begun to load
+    if not _ours or not os.environ.get(SETTINGS):
+        return None
+    try:
+        import django  # type: ignore[import-untyped] # it has no types of its own
+        from django.apps import apps  # type: ignore[import-untyped]
+    except ImportError:  # the variable is meant for another program
+        return None
+    with _setting_up:
+        if not (apps.ready or apps.loading):
+            _failure = None
+            try:
+                django.setup()
+            except (Exception, SystemExit) as error:
+                _failure = error
+        return _failure
+
+
+def close_old_connections() -> None:
+    """For a worker's thread, between two attempts: let go of connections as Django does between two requests.
+
+    One that is still in a transaction belongs to an attempt that was interrupted on its way out, and nobody ends it.
+    """
+    for connection in _connections():
+        with suppress(Exception):  # the next query will tell
+            if connection.in_atomic_block:
+                connection.close()
+                del sys.modules["django.db"].connections[connection.alias]
+            else:
+                connection.close_if_unusable_or_obsolete()
+
+
+def close_for_coroutines() -> None:
+    """Before an attempt that is a coroutine: the same in the thread in which Django runs the queries of all of them.
+
+    They take turns there, so this comes before those of the attempt, and nobody has to wait for it.
+    """
+    if _is_configured():
+        with suppress(Exception):  # asgiref without it
+            from asgiref.sync import SyncToAsync
+
+            SyncToAsync.single_thread_executor.submit(_close_idle_ones)
+
+
+def _close_idle_ones() -> None:
+    for connection in _connections():
+        with suppress(Exception):
+            if not connection.in_atomic_block:  # of another coroutine, which is not interrupted
+                connection.close_if_unusable_or_obsolete()
+
+
+def may_have_locked(path: str) -> bool:
+    """Whether this thread has `atomic` open on an SQLite file, and has the lock by that or may have written there."""
+    for connection in _connections():
+        with suppress(Exception):  # no such file
+            own = connection.vendor == "sqlite" and os.path.samefile(connection.settings_dict["NAME"], path)
+            at_once = getattr(connection, "transaction_mode", None) in ("IMMEDIATE", "EXCLUSIVE")  # from Django 5.1 on
+            if own and connection.in_atomic_block and (at_once or connection.connection.total_changes):
+                return True
+    return False
+
+
+def _connections() -> list[Any]:
+    """Those that this thread has made, if the program has imported and configured Django."""
+    try:
+        return list(sys.modules["django.db"].connections.all(initialized_only=True)) if _is_configured() else []
+    except Exception:  # such as that another thread is importing it
+        return []
+
+
+def _is_configured() -> bool:
+    return "django.db" in sys.modules and sys.modules["django.conf"].settings.configured is True
