@@ -83,6 +83,7 @@ class Attempts:
 
     def __exit__(self, *_: object) -> None:
         _job_logs.end()
+        self._execution.close()
         workers.remove_worker(self._db, self._worker)
 
     def claim(self, queue: str | None) -> Claimed | None:
@@ -110,7 +111,8 @@ class Attempts:
 
     def run(self, job: Claimed) -> None:
         """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""
-        outcome = _outside_of_loops(lambda: self._execute(job))
+        context = copy_context()  # as in a worker: what a job sets there, no other sees
+        outcome = _outside_of_loops(lambda: context.run(self._execute, job))
         writes.save_progress(self._db, self._progress)
         self._progress.clear()
         done, refused = settle_one(self._db, Settlement(job, outcome))
@@ -187,8 +189,7 @@ def _outside_of_loops(work: Callable[[], T]) -> T:
     if not _in_loop():
         return work()
     answers: list[T] = []
-    context = copy_context()
-    thread = threading.Thread(target=lambda: answers.append(context.run(work)), name="lateshift-test")
+    thread = threading.Thread(target=lambda: answers.append(work()), name="lateshift-test")
     thread.start()
     thread.join()
     return answers[0]

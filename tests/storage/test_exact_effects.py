@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+import time
 
 import exact_jobs as jobs
 import pytest
@@ -234,6 +235,28 @@ def test_django_has_to_have_the_jobs_database(app, tmp_path):
         program.close()
     assert job.status == "failed"
     assert "None of Django's DATABASES" in job.error.message
+
+
+def test_inside_an_atomic_of_the_caller_s_it_is_refused(app, django):
+    """That of a TestCase, for one: nothing would be committed, or its transaction be broken."""
+    job_id = app.run_background_job(jobs.pay_by_django, parameters={"number": 1})
+    with django.db.transaction.atomic():
+        drain(app=app)
+        django.do("insert into effects values (7)")
+    assert "TransactionTestCase" in app.get_job(job_id).error.message
+    assert written(app) == [7]
+
+
+@pytest.mark.parametrize("bare", ["postgres"], indirect=True)
+def test_when_jobs_were_drained_their_connections_are_closed(app, django):
+    """Else nobody can drop the database of the tests."""
+    assert run(app, jobs.pay_by_django, number=1).status == "completed"
+    app.close()
+    others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    deadline = time.monotonic() + 20
+    with django.connection.cursor() as cursor:
+        while cursor.execute(others).fetchone()[0]:  # a session ends a moment after its connection
+            assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("bare", ["sqlite"], indirect=True)

@@ -94,6 +94,7 @@ class _Inline:
             raise
         self._settle(done or self._give_back(job))
         self._crew.close()
+        self._execution.close()
 
     def _await_end(self, seconds: float | None) -> Settlement | None:
         """The job's outcome; None when it did not come in time or its code cannot be stopped."""

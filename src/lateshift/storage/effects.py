@@ -276,6 +276,12 @@ class _Django(_Way):
         from django.db import transaction  # type: ignore[import-untyped] # it has no types of its own
 
         self._alias, self.given, tables = _in_django(source.db)
+        if self.given.in_atomic_block:  # which the commit would not end
+            raise InvalidOption(
+                'A job with transactional="django" commits what it writes, and here it runs inside '
+                "`transaction.atomic`. So does all of a TestCase, which never commits: use a TransactionTestCase, or "
+                "`django_db(transaction=True)` of pytest-django."
+            )
         self.given.close_if_unusable_or_obsolete()
         self.dialect = msgspec.structs.replace(source.db.dialect, tables=tables, parameter="%({name})s")
         self._block = transaction.atomic(using=self._alias)
