@@ -32,12 +32,12 @@ class Place:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
-    def python(self, *arguments):
+    def python(self, *arguments, cwd=None, **variables):
         """What a program printed, started in the folder."""
         done = subprocess.run(
             [sys.executable, *arguments],
-            cwd=self.folder,
-            env={**os.environ, "LATESHIFT_IDLE_EXIT": "1", "PYTHONPATH": str(self.folder)},
+            cwd=cwd or self.folder,
+            env={**os.environ, "LATESHIFT_IDLE_EXIT": "1", "PYTHONPATH": str(self.folder), **variables},
             capture_output=True,
             text=True,
             timeout=60,
@@ -64,7 +64,7 @@ class ShopConfig(AppConfig):
     name = "shop"
 
     def ready(self):
-        from shop import jobs
+        from shop.jobs import confirm
 """
 
 DJANGO_MODEL = """
@@ -126,27 +126,44 @@ def test_django(django):
     confirmed = "confirmed to ada@example.com"
     assert django.python("try_it.py") == [confirmed, "completed 404", confirmed, "200 OK"]
 
-    [tests] = [block for block in blocks(TESTING) if block.file_name == "shop/tests.py"]
-    django.write("shop/tests.py", tests.code)
+    for block in blocks(TESTING):
+        if block.file_name in ("shop/tests.py", "shop/test_later.py"):
+            django.write(block.file_name, block.code)
     settings = django.folder / "config/settings.py"
     settings.write_text(settings.read_text() + "\nDATABASES['default']['TEST'] = {'NAME': BASE_DIR / 'test.sqlite3'}\n")
     django.python("manage.py", "test", "--noinput")
 
 
-def test_django_that_nobody_sets_up(django):
-    """What the page says of a module without the lines at its top; the refusal leads back to the page."""
-    jobs = django.folder / "shop/jobs.py"
-    jobs.write_text(re.sub(r"(?s)if not apps.*?\n\n", "", jobs.read_text()))
-    (line,) = django.python("-c", NOT_SET_UP)
-    assert re.search(r"failed with (AppRegistryNotReady|ImproperlyConfigured): .*django\.setup\(\)", line)
+def test_django_outside_of_the_server(django, tmp_path_factory):
+    """A program of one's own sets it up; the command line does so, or says why not. All may be in another folder."""
+    refused = r"failed with (AppRegistryNotReady|ImproperlyConfigured): .*django\.setup\(\)"
+    assert re.search(refused, django.python("-c", NOT_SET_UP)[0])
 
+    django.write("config/half.py", "from config.settings import *\nINSTALLED_APPS += ['gone']\n")
+    lines = django.python("-c", OURS + NOT_SET_UP, DJANGO_SETTINGS_MODULE="config.half")
+    assert lines[0] == lines[1]
+    assert "DJANGO_SETTINGS_MODULE=config.half, failed with ModuleNotFoundError: No module named 'gone'" in lines[0]
+    assert re.fullmatch("[0-9a-f-]{36}", django.python(*ENQUEUE, DJANGO_SETTINGS_MODULE="config.settings")[0])
+
+    [line] = re.findall(r"`(os\.environ\.setdefault\(.*?\)\))`", TEXT)
+    settings = django.folder / "config/settings.py"
+    settings.write_text(f"import os\n{settings.read_text()}\n{line}\n")
+    count = "from lateshift import list_jobs; print(len(list_jobs()))"
+    shell = (str(django.folder / "manage.py"), "shell", "-c", count)
+    assert django.python(*shell, cwd=tmp_path_factory.mktemp("elsewhere"))[-1] == "1"
+
+
+ENQUEUE = ("-m", "lateshift", "enqueue", "shop.jobs.confirm", "--params", '{"order_id": 1}')
+
+OURS = "from lateshift.django import process_is_ours\nprocess_is_ours()\n"
 
 NOT_SET_UP = """
 from lateshift import LateshiftError, run_background_job
-try:
-    run_background_job("shop.jobs.confirm")
-except LateshiftError as error:
-    print(error)
+for _ in range(2):
+    try:
+        run_background_job("shop.jobs.confirm")
+    except LateshiftError as error:
+        print(error)
 """
 
 IN_FLASK = """

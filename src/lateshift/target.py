@@ -8,6 +8,7 @@ module's `__getattr__` nor a metaclass can conjure one up.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -16,6 +17,7 @@ from typing import Any, Final, Literal, NoReturn, TypeGuard, cast
 
 import msgspec
 
+from lateshift import django
 from lateshift.allowlist import AllowList
 from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
 from lateshift.job import ExecutorKind
@@ -222,6 +224,8 @@ class _Resolution:
         known = None if is_own else sys.modules.get(name)
         if known is not None and not getattr(vars(known).get("__spec__"), "_initializing", False):
             return known
+        if (failure := django.set_up()) is not None:
+            self._not_imported(f"django.setup(), with {django.SETTINGS}={os.environ[django.SETTINGS]},", failure)
         token = _importing.set(name)
         try:
             if known is not None:
@@ -234,12 +238,14 @@ class _Resolution:
                 return main
             return None if spec is None else importlib.import_module(name)
         except (Exception, SystemExit) as error:
-            raise CallableNotFound(
-                f"{self._path!r} was not found: importing {name} failed with {type(error).__name__}: {error}"
-                f"{framework_hint(error)}"
-            ) from error
+            self._not_imported(f"importing {name}", error)
         finally:
             _importing.reset(token)
+
+    def _not_imported(self, what: str, error: BaseException) -> NoReturn:
+        raise CallableNotFound(
+            f"{self._path!r} was not found: {what} failed with {type(error).__name__}: {error}{framework_hint(error)}"
+        ) from error
 
     def _attribute(self, module: ModuleType, name: str) -> Any:
         if name not in vars(module):

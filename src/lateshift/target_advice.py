@@ -39,8 +39,8 @@ def framework_hint(error: BaseException) -> str:
     """What to add when a module could not be imported because its web framework was not set up."""
     if type(error).__name__ in DJANGO:
         return (
-            " Django is not set up in this process. Let the module of the jobs do so before it imports models: "
-            "`if not apps.models_ready: django.setup()`. docs/frameworks.md has the lines."
+            " Is Django set up in this process? Workers and the command line do so where DJANGO_SETTINGS_MODULE is in "
+            "the environment; a program of yours calls django.setup() itself. docs/frameworks.md has more."
         )
     if "application context" in str(error):
         return " Ask for the application inside the job, under `with app.app_context():`; docs/frameworks.md has more."

@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from lateshift import django
 from lateshift.cli import changes, completion, dashboard, enqueuing, jobs, logs, project, queues, top, work
 from lateshift.cli.base import Commands, report
 
@@ -59,6 +60,7 @@ for family in FAMILIES:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     _open_streams()
+    django.process_is_ours()
     with contextlib.suppress(OSError):  # the current folder is gone, which the settings will tell
         if not sys.flags.safe_path and os.getcwd() not in sys.path:
             sys.path.insert(0, os.getcwd())  # as `python -m` does, so that `app/jobs.py` in this folder is found

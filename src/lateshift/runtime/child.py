@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
+from lateshift import django
 from lateshift.context import LOG_LINES
 from lateshift.host.job_logs import capture_logging
 from lateshift.job import Claimed, JobError
@@ -112,6 +113,7 @@ def main() -> None:
     prepare()
     sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD")).get("path", sys.path)
     go_on_with_newer()
+    django.process_is_ours()
     settings = load_settings()
     pipe = take_standard_input()
     errand = msgspec.json.decode(pipe.readline(), type=Errand)

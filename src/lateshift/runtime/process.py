@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from lateshift import django
 from lateshift.app import Lateshift
 from lateshift.default import set_app
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
@@ -167,6 +168,7 @@ def main() -> None:
     if "path" in told:
         sys.path[:] = told["path"]
     go_on_with_newer()
+    django.process_is_ours()
     sys.exit(_runner() if sys.argv[1:] == ["runner"] else _worker(told))
 
 
