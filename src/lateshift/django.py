@@ -59,9 +59,9 @@ def close_old_connections() -> None:
 
 
 def close_for_coroutines() -> None:
-    """Before an attempt that is a coroutine: the same in the thread in which Django runs the queries of all of them.
+    """Around an attempt that is a coroutine: the same in the thread in which Django runs the queries of all of them.
 
-    They take turns there, so this comes before those of the attempt, and nobody has to wait for it.
+    They take turns there, so this comes before or after those of the attempt, and nobody has to wait for it.
     """
     if _is_configured():
         with suppress(Exception):  # asgiref without it

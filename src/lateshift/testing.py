@@ -85,10 +85,15 @@ def isolated(*, clock: Clock | None = None, **settings: Any) -> Iterator[Lateshi
     Nothing is started by itself. `settings` are those of `Settings`, such as `allowed=["shop"]` and `max_retries=0`;
     what is not given is the project's own, from `configure`, also when that is called in the block, the environment,
     `.env` or `pyproject.toml`. With a `database_url` the jobs are in that database instead, and stay there; its tables
-    are made if there are none. Raises SettingsError, StorageError.
+    are made if there are none. Raises SettingsError, StorageError, InvalidOption.
     """
     with tempfile.TemporaryDirectory(prefix="lateshift-", ignore_cleanup_errors=True) as folder:
         elsewhere = settings.get("database_url") is not None
+        if "mode=memory" in str(settings.get("database_url")):  # which would be the name of a file
+            raise InvalidOption(
+                f"{settings['database_url']} is in the memory of Django's tests, where nobody else can come: give them "
+                "a file, by DATABASES['default']['TEST'] = {'NAME': BASE_DIR / 'test.sqlite3'}."
+            )
         own = {"database_url": f"sqlite:///{folder}/lateshift.db", "storage_dir": folder}
         own |= {"spawn": "never", "sqlite_durability": "normal"}
         settings |= {name: value for name, value in own.items() if settings.get(name) is None}

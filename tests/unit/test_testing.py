@@ -28,6 +28,7 @@ from testing_jobs import (
     interrupted,
     note,
     packed,
+    settling_in,
     tree,
     tree_drained,
     unsteady,
@@ -199,6 +200,14 @@ def test_jobs_run_in_line_under_an_event_loop(app, job):
 
     jobs = asyncio.run(test())
     assert [(job.status, *job.result[1:]) for job in jobs] == [("completed", os.getpid(), "anna")] * 3
+
+
+def test_a_job_sets_context_variables_for_itself(app):
+    """As in a worker, where neither the next job nor anybody else has them."""
+    enqueue(settling_in, parameters={"name": "anna"})
+    enqueue(settling_in, parameters={"name": "bert"})
+    assert [result for _, result in drained()] == ["nobody", "nobody"]
+    assert user.get() == "nobody"
 
 
 def test_failures_are_stored_and_told(app):

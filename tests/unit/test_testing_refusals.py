@@ -42,3 +42,10 @@ def test_what_no_job_can_have_been_given(app, parameters):
     """Parameters are a dict of what JSON can hold."""
     with pytest.raises(InvalidParameters, match="parameters"):
         assert_enqueued(note, parameters=parameters, app=app)
+
+
+def test_the_database_in_memory_of_django_s_tests():
+    """It has a name like a file's, which would be made."""
+    url = "sqlite:///file:memorydb_default?mode=memory&cache=shared"
+    with pytest.raises(InvalidOption, match="TEST"), isolated(database_url=url):
+        pass

@@ -62,6 +62,12 @@ async def where_async() -> list:
     return where()
 
 
+def settling_in(name: str) -> str:
+    before = user.get()
+    user.set(name)
+    return before
+
+
 @background(isolation="process", timeout=0.001)
 def where_isolated() -> list:
     return where()

@@ -13,6 +13,8 @@ from lateshift.doctor.place import Check, Place
 from lateshift.errors import CallableNotFound, InvalidJob, SettingsError
 from lateshift.settings_sources import env_name
 from lateshift.target import resolve
+from lateshift.target_advice import framework_hint
+from lateshift.wording import as_sentence
 
 ALWAYS_SHOWN: Final = ("root", "database_url", "allowed", "storage_dir")
 NOT_THERE: Final = "is not there"
@@ -68,7 +70,7 @@ def _entry(entry: str, fault: str, origin: str) -> Check:
         return Check("allow-list", "ok", f"{entry} can be imported")
     if fault != NOT_THERE:
         remedy = f"Correct that module; `python -c 'import {entry}'` shows the traceback."
-        return Check("allow-list", "error", f"Importing {entry} fails: {fault}.", remedy)
+        return Check("allow-list", "error", as_sentence(f"Importing {entry} fails: {fault}"), remedy)
     if origin == "default":
         return Check("allow-list", "ok", f"{entry} does not exist; it is a default and need not")
     remedy = "Run this in the project's folder, put that folder on PYTHONPATH, or correct LATESHIFT_ALLOWED."
@@ -82,7 +84,7 @@ def _import(entry: str) -> str:
             resolve(f"{entry}.lateshift_doctor", AllowList([entry]))
     except CallableNotFound as error:
         if error.__cause__ is not None:
-            return f"{type(error.__cause__).__name__}: {error.__cause__}"
+            return f"{type(error.__cause__).__name__}: {error.__cause__}{framework_hint(error.__cause__)}"
     except InvalidJob:  # something has that name; so the entry was imported
         return ""
     except KeyboardInterrupt:

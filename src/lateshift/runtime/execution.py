@@ -173,6 +173,7 @@ class Execution:
             return self.interrupted(run, error)
         finally:
             copies.end_copy(forks)
+            django.close_for_coroutines()
             current.reset(token)
 
     def close(self) -> None:

@@ -127,7 +127,7 @@ def _elsewhere(there: str, db: Database) -> str:
     return (
         f"connection= leads to {there}, but the jobs are in {db.place}, and only one and the same database commits job "
         "and data together. Set LATESHIFT_DATABASE_URL to your own database and run `lateshift migrate`, or enqueue "
-        "after your commit, without connection=."
+        "after your commit, without connection=. Of tests docs/testing-your-jobs.md tells."
     )
 
 
