@@ -105,7 +105,9 @@ def django(tmp_path):
     subprocess.run([sys.executable, "-m", "django", "startproject", "config", "."], cwd=tmp_path, check=True)
     place = Place(tmp_path, "Django")
     settings = tmp_path / "config/settings.py"
-    settings.write_text(settings.read_text() + "\nINSTALLED_APPS += ['shop']\nALLOWED_HOSTS = ['*']\n")
+    [options] = re.findall(r"`\"OPTIONS\": (.*?)`", TEXT)
+    lines = ("INSTALLED_APPS += ['shop']", "ALLOWED_HOSTS = ['*']", f"DATABASES['default']['OPTIONS'] = {options}")
+    settings.write_text("\n".join((settings.read_text(), *lines, "")))
     for name, text in (("apps", DJANGO_APP), ("models", DJANGO_MODEL), ("__init__", "")):
         place.write(f"shop/{name}.py", text)
     place.write("config/urls.py", DJANGO_URLS)
@@ -143,6 +145,12 @@ def test_django_outside_of_the_server(django, tmp_path_factory):
     lines = django.python("-c", OURS + NOT_SET_UP, DJANGO_SETTINGS_MODULE="config.half")
     assert lines[0] == lines[1]
     assert "DJANGO_SETTINGS_MODULE=config.half, failed with ModuleNotFoundError: No module named 'gone'" in lines[0]
+    django.write("asking/__init__.py", "")
+    django.write("asking/apps.py", ASKING)
+    django.write("config/asking.py", "from config.settings import *\nINSTALLED_APPS += ['asking']\n")
+    found = django.python("-W", "ignore", "-c", OURS + IN_LOOP, DJANGO_SETTINGS_MODULE="config.asking")
+    assert found == ["shop.jobs.confirm"]
+
     assert re.fullmatch("[0-9a-f-]{36}", django.python(*ENQUEUE, DJANGO_SETTINGS_MODULE="config.settings")[0])
 
     [line] = re.findall(r"`(os\.environ\.setdefault\(.*?\)\))`", TEXT)
@@ -154,6 +162,29 @@ def test_django_outside_of_the_server(django, tmp_path_factory):
 
 
 ENQUEUE = ("-m", "lateshift", "enqueue", "shop.jobs.confirm", "--params", '{"order_id": 1}')
+
+ASKING = """
+from django.apps import AppConfig
+from django.db import connection
+
+
+class AskingConfig(AppConfig):
+    name = "asking"
+
+    def ready(self):
+        connection.cursor()
+"""
+
+IN_LOOP = """
+import asyncio
+from lateshift.allowlist import AllowList
+from lateshift.target import resolve
+
+async def look():
+    print(resolve("shop.jobs.confirm", AllowList(["shop.jobs"])).path)
+
+asyncio.run(look())
+"""
 
 OURS = "from lateshift.django import process_is_ours\nprocess_is_ours()\n"
 

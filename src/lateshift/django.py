@@ -26,9 +26,20 @@ def set_up() -> BaseException | None:
 
     What comes here while applications load, such as a job that is enqueued in `AppConfig.ready()`, goes on.
     """
-    global _failure  # noqa: PLW0603 - Django does not try again once applications have begun to load
     if not _ours or not os.environ.get(SETTINGS):
         return None
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - the other one raises where none runs
+        return _set_up()
+    answers: list[BaseException | None] = []  # where a loop runs, Django refuses the queries of a `ready()`
+    thread = threading.Thread(target=lambda: answers.append(_set_up()), name="lateshift-django")
+    thread.start()
+    thread.join()
+    return answers[0]
+
+
+def _set_up() -> BaseException | None:
+    global _failure  # noqa: PLW0603 - Django does not try again once applications have begun to load
     try:
         import django  # type: ignore[import-untyped] # it has no types of its own
         from django.apps import apps  # type: ignore[import-untyped]

@@ -301,9 +301,9 @@ class SqliteDatabase(Database):
     def _locked(self, *, own: bool) -> LateshiftError:
         if own:
             return InvalidOption(
-                f"{self.path} is locked, it seems by this thread's own `transaction.atomic`, which has written there: "
-                "SQLite lets nobody else write before it ends. Enqueue with `connection=django.db.connection`, or do "
-                "this after the commit, by `transaction.on_commit(...)`."
+                f"{self.path} is locked, it seems by this thread's own `transaction.atomic`: SQLite lets nobody else "
+                "write before that ends. Enqueue with `connection=django.db.connection`, or do this after the commit, "
+                "by `transaction.on_commit(...)`."
             )
         return StorageUnavailable(
             f"The database {self.path} was locked by another process for {self._busy_timeout:g} s. Find the process "
