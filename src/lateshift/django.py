@@ -74,8 +74,8 @@ def close_for_coroutines() -> None:
 
     They take turns there, so this comes before or after those of the attempt, and nobody has to wait for it.
     """
-    if _is_configured():
-        with suppress(Exception):  # asgiref without it
+    with suppress(Exception):  # an asgiref without it
+        if _is_configured():
             from asgiref.sync import SyncToAsync
 
             SyncToAsync.single_thread_executor.submit(_close_idle_ones)
@@ -103,9 +103,12 @@ def _connections() -> list[Any]:
     """Those that this thread has made, if the program has imported and configured Django."""
     try:
         return list(sys.modules["django.db"].connections.all(initialized_only=True)) if _is_configured() else []
-    except Exception:  # such as that another thread is importing it
+    except Exception:  # no database is configured
         return []
 
 
 def _is_configured() -> bool:
-    return "django.db" in sys.modules and sys.modules["django.conf"].settings.configured is True
+    if "django.db" not in sys.modules:
+        return False
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)  # another thread may just be importing both
+    return hasattr(sys.modules["django.db"], "connections") and settings is not None and bool(settings.configured)
