@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
+_DB: Final = "django.db"
 
 _setting_up = threading.RLock()
 _ours = False
@@ -60,11 +61,13 @@ def close_old_connections() -> None:
 
     One that is still in a transaction belongs to an attempt that was interrupted on its way out, and nobody ends it.
     """
+    if _DB not in sys.modules:  # said first, as it is asked twice for each job
+        return
     for connection in _connections():
         with suppress(Exception):  # the next query will tell
             if connection.in_atomic_block:
                 connection.close()
-                del sys.modules["django.db"].connections[connection.alias]
+                del sys.modules[_DB].connections[connection.alias]
             else:
                 connection.close_if_unusable_or_obsolete()
 
@@ -102,7 +105,7 @@ def may_have_locked(path: str) -> bool:
 def _connections() -> list[Any]:
     """Those that this thread has made, if the program has imported and configured Django."""
     try:
-        return list(sys.modules["django.db"].connections.all(initialized_only=True)) if _is_configured() else []
+        return list(sys.modules[_DB].connections.all(initialized_only=True)) if _is_configured() else []
     except Exception:  # no database is configured
         return []
 
@@ -111,4 +114,4 @@ def _is_configured() -> bool:
     if "django.db" not in sys.modules:
         return False
     settings = getattr(sys.modules.get("django.conf"), "settings", None)  # another thread may just be importing both
-    return hasattr(sys.modules["django.db"], "connections") and settings is not None and bool(settings.configured)
+    return hasattr(sys.modules[_DB], "connections") and settings is not None and bool(settings.configured)
