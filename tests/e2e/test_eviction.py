@@ -30,7 +30,7 @@ def test_a_worker_that_was_declared_dead_meanwhile_claims_nothing(project):
     database.execute("delete from lateshift_workers where id = ?", (worker.id,))
     database.execute("commit")
     database.close()
-    assert worker.ended() == 75
+    assert worker.ended() == 84
     project.worker()
     jobs = [finished(app, job_id) for job_id in ids]
     assert {(job.status, job.attempts, job.crashes) for job in jobs} == {("completed", 1, 0)}
@@ -46,4 +46,4 @@ def test_a_worker_whose_database_was_deleted_or_replaced_begins_anew(project):
     for path in (project.folder / "storage").glob("lateshift.db*"):
         path.unlink()
     app.run_background_job("app.jobs.add", parameters={"a": 1})
-    assert worker.ended() == 75
+    assert worker.ended() == 84

@@ -89,7 +89,7 @@ def test_code_that_cannot_be_stopped_costs_its_process(project):
     app = project.app()
     job_id = app.run_background_job("app.jobs.sleep_in_c", parameters={"seconds": 60}, timeout=0.3, max_retries=0)
     worker = project.worker()
-    assert worker.ended(30) == 75
+    assert worker.ended(30) == 83
     job = app.get_job(job_id)
     assert (job.status, job.error.type) == ("failed", "lateshift.outcome.JobTimeout")
 
@@ -277,16 +277,16 @@ def test_limits_recycle_the_process(project):
     app = project.app()
     ids = app.enqueue_many([Call("app.jobs.add", parameters={"a": n}) for n in range(10)])
     worker = project.worker(max_jobs=4)
-    assert worker.ended() == 75
+    assert worker.ended() == 80
     assert sum(app.get_job(job_id).status == "completed" for job_id in ids) == 4
-    assert project.worker(max_memory=1024).ended() == 75
+    assert project.worker(max_memory=1024).ended() == 81
 
 
 def test_what_outlasts_the_end_of_a_worker_that_took_too_much_memory(project):
     """It may be what took it. Given back as if nothing had happened, it filled one worker after the other for ever."""
     app = project.app()
     job_id = app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
-    assert project.worker(max_memory=1024, grace=0.1).ended() == 75
+    assert project.worker(max_memory=1024, grace=0.1).ended() == 81
     job = app.get_job(job_id)
     assert (job.status, job.attempts, job.crashes) == ("pending_retry", 0, 1)
     assert "--max-memory" in job.error.message

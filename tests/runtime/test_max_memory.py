@@ -14,4 +14,4 @@ def test_a_worker_that_has_had_no_job_is_not_replaced_for_its_memory(tmp_path):
         while not worker.ledger.ended:
             worker.turn()
             worker._wait()
-        assert worker._reason() == "recycle"
+        assert worker._reason() == "max memory"

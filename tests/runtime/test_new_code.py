@@ -44,14 +44,14 @@ def test_a_job_written_later_has_the_worker_replaced_when_it_has_nothing_to_do(w
     assert worker._reason() is None
     module.write_text("def old(): ...\ndef new(): ...\n")
     run(worker, "written_later.new")
-    assert worker._reason() == "recycle"
+    assert worker._reason() == "outdated"
 
 
 def test_a_signature_changed_later_does_so_too(worker, module):
     """The stored parameters fit the code of today, and not what the worker knows of it."""
     module.write_text("def old(number: int): ...\n")
     run(worker, "written_later.old", parameters='{"number": 1}')
-    assert worker._reason() == "recycle"
+    assert worker._reason() == "outdated"
 
 
 def test_a_job_that_waited_when_the_worker_began_does_not(worker):

@@ -14,7 +14,7 @@ import pytest
 from stand_ins import COMMAND, Stage
 
 from lateshift.runtime import supervisor as module
-from lateshift.runtime.supervisor import CUT_OFF, FINISHED, RECYCLE, Supervisor, pause_before
+from lateshift.runtime.supervisor import CUT_OFF, FINISHED, RECYCLE, REPLACED, Supervisor, pause_before
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
@@ -44,16 +44,19 @@ def test_no_workers_at_all_end_at_once():
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
-def test_a_worker_that_wants_to_be_recycled_is_replaced_without_a_rescue(stage):
-    """Exit code 75 brings another process with an id of its own."""
+@pytest.mark.parametrize("reason", ["recycle", "outdated"])
+def test_a_worker_that_wants_to_be_recycled_is_replaced_without_a_rescue(stage, reason):
+    """Its exit code brings another process with an id of its own, and tells why where that is of use."""
+    code, why = REPLACED[reason]
     first, other = stage.start(2)
-    first.tell(RECYCLE)
+    first.tell(code)
     second = stage.next_worker()
     assert second.worker not in (first.worker, other.worker)
     for worker in (second, other):
         worker.tell(FINISHED)
     assert stage.end() == 0
     assert "rescue" not in dict(stage.story)
+    assert f"worker {first.worker} ended, to be replaced {why}".rstrip() in stage.events()
 
 
 @pytest.mark.parametrize("death", ["kill", 1, 70])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Final
 
 import click
@@ -10,6 +11,7 @@ import click
 from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names
+from lateshift.cli.trial import trial
 from lateshift.errors import StorageError
 from lateshift.host.presence import Presence, presence_folder
 from lateshift.host.registration import id_prefix, new_worker_id
@@ -82,7 +84,8 @@ def work(
         max_memory=max_memory,
     )
     _greet(app, served, processes)
-    return supervisor.run()
+    with nullcontext() if burst else trial(_tell):  # a burst may be over before that, and begin each minute
+        return supervisor.run()
 
 
 def _queue(name: str) -> str:

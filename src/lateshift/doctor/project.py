@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lateshift.allowlist import AllowList
 from lateshift.doctor.place import Check, Place
 from lateshift.errors import CallableNotFound, InvalidJob, SettingsError
+from lateshift.settings import Explained
 from lateshift.settings_sources import env_name
 from lateshift.target import resolve
 from lateshift.target_advice import framework_hint
@@ -55,8 +56,13 @@ def python(_: Place) -> Iterator[Check]:
 
 def allowed(place: Place) -> Iterator[Check]:
     """Whether each entry of the allow-list can be imported."""
-    origin = next(item.origin for item in place.explained if item.name == "allowed")
-    faults = {entry: _import(entry) for entry in place.settings.allowed}
+    yield from try_entries(place.settings.allowed, place.explained)
+
+
+def try_entries(entries: Iterable[str], explained: Iterable[Explained]) -> Iterator[Check]:
+    """The same, of the entries of settings that are `explained`."""
+    origin = next(item.origin for item in explained if item.name == "allowed")
+    faults = {entry: _import(entry) for entry in entries}
     if origin == "default" and all(fault == NOT_THERE for fault in faults.values()):
         remedy = "`lateshift init` makes app/jobs.py; or set LATESHIFT_ALLOWED to the package of your jobs."
         yield Check("allow-list", "warning", f"Neither {' nor '.join(faults)} exists, so no job can run.", remedy)

@@ -44,10 +44,11 @@ from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Prune, Reports, Rescue, Sweep, rescue
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.history import Compaction, Statistics
+from lateshift.runtime.missing import Missing
 from lateshift.runtime.output import complain, flush, prepare
 from lateshift.runtime.parent import Parent
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.supervisor import CUT_OFF, DISMISSED, RECYCLE, Supervisor
+from lateshift.runtime.supervisor import CUT_OFF, DISMISSED, REPLACED, Supervisor
 from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
@@ -76,6 +77,7 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     presence.acquire()
     wake = make_wake(db)
     worker = _make_worker(config, app, db, presence, wake)
+    app.events.subscribe(Missing(config.worker))
     worker.on_leave = lambda: _call_successor(db, app.settings, config.queues) if parent.lost else None
     parent.listen(worker.tell)
     if config.kind == "runner":
@@ -253,8 +255,9 @@ def _worker(told: dict[str, Any]) -> int:
         os.chdir(app.settings.root)  # the same for each job, whoever has started us, and from where
     reason = run_worker(config, app)
     flush()
-    codes: dict[Reason, int] = {"stopped": 0, "done": 0, "idle": 0, "dismissed": DISMISSED, "cut off": CUT_OFF}
-    os._exit(codes.get(reason, RECYCLE))  # a job's thread that never ends must not keep the process
+    codes = {"stopped": 0, "done": 0, "idle": 0, "dismissed": DISMISSED, "cut off": CUT_OFF}
+    codes |= {reason: code for reason, (code, _) in REPLACED.items()}
+    os._exit(codes[reason])  # a job's thread that never ends must not keep the process
 
 
 def _runner() -> int:

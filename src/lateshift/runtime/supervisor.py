@@ -36,6 +36,18 @@ CUT_OFF: Final = 69
 DISMISSED: Final = 76
 """Exit code of a runner's worker that somebody asked to stop: nobody takes its place, though jobs may wait."""
 
+REPLACED: Final = {
+    "recycle": (RECYCLE, ""),
+    "max jobs": (80, "after --max-jobs"),
+    "max memory": (81, "as it takes more than --max-memory"),
+    "outdated": (82, "as a job came whose code it does not have"),
+    "stuck": (83, "as code in it cannot be stopped"),
+    "evicted": (84, "as others took it for dead"),
+}
+"""The reasons (of `runtime.worker`) for which a worker is to be replaced: its exit code, and why in words."""
+
+_WHY: Final[dict[int | None, str]] = dict(REPLACED.values())
+
 QUICK_DEATH: Final = 5.0
 """Seconds: who dies younger may die of what would kill its successor as well, which is then given more time. A worker
 looks 3 seconds for a server that is not there."""
@@ -190,7 +202,8 @@ class Supervisor:
     def _ended(self, child: _Child) -> None:
         seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
         seat.child = None
-        died = code not in (FINISHED, RECYCLE, CUT_OFF, DISMISSED) or not self._signed_off(child.worker_id)
+        why = _WHY.get(code)
+        died = (why is None and code not in (FINISHED, CUT_OFF, DISMISSED)) or not self._signed_off(child.worker_id)
         if died:
             child.kill()  # what it had started goes with it: the jobs are about to run again
         child.close()
@@ -198,8 +211,8 @@ class Supervisor:
             self.dismissed = self.dismissed or code == DISMISSED
             if code == CUT_OFF:
                 self._exit_code = code
-            again = code == RECYCLE and not child.left
-            self._on_event(f"worker {child.worker_id} ended" + (", to be replaced" if again else ""))
+            again = why is not None and not child.left
+            self._on_event(f"worker {child.worker_id} ended" + (f", to be replaced {why}".rstrip() if again else ""))
             if again and not self._stops:
                 seat.quick_deaths = 0
                 seat.start_at = time.monotonic()

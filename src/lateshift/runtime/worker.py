@@ -63,9 +63,22 @@ LEAVE_AFTER: Final = 600.0
 """Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
 restarted or moved meanwhile; but one that was deleted must not leave a process behind for ever."""
 
-Reason = Literal["stopped", "done", "idle", "recycle", "stuck", "evicted", "dismissed", "cut off"]
-"""Why a worker ends: told to; nothing left (burst); idle runner; limit reached; code that cannot be stopped; declared
-dead by others; runner that somebody asked to stop; runner whose database has been away for too long."""
+Reason = Literal[
+    "stopped",
+    "done",
+    "idle",
+    "dismissed",
+    "cut off",
+    "recycle",
+    "max jobs",
+    "max memory",
+    "outdated",
+    "stuck",
+    "evicted",
+]
+"""Why a worker ends: told to; nothing left (burst); idle runner; runner that somebody asked to stop; runner whose
+database has been away for too long. Or, to be replaced: for none of those that follow; a limit reached; a job came
+whose code it does not have; code that cannot be stopped; declared dead by others."""
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,8 +308,10 @@ class Worker:
         if self.crew.stuck():
             return "stuck"
         limit = self.config.max_jobs
-        if (limit is not None and self.ledger.ended >= limit) or self._too_large():
-            return "recycle"
+        if limit is not None and self.ledger.ended >= limit:
+            return "max jobs"
+        if self._too_large():
+            return "max memory"
         return None if self.crew.busy or self.ledger.unsettled else self._reason_when_idle()
 
     def _too_large(self) -> bool:
@@ -313,7 +328,7 @@ class Worker:
         if self.config.burst:
             return "done"
         if self._execution.outdated:
-            return "recycle"
+            return "outdated"
         if runner and now - self._idle_since >= self.config.idle_exit and self._sign_off():
             return "idle"
         return None
