@@ -18,6 +18,7 @@ SHAPES = {
     "A worker": shapes.WORKER_KEYS,
     "An overview": shapes.TOP_KEYS,
     "A check": shapes.CHECK_KEYS,
+    "A number of jobs": shapes.BULK_KEYS,
 }
 
 

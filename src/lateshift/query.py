@@ -48,8 +48,9 @@ _FORBIDDEN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 class Term:
     """One condition. `field` is one of `FIELDS`, or "text" for a word alone; `path` leads to a value in parameters.
 
-    A word that must not look into parameters has the field "label". `values` are alternatives. `start` and `end` tell
-    where it stands in the text.
+    A word that must not look into parameters has the field "label". What lists of jobs take as a name has "path": whole
+    segments of it, in one term with one value. `values` are alternatives. `start` and `end` tell where it stands in the
+    text.
     """
 
     field: str

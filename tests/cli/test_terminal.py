@@ -137,6 +137,23 @@ def test_a_password_is_typed_twice_and_unseen(project):
     assert not any(typed in shown for typed in (b"first", b"other", b"horse"))
 
 
+@pytest.mark.parametrize(("answer", "code", "left"), [(b"y", 0, 0), (b"n", 130, 2)], ids=["yes", "no"])
+def test_a_filter_asks_before_it_deletes(project, answer, code, left):
+    """In a terminal it says how many jobs it is about; only a yes has them deleted."""
+    project.done("quick"), project.done("quick")
+    mine, its = pty.openpty()
+    process = project.start("delete", "--status", "completed", stdin=its, stderr=its)
+    os.close(its)
+    shown = b""
+    while not shown.endswith(b"2 jobs are to be deleted. Go on? [y/N]: "):
+        shown += os.read(mine, 65536)
+    os.write(mine, answer + b"\n")
+    told, _ = process.communicate()
+    os.close(mine)
+    assert (process.returncode, told) == (code, "" if left else "2 jobs deleted.\n")
+    assert len(project.invoke_json("list")) == left
+
+
 def test_columns_go_from_the_right():
     """What is not needed is left out from the right, until the rest fits or only the needed ones are left."""
     columns = [Column("AAAA", needed=True), Column("BBBB"), Column("CCCC", needed=True), Column("DDDD")]

@@ -7,7 +7,7 @@ from storage_steps import everything
 
 from lateshift.errors import InvalidOption
 from lateshift.job import FINISHED, STATUSES, WAITING
-from lateshift.query import parse
+from lateshift.query import Query, Term, parse
 from lateshift.storage import bulk, reads, streams, trash, writes
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.counting import Count
@@ -42,6 +42,15 @@ def test_an_action_takes_what_it_applies_to(steps, action, by):
     assert (done.changed, done.finished) == (len(AFTER[action]), True)
     assert done.total.number == (6 if by == "ids" else len(bulk.STATUSES[action]))
     assert (done.undo is not None) == (action in bulk.TAKEN_BACK)
+
+
+def test_a_part_of_a_path_is_whole_segments(steps):
+    """As in a list of jobs, so that an action takes what that shows."""
+    names = ["app.jobs.Order.handle", "app.jobs.ProcessOrder.handle", "app.jobs.order"]
+    order, *others = [steps.enqueue(name=name) for name in names]
+    done = BulkAction(steps.db, "cancel", Query((Term("path", ("Order",)), Term("queue", ("default",))))).run()
+    assert (done.seen, done.changed) == (1, 1)
+    assert [steps.status(job) for job in (order, *others)] == ["cancelled", "pending", "pending"]
 
 
 def test_what_the_actions_write(steps, clock):

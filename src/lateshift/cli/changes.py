@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
 import click
 
-from lateshift.cli.base import Code, Refusal, code_of, complain, duration_of, open_app, tell
-from lateshift.cli.completion import job_ids
-from lateshift.errors import LateshiftError
+from lateshift.app import Lateshift
+from lateshift.cli.base import Refusal, duration_of, open_app
+from lateshift.cli.bulk import on_jobs
+from lateshift.job import FINISHED, WAITING
 from lateshift.wording import count
 
 DAY: Final = 86_400.0
@@ -28,45 +28,30 @@ def days_of(text: str) -> float:
 
 
 @click.command()
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...", shell_complete=job_ids)
-def cancel(job_ids: tuple[str, ...]) -> int:
+@on_jobs("cancel", (*WAITING, "running"), "cancelled, or asked to stop")
+def cancel(app: Lateshift, job_id: str) -> str:
     """Cancel waiting jobs; ask running ones to stop."""
-    app = open_app()
-
-    def act(job_id: str) -> str:
-        app.cancel_job(job_id)
-        return "cancelled" if app.get_job(job_id).status == "cancelled" else "asked to stop"
-
-    return _each(job_ids, act)
+    app.cancel_job(job_id)
+    return "cancelled" if app.get_job(job_id).status == "cancelled" else "asked to stop"
 
 
 @click.command()
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...", shell_complete=job_ids)
-def retry(job_ids: tuple[str, ...]) -> int:
+@on_jobs("retry", ("failed", "cancelled", "pending_retry"), "retried")
+def retry(app: Lateshift, job_id: str) -> str:
     """Run failed or cancelled jobs again.
 
     They get all their attempts again. A job that waits for a retry runs at once.
     """
-    app = open_app()
-
-    def act(job_id: str) -> str:
-        app.retry_job(job_id)
-        return "runs again"
-
-    return _each(job_ids, act)
+    app.retry_job(job_id)
+    return "runs again"
 
 
 @click.command()
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...", shell_complete=job_ids)
-def delete(job_ids: tuple[str, ...]) -> int:
+@on_jobs("delete", FINISHED, "deleted")
+def delete(app: Lateshift, job_id: str) -> str:
     """Delete finished jobs with their attempts and logs."""
-    app = open_app()
-
-    def act(job_id: str) -> str:
-        app.delete_job(job_id)
-        return "deleted"
-
-    return _each(job_ids, act)
+    app.delete_job(job_id)
+    return "deleted"
 
 
 @click.command()
@@ -82,20 +67,6 @@ def prune(older_than: float | None) -> None:
         raise Refusal(f"--older-than is a number of days from 0 to {MOST_DAYS}, not {older_than:g}.")
     deleted = open_app().prune(None if older_than is None else timedelta(days=older_than))
     click.echo(f"Deleted {count(deleted, 'finished job')}.")
-
-
-def _each(job_ids: tuple[str, ...], act: Callable[[str], str]) -> int:
-    """Act on every job; what is refused does not hold up the others. The exit code is that of the first refusal."""
-    first = Code.OK
-    for job_id in job_ids:
-        try:
-            done = act(job_id)
-        except LateshiftError as error:
-            complain(str(error))
-            first = first or code_of(error)
-        else:
-            tell(f"{job_id} {done}")
-    return first
 
 
 COMMANDS: Final = (cancel, retry, delete, prune)

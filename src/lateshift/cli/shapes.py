@@ -30,6 +30,7 @@ TOP_KEYS: Final = (
     "to 1, of the last hour; or null), oldest (seconds that the longest waiting job waits; or null), workers, "
     "dead_workers, counts (jobs by status, to 10001), queues, running, waiting, failed (arrays of jobs, 50 at most)"
 )
+BULK_KEYS: Final = "matching, changed (numbers of jobs)"
 CHECK_KEYS: Final = 'name, level ("ok", "warning" or "error"), message, remedy'
 
 

@@ -114,6 +114,10 @@ class _Maker:
             return f"{self._column('enqueued_at')} {'>=' if term.field == 'after' else '<'} {moment}"
         if term.field == "parameters":
             return self._parameter_holds(term, value)
+        if term.field == "path":
+            self._columns.add("name")
+            self._values["name"] = value
+            return "{in_path}"
         found = [self._holds(column, value) for column in _LOOKED_INTO[term.field]]
         if term.field in ("text", "label") and value.isascii():
             found.append(f"{self._column('id')} = {self._parameter(value.lower())}")
