@@ -1,5 +1,6 @@
 """`lateshift init`: what it writes, and what it leaves alone."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,14 @@ def test_an_env_that_is_not_utf_8_is_kept(empty, present):
     (empty.folder / ".env").write_bytes(present)
     assert "kept   .env, which is not UTF-8 text" in empty.invoke("init").stdout
     assert (empty.folder / ".env").read_bytes() == present
+
+
+def test_an_application_that_reads_the_same_file_is_told_of(empty):
+    """A class of pydantic-settings with env_file=".env" refuses names that it does not know: it would not start."""
+    assert "pydantic" not in empty.invoke("init").stdout
+    (empty.folder / "pydantic_settings.py").touch()
+    importlib.invalidate_caches()
+    assert 'Give it extra="ignore"' in empty.invoke("init").stdout
 
 
 def test_a_package_of_jobs_is_kept(empty):

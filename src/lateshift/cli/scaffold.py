@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -47,9 +48,17 @@ ENV: Final = """\
 # LATESHIFT_RETRY_DELAY=5
 # LATESHIFT_LOG_LEVEL=INFO
 # LATESHIFT_LOG_DAYS=14
+
+# While you write jobs: a runner that ends after a second without work, so that the next one sees your new code.
+# LATESHIFT_IDLE_EXIT=1
 """
 
 IGNORED: Final = "storage/"
+
+PYDANTIC: Final = (
+    'note   pydantic-settings is installed: a class of it with env_file=".env" refuses names that it does not know.\n'
+    '       Give it extra="ignore", or move the LATESHIFT_ lines to pyproject.toml, as docs/settings.md says.'
+)
 
 
 @dataclass
@@ -75,6 +84,8 @@ def scaffold(folder: Path, origins: Mapping[str, str]) -> Scaffold:
     _write(done, jobs, folder, JOBS)
     _settings(done, folder / ".env", _env(module, origins))
     _ignore(done, folder / ".gitignore")
+    if find_spec("pydantic_settings") is not None:
+        done.lines.append(PYDANTIC)
     parameters = r'"{\"order_id\": 123}"' if sys.platform == "win32" else """'{"order_id": 123}'"""
     done.command = f"lateshift enqueue {module}.ProcessOrder --params {parameters} --wait"
     done.advice = "Now have a first job done, with nothing else to start:"

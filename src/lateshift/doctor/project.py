@@ -79,7 +79,8 @@ def _entry(entry: str, fault: str, origin: str) -> Check:
         return Check("allow-list", "error", as_sentence(f"Importing {entry} fails: {fault}"), remedy)
     if origin == "default":
         return Check("allow-list", "ok", f"{entry} does not exist; it is a default and need not")
-    remedy = "Run this in the project's folder, put that folder on PYTHONPATH, or correct LATESHIFT_ALLOWED."
+    folder = f"the folder that holds {entry.partition('.')[0]}"
+    remedy = f"Run this in the project's folder, put {folder} on PYTHONPATH, or correct LATESHIFT_ALLOWED."
     return Check("allow-list", "error", f"{entry} is not on the Python path (allowed by {origin}).", remedy)
 
 
