@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Final
 
 from lateshift.errors import CallableNotAllowed
@@ -48,7 +49,8 @@ class AllowList:
             )
         if module.partition(".")[0] in NOBODYS:
             return ""
-        return f"To allow it, set LATESHIFT_ALLOWED={','.join((*self.entries, module))}"
+        found = f"If {module.partition('.')[0]} is yours" if _is_installed(module) else "To allow it"
+        return f"{found}, set LATESHIFT_ALLOWED={','.join((*self.entries, module))}"
 
     def _objection(self, path: str) -> str | None:
         segments = path.split(".")
@@ -75,6 +77,9 @@ class AllowList:
             advice = f"{segments[0]} is {whose}: name a function of yours, in a module of the list."
         elif meant := self._meant(module, segments):
             advice = f"Did you mean {meant}?" + ("" if len(segments) == 1 else f" If not, add {module} to the setting.")
+        elif _is_installed(module):
+            advice = f"Write a function in {self.entries[0] if self.entries else 'a module of yours'} that calls it. "
+            advice += self.advice(module)
         else:
             advice = self.advice(module)
         return f"LATESHIFT_ALLOWED has {listed}. {advice}"
@@ -97,6 +102,12 @@ def check_entry(entry: object) -> None:
         raise ValueError(
             f"{entry!r} is no dotted name. Write packages, modules or classes such as app.jobs, without * or paths"
         )
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module is known to be of an installed package, most of which are other people's."""
+    package = sys.modules.get(module.partition(".")[0])
+    return not {"site-packages", "dist-packages"}.isdisjoint(PurePath(str(getattr(package, "__file__", ""))).parts)
 
 
 def _module_part(segments: list[str]) -> str:

@@ -93,7 +93,8 @@ def decode_hook(kind: Any, value: Any) -> Any:
                 return kind.model_validate_json(text)  # type: ignore[attr-defined]
             except sys.modules["pydantic"].ValidationError as error:
                 raise ValueError(_reason(error)) from error
-    raise ValueError(f"`{getattr(kind, '__qualname__', kind)}` cannot be made from JSON")
+    advice = ": for a value of any kind the hint is Any" if kind is object else ""
+    raise ValueError(f"`{getattr(kind, '__qualname__', kind)}` cannot be made from JSON{advice}")
 
 
 def are_alike(model: Any, arrived: Any) -> bool:

@@ -183,7 +183,8 @@ class Signature:
         if refusal is None:
             why = mask(complaint(error), stored, hide)
             refusal = InvalidParameters(f"{self.label} takes ({self.describe()}), not {told(stored, hide)}: {why}.")
-        return InvalidParameters(f"The stored parameters do not fit the code of today. {refusal}", refusal.parameter)
+        told_so = f"The stored parameters do not fit the code that this process has. {refusal}"
+        return InvalidParameters(told_so, refusal.parameter)
 
     def _about(self, name: str) -> str:
         return f"The parameter {name!r} of {self.label}"

@@ -129,7 +129,7 @@ def test_nothing_to_show(project):
     assert project.invoke("list").stdout == "No jobs.\n"
     assert project.invoke_json("list") == project.invoke_json("queues") == project.invoke_json("workers") == []
     assert "no queue is paused" in project.invoke("queues").stdout
-    assert "`lateshift work`" in project.invoke("workers").stdout
+    assert "none starts by itself, as LATESHIFT_SPAWN is never; `lateshift work`" in project.invoke("workers").stdout
 
 
 def test_show_tells_every_attempt(project):

@@ -179,6 +179,11 @@ def test_a_postgres_that_is_too_old(version, named):
     postgres.refuse_old(130000, "postgresql://db/jobs")
 
 
+def test_a_url_as_sqlalchemy_has_it():
+    """Its scheme has the driver behind it; the refusal shows the same without, not another kind of database."""
+    assert "for example postgresql://USER:" in refusal("postgresql+psycopg://app:sesame@db/jobs", SettingsError)
+
+
 @pytest.mark.parametrize(
     ("url", "module", "advice"),
     [

@@ -184,3 +184,9 @@ def test_nothing_is_imported():
     before = set(sys.modules)
     AllowList(("wsgiref",)).check("wsgiref.handlers.run")
     assert set(sys.modules) == before
+
+
+def test_what_is_installed_is_called_by_a_function_of_ones_own():
+    """For `send_mail` of a framework to allow its whole module was bad advice; it may be one's own."""
+    told = refusal("pytest.main")
+    assert "Write a function in app.jobs that calls it. If pytest is yours, set LATESHIFT_ALLOWED=app.jobs," in told

@@ -347,6 +347,7 @@ def test_ambiguous_unions_are_refused():
         (list[float], [1.0, math.nan], "the number nan"),
         (str, "\ud800", "surrogate"),
         (object, object(), "type object, which JSON cannot hold"),
+        (dict[str, object], {"a": 1}, "for a value of any kind the hint is any - at `$[...]`"),
         (Exception, ValueError("x"), "which JSON cannot hold"),
         (Exception, "x", "`Exception` cannot be made from JSON"),
         (collections.abc.Callable, print, "cannot"),

@@ -90,7 +90,9 @@ def workers(context: click.Context, *, as_json: bool) -> None:
         print_json([worker_shape(row, alive=alive, running=held[row.id]) for row, alive in rows])
         return
     if not rows:
-        click.echo("No workers: a runner starts by itself with a job, `lateshift work` others.")
+        never = app.settings.spawn == "never"
+        who = "none starts by itself, as LATESHIFT_SPAWN is never" if never else "a runner starts by itself with a job"
+        click.echo(f"No workers: {who}; `lateshift work` starts some.")
         return
     cells = [
         (

@@ -30,9 +30,11 @@ def open_database(
     """
     scheme = settings.database_url.partition("://")[0]
     if scheme not in SCHEMES:
+        plain = scheme.partition("+")[0]  # SQLAlchemy's have the driver behind it
+        like = f"{plain}://USER:PASSWORD@HOST/DATABASE" if plain in SCHEMES else "sqlite:///storage/lateshift.db"
         raise SettingsError(
             f"LATESHIFT_DATABASE_URL has the scheme {scheme!r}, known are {', '.join(SCHEMES)}. "
-            "Write for example sqlite:///storage/lateshift.db."
+            f"Write for example {like}."
         )
     wait = settings.database_timeout if timeout is None else timeout
     with undivided():
