@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import nullcontext
 from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
@@ -184,19 +185,24 @@ def test_a_slash_too_many_leads_within_the_scheme_that_the_browser_speaks(site):
     assert root.get("/nothing").status_code == 404
 
 
-def test_a_server_stops_while_a_page_is_open(site, monkeypatch):
-    """uvicorn waits until no answer is under way, so a stream that goes on held it up until it was killed."""
-    monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 0.5)
+@pytest.mark.parametrize("told", [False, True])
+def test_a_server_stops_while_a_page_is_open(site, monkeypatch, told):
+    """uvicorn waits until no answer is under way: a stream ends at each beat, and soon if it has taken the signals."""
+    if not told:
+        monkeypatch.setattr("lateshift.dashboard.watcher.BEAT", 0.5)
     app = Starlette(routes=[Mount("/jobs", site.made)])
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     try:
-        with urlopen(f"http://127.0.0.1:{listening.getsockname()[1]}/jobs/events", timeout=10) as stream:
+        with (
+            server.capture_signals() if told else nullcontext(),  # as it does in the main thread
+            urlopen(f"http://127.0.0.1:{listening.getsockname()[1]}/jobs/events", timeout=10) as stream,
+        ):
             assert stream.readline() == b"retry: 2000\n"
             server.should_exit = True
-            thread.join(10)
+            thread.join(5)
             assert not thread.is_alive()
     finally:
         server.force_exit = True

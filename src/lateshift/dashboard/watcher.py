@@ -9,6 +9,7 @@ that waits for its connections before it stops, as uvicorn does, would wait for 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -96,8 +97,14 @@ class Watcher:
                 self._changed()
                 self._ring()
             self._seen = found
-            if time.monotonic() - begun > BEAT:
+            if time.monotonic() - begun > BEAT or _server_stops():
                 begun = time.monotonic()
                 self._beats += 1
                 self._wake()
             await asyncio.sleep(self._interval)
+
+
+def _server_stops() -> bool:
+    """Whether uvicorn, if this is it, was told to stop: its server is what takes the signals of the process."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return getattr(server, "should_exit", False) is True
