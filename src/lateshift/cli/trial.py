@@ -19,8 +19,8 @@ from typing import Final
 from lateshift.host.spawn import OF_OURS, PROCESS_VARIABLE, describe_process, is_frozen, python_path
 
 PAUSE: Final = 5.0
-"""Seconds that the workers get first, with the cores for themselves: a backlog may wait for them. Should its jobs fail by
-an import, they tell of that at once."""
+"""Seconds that the workers get first, with the cores for themselves: a backlog may wait for them. Should its jobs fail
+by an import, they tell of that at once."""
 
 UNKNOWN: Final = (
     "The allow-list could not be tried: to import what LATESHIFT_ALLOWED names takes more than a minute, or ends the "
