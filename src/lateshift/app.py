@@ -35,11 +35,12 @@ class Lateshift:
     """One set of settings, one database, and what can be done with its jobs. Safe to share between threads.
 
     Give `Settings`, or single settings by name (`Lateshift(allowed=["app.jobs"])`), which win over the environment.
+    `clock` is for tests; without it the time is the database's: on SQLite this host's, on a server that one's.
     """
 
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None, **code: Any) -> None:
         self.adopt(settings_of(settings, code))
-        self.clock = clock or Clock()
+        self.clock = clock
         self.database: Database = open_database(self.settings, clock)
         self.events = Events()
         self.log = FileLog(self.settings)

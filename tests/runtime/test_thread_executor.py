@@ -1,18 +1,20 @@
-"""The executor of threads: how many of them work."""
+"""The executor of threads: how many of them work, and what an interruption meets."""
 
 from __future__ import annotations
 
 import queue
+import sys
 import threading
+import time
 
 import pytest
 
 from lateshift.job import Claimed
 from lateshift.runtime.execution import Execution
-from lateshift.runtime.executors.thread import STANDING, ThreadExecutor
+from lateshift.runtime.executors.thread import STANDING, ThreadExecutor, _watch_for_dropped
 from lateshift.settings import load_settings
 
-began, go = threading.Event(), threading.Event()
+began, entered, go = threading.Event(), threading.Event(), threading.Event()
 
 
 def block() -> None:
@@ -22,6 +24,24 @@ def block() -> None:
 
 def hurry() -> None:
     pass
+
+
+class Destructive:
+    def __init__(self, until):
+        self.until = until
+
+    def __del__(self) -> None:
+        entered.set()
+        while not self.until():
+            pass
+        raise ValueError("a mistake")
+
+
+def destroy() -> None:
+    Destructive(until=lambda: False)
+    Destructive(until=lambda: True)
+    while not go.wait(0.01):
+        pass
 
 
 def claimed(function, number=0):
@@ -39,6 +59,7 @@ def answers():
 @pytest.fixture
 def executor(tmp_path, answers):
     """An executor that has learned that its jobs take no time, as its clock stands still."""
+    go.clear()
     execution = Execution(load_settings(allowed=[__name__], storage_dir=tmp_path), lambda: 0, lambda *_: None)
     executor = ThreadExecutor(4, execution, lambda run: True, lambda job, outcome: answers.put(job.id))
     executor.submit([claimed(hurry, number) for number in range(200)])
@@ -61,3 +82,19 @@ def test_a_short_job_behind_a_long_one_gets_a_thread_after_a_while(executor, ans
     executor.tick(100.0 + 2 * STANDING)
     assert answers.get(timeout=20) == "hurry-0"
     assert [run.job.id for run in executor.running()] == ["block-0"]
+
+
+def test_an_interruption_that_meets_a_destructor_is_raised_again(executor, answers, monkeypatch):
+    """Python drops what is raised in one, and runs it when it likes; that is told to nobody, unlike other mistakes."""
+    reports = []
+    monkeypatch.setattr(sys, "unraisablehook", reports.append)
+    _watch_for_dropped.__wrapped__()
+    executor.submit([claimed(destroy)])
+    assert entered.wait(20)
+    executor.interrupt()
+    deadline = time.monotonic() + 20
+    while answers.empty() and time.monotonic() < deadline:
+        executor.tick(time.monotonic())
+        time.sleep(0.01)
+    assert answers.get(timeout=0) == "destroy-0"
+    assert [str(report.exc_value) for report in reports] == ["a mistake"]

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from lateshift import django
 from lateshift.app import Lateshift
+from lateshift.clock import Clock
 from lateshift.default import set_app
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner
@@ -114,7 +115,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     execution = Execution(settings, db.reckon, reports.report)
     crew = Crew(config.worker, settings, execution, presence, wake, reports.report)
     reports.watch(crew)
-    worker = Worker(config, db, app.events, crew, execution, wake, app.clock)
+    worker = Worker(config, db, app.events, crew, execution, wake, app.clock or Clock())
 
     worker.on_end = reports.last_words
 

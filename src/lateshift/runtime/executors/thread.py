@@ -2,18 +2,21 @@
 
 A thread that has nothing left takes the next job without a lock or a switch, so thousands of short jobs a second run in
 one thread, and eight long ones in eight. Stopping code in a thread is asking: an exception is raised in it at its next
-bytecode (PyThreadState_SetAsyncExc), which code inside a C call sees only afterwards. What does not end by that is
-`stuck`, and its worker process is replaced.
+bytecode (PyThreadState_SetAsyncExc), which code inside a C call sees only afterwards. Python drops it where that
+bytecode is one of a destructor or of a callback of a weak reference, which may run at any time; it is raised again
+then. What does not end by that is `stuck`, and its worker process is replaced.
 """
 
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from contextvars import copy_context
+from functools import cache
 from typing import Final
 
 from lateshift import django
@@ -33,6 +36,9 @@ STANDING: Final = 0.005
 """Seconds without an answer after which a second thread is woken all the same: the first may have met a long job. The
 GIL goes round as slowly as that, so a thread that stood still for less may only have been waiting for it."""
 
+AGAIN: Final = 0.1
+"""Seconds after which is looked whether an exception that was raised in a thread was dropped there."""
+
 
 class ThreadExecutor:
     """Runs jobs in up to `slots` threads."""
@@ -50,6 +56,7 @@ class ThreadExecutor:
         self._moved_at = 0.0
         self._closed = False
         self._mean = 1.0
+        _watch_for_dropped()
 
     @property
     def unstarted(self) -> int:
@@ -133,6 +140,7 @@ class ThreadExecutor:
 
     def _serve(self, slot: _Slot) -> None:
         slot.thread_id = threading.get_ident()
+        _here.slot = slot
         while True:
             try:
                 job = self._todo.popleft()
@@ -187,6 +195,7 @@ class _Slot:
         self.answered = 0
         self.run: Run | None = None
         self.stuck = False
+        self.dropped = False
         self._door = threading.Lock()
         self._deadline: float | None = None
         self._raised_at: float | None = None
@@ -202,7 +211,7 @@ class _Slot:
     def end(self) -> None:
         with self._door:
             self.run = None
-            self.stuck = False
+            self.stuck = self.dropped = False
             self._deadline = None
             if self._raised_at is not None:
                 self._raised_at = None
@@ -212,14 +221,16 @@ class _Slot:
         """Interrupt what is over time; the seconds until there is something to look at again."""
         if self._raised_at is not None:
             self.stuck = now - self._raised_at >= STUCK_AFTER
-            return None if self.stuck else STUCK_AFTER - (now - self._raised_at)
+            if self.dropped:
+                self._raise_again()
+            return None if self.stuck else AGAIN
         deadline = self._deadline
         if deadline is None:
             return None
         if now < deadline:
             return deadline - now
         self.interrupt("timeout")
-        return STUCK_AFTER
+        return AGAIN
 
     def interrupt(self, why: Interruption) -> None:
         with self._door:
@@ -227,6 +238,34 @@ class _Slot:
                 self.run.interruption = why
                 self._raised_at = time.monotonic()
                 _raise_in(self.thread_id, JobTimeout)
+
+    def _raise_again(self) -> None:
+        with self._door:
+            if self.run is not None:
+                self.dropped = False
+                _raise_in(self.thread_id, JobTimeout)
+
+
+class _Here(threading.local):
+    slot: _Slot | None = None
+
+
+_here: Final = _Here()
+"""The slot whose thread this is."""
+
+
+@cache
+def _watch_for_dropped() -> None:
+    """Have Python tell of the exceptions that it drops, and keep ours from its report. Once for a process."""
+    report = sys.unraisablehook
+
+    def look(dropped: sys.UnraisableHookArgs) -> None:
+        if _here.slot is not None and dropped.exc_type is JobTimeout:
+            _here.slot.dropped = True  # raised from here, it would be dropped as well
+        else:
+            report(dropped)
+
+    sys.unraisablehook = look
 
 
 def _raise_in(thread_id: int, exception: type[BaseException] | None) -> None:
