@@ -98,6 +98,14 @@ def test_looking_at_a_server_changes_nothing(project, app):
 
 
 @BOTH
+def test_a_database_that_refuses_claims(project, app):
+    """It is found before a job waits."""
+    app.database.execute("alter table lateshift_jobs drop column executor")
+    level, message, _ = checked(project, "database")
+    assert (level, "executor" in message) == ("error", True)
+
+
+@BOTH
 def test_a_server_without_tables(project, database):
     """It is an error, since nothing makes them but `lateshift migrate`."""
     level, message, remedy = checked(project, "schema")
@@ -196,12 +204,13 @@ def test_the_statement_that_ends_a_transaction_does(project, app, administrator,
     """What the remedy names can be run as it stands."""
     monkeypatch.setattr(server, "LONG_TRANSACTION", 0.05)
     with pytest.raises(Exception, match=r"terminat|Lost|gone|could not"), open_transaction(app):
+        time.sleep(0.2)  # InnoDB tells the same again to who asks within 100 ms: of the last test's transaction
         remedy = until(lambda: one(diagnose(**project.settings), "transactions").remedy)
         administrator.execute(re.search("End it: `(.*?);`", remedy)[1])
         app.database.query("select 1")
 
     def fine() -> bool:
-        time.sleep(0.2)  # InnoDB tells the same again to who asks within 100 ms
+        time.sleep(0.2)
         return checked(project, "transactions")[0] == "ok"
 
     assert until(fine)

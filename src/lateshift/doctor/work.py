@@ -36,6 +36,7 @@ def database(place: Place) -> Iterator[Check]:
     began = time.perf_counter()
     place.db.transact(lambda: _write_and_undo(place, probe))
     took = duration(time.perf_counter() - began)
+    reads.lanes(place.db)  # what every claim asks first
     place.usable = True
     what = place.db.place if place.file is not None else f"{product(place.db)} at {place.db.place}"
     yield Check("database", "ok", f"{what} can be read and written; a commit took {took}")

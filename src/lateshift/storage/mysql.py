@@ -48,11 +48,12 @@ _TROUBLES: Final[dict[int, Trouble]] = {
 _DONE_BEFORE: Final = (1050, 1060, 1061, 1062)
 """Table, column, index or row is there already: MySQL commits each statement of a migration by itself."""
 
-# In this order, and with the index's own character set: else the whole table would be read, and each row locked.
+# In this order, and with the index's own character set: else the whole table would be read, and each row locked. A
+# column of json_table has the database's one, which turned what that lacks into question marks.
 _COMPLETE: Final = """
 update json_table(:rows, '$[*]' columns (id varchar(36) path '$.id', lease int path '$.lease',
                   started_at bigint path '$.started_at', finished_at bigint path '$.finished_at',
-                  result longtext path '$.result')) as done
+                  result longtext character set utf8mb4 path '$.result')) as done
 straight_join lateshift_jobs as j on j.id = convert(done.id using ascii) collate ascii_bin and j.lease = done.lease
 set j.status = 'completed', j.result = done.result, j.started_at = done.started_at, j.finished_at = done.finished_at,
     j.error_type = null, j.error_message = null, j.error_traceback = null
@@ -133,7 +134,7 @@ class MysqlDatabase(ServerDatabase):
     def __init__(self, url: str, *, prefix: str = "lateshift_", **options: Any) -> None:
         self._driver = _mysqldb() if "mysqldb" in url.partition("://")[0] else _pymysql()
         self.errors = self._driver.Error
-        self._queues: set[str] = set()
+        self._queues = {"default"}  # one, so that what is wrong with the statement of `lanes` shows before a job waits
         self._mariadb = False
         self._most = math.inf
         super().__init__(mysql_dialect(prefix), url, **options)

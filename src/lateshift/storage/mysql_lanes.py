@@ -26,7 +26,7 @@ from (select q.queue, e.executor, p.priority,
               where j.{waiting} and j.queue = q.queue collate utf8mb4_bin
                     and j.executor = convert(e.executor using ascii) collate ascii_bin and j.priority = p.priority
               order by j.run_at, j.seq limit 1) as run_at
-      from json_table(:queues, '$[*]' columns (queue varchar(100) path '$')) as q
+      from json_table(:queues, '$[*]' columns (queue varchar(100) character set utf8mb4 path '$')) as q
            cross join json_table(:executors, '$[*]' columns (executor varchar(32) path '$')) as e
            cross join json_table(:priorities, '$[*]' columns (priority int path '$')) as p
       having run_at is not null) as l"""
