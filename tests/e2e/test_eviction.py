@@ -42,7 +42,6 @@ def test_a_worker_whose_database_was_deleted_or_replaced_begins_anew(project):
     app = project.app()
     worker = project.worker(lease=4.0)
     until(lambda: workers.last_memory(app.database, worker.id), what="a heartbeat")
-    app.close()
     for path in (project.folder / "storage").glob("lateshift.db*"):
         path.unlink()
     app.run_background_job("app.jobs.add", parameters={"a": 1})

@@ -160,7 +160,7 @@ class Worker:
 
     def register(self, worker: workers.NewWorker) -> None:
         """Make the worker known to others: from now on it may be taken for dead."""
-        self._db.while_locked = self._keep
+        self._db.while_locked, self._db.keeps_file = self._keep, True
         began = time.monotonic()
         if not self._fence.renew():
             raise RuntimeError("there is no thread for the watchdog that ends a worker which stands still")

@@ -61,13 +61,16 @@ class Database(ABC):
     connected, that there is a pooler between us and the server. `begin` begins a transaction for which nobody waits
     before it has written something. `repeats` counts how often something was done again after its connection was lost,
     as what it did the first time may stand. `while_locked` is called again and again while an operation waits for
-    others, or for the server to come back. Every method may raise StorageError.
+    others, or for the server to come back. `keeps_file` is set by a worker: it ends when its SQLite file was deleted or
+    replaced, where everybody else goes on with what is there now, in which its leases mean nothing. Every method may
+    raise StorageError.
     """
 
     file: str | None = None
     pooled = False
     begin: str = "begin"
     repeats = 0
+    keeps_file = False
 
     def __init__(self, dialect: Dialect, place: str) -> None:
         self.dialect = dialect

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from lateshift.errors import StorageUnavailable
 
@@ -14,6 +18,38 @@ def same_file(one: str, other: str) -> bool:
         return os.path.samefile(one, other)
     except OSError:  # one is gone, or in memory, which has no path
         return False
+
+
+class OpenFile:
+    """A file that a connection has open, and whether it is still the one at its path."""
+
+    TRUST: Final = 1.0
+    """Seconds until a program that only reads looks again."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._looked_at = -math.inf
+
+    def opened(self) -> None:
+        """It is about to be opened, and is there."""
+        with suppress(OSError):  # it has gone again: that is noticed at the next use
+            self._identity = self._identify()
+
+    def has_gone(self, *, trust: bool) -> bool:
+        """Whether it was deleted, or replaced by another; asked with `trust` often, it looks every second."""
+        now = time.monotonic()
+        if trust and now - self._looked_at < self.TRUST:
+            return False
+        self._looked_at = now
+        try:
+            return self._identify() != self._identity
+        except OSError as error:  # as long as nobody can look, nobody knows
+            return isinstance(error, FileNotFoundError)
+
+    def _identify(self) -> tuple[int, int]:
+        found = os.stat(self._path)
+        return found.st_dev, found.st_ino
 
 
 def is_there(path: str | Path) -> bool:

@@ -34,7 +34,7 @@ from lateshift.errors import (
 from lateshift.storage import migrations
 from lateshift.storage.database import NONE, Database, Parameters, Row
 from lateshift.storage.dialect import Numbered, numbered
-from lateshift.storage.files import create_private, is_there, same_file
+from lateshift.storage.files import OpenFile, create_private, is_there, same_file
 from lateshift.storage.schema import LATEST
 from lateshift.storage.sqlite_dialect import CHUNK, COMPLETE_CHUNK, COMPLETED, sqlite_dialect
 
@@ -83,6 +83,7 @@ class SqliteDatabase(Database):
         self._connection: sqlite3.Connection | None = None
         self._depth = 0
         self._seen_version = -1
+        self._open_file = OpenFile(path)
         self._as_is = as_is
         self._checked = False
         self._limits: dict[int, float] = {}  # seconds, by thread
@@ -99,6 +100,7 @@ class SqliteDatabase(Database):
         """Run one statement and return its rows."""
         sql = self.render(sql)
         with self._lock:
+            self._let_go_of_gone_file(reading=True)
             if self._limits:
                 return self._patiently(lambda connection: self._query_in_time(connection, sql, parameters))
             return self._patiently(lambda connection: connection.execute(sql, parameters).fetchall())
@@ -107,6 +109,7 @@ class SqliteDatabase(Database):
         """Run one statement and return how many rows it changed."""
         sql = self.render(sql)
         with self._lock:
+            self._let_go_of_gone_file()
             return self._change(sql, parameters)
 
     def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
@@ -199,6 +202,7 @@ class SqliteDatabase(Database):
             if self._depth:  # the outer transaction decides for all
                 yield
                 return
+            self._let_go_of_gone_file()
             try:
                 self._patiently(lambda connection: connection.execute("begin immediate"))  # Ctrl-C may come just after
                 self._depth = 1
@@ -222,6 +226,7 @@ class SqliteDatabase(Database):
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
+            self._seen_version = -1
 
     def __del__(self) -> None:
         """An application object that is let go of closes its file; Python 3.13 warns of those that do not."""
@@ -239,6 +244,13 @@ class SqliteDatabase(Database):
         self._connection = None
         self._lock = threading.RLock()
         self._depth = 0
+
+    def _let_go_of_gone_file(self, *, reading: bool = False) -> None:
+        """Open anew what was deleted or replaced: nobody else would see what is written to the file that is open."""
+        keeps = self.keeps_file or self._connection is None or self._depth or self.path == ":memory:"
+        if not keeps and self._open_file.has_gone(trust=reading):
+            self.close()
+            self._checked = False
 
     def _make_tables_beside(self) -> None:
         """Make the tables at the first use, without waiting long for a lock that the caller itself may hold."""
@@ -352,6 +364,7 @@ class SqliteDatabase(Database):
             )
         if self.path != ":memory:":
             create_private(Path(self.path))
+            self._open_file.opened()
         connection = sqlite3.connect(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
         )
