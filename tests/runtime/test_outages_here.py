@@ -15,7 +15,7 @@ from lateshift.job import Claimed
 from lateshift.runtime import inline
 from lateshift.runtime.duties import Reports, Rescue
 from lateshift.settings import load_settings
-from lateshift.storage import open_database, reads, workers, writes
+from lateshift.storage import open_database, reads, requests, workers, writes
 from lateshift.storage.failures import HOUR
 from lateshift.storage.migrations import migrate
 
@@ -79,6 +79,23 @@ def test_what_was_claimed_without_an_answer_goes_back(tmp_path, monkeypatch):
         monkeypatch.setattr(writes, "take", twice)
         worker.ledger.exchange([])
         assert reads.status(worker._db, job_id) == "pending"
+
+
+@pytest.mark.parametrize("table", ["queues", "attempts"])
+def test_a_worker_that_can_do_nothing_else_still_stops_when_asked(tmp_path, capfd, table):
+    """Without one table no claim succeeds, without the other no settling: it went on until it was killed."""
+    with worker_in(tmp_path, grace=0.1) as worker:
+        store(worker, "app.jobs.unknown")
+        worker._db.execute_schema(f"alter table lateshift_{table} rename to away")
+        while not worker._trouble_until:
+            worker.turn()
+        requests.ask(worker._db, "mine", "stop", worker._db.now())
+        worker._trouble_until = 0.0
+        worker._next_duty.clear()
+        worker.turn()
+        assert worker.dismissed
+        assert worker.run() == "stopped"
+    assert f"no such table: lateshift_{table}" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("server", ["postgres", "mariadb"])

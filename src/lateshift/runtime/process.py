@@ -126,6 +126,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
         worker.dismiss(how)
 
     worker.duties += [
+        Requests(db, config.worker, crew, dismiss),
         Cancellations(db, config.worker, crew),
         reports,
         Rescue(db, app.events, config.worker, worker.look_again),
@@ -133,7 +134,6 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
         Statistics(db, app.events, config.worker),
         Sweep(db, Path(config.folder)),
         Compaction(db),
-        Requests(db, config.worker, crew, dismiss),
     ]
     return worker
 

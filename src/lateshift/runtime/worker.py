@@ -116,7 +116,7 @@ class Worker:
     ) -> None:
         self.config = config
         self.crew = crew
-        self.duties: list[Duty] = []
+        self.duties: list[Duty] = []  # the first one looks for what operators ask
         self.on_leave: Callable[[], None] = lambda: None
         self.on_end: Callable[[Sequence[Settlement]], None] = lambda _: None
         self._db = db
@@ -200,6 +200,8 @@ class Worker:
                 self._well_at = now
             except StorageError as error:
                 self._trouble(error, now)
+                with contextlib.suppress(StorageError):  # it may fail so for ever, and somebody ask it to stop
+                    self._do_duties(now, 1)
         self._give_back_stalled(now)
         if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
@@ -217,8 +219,8 @@ class Worker:
             # synchronous_standby_names, MariaDB's `backup stage block_commit`) tells of it only then.
             self.ledger.in_doubt = True
 
-    def _do_duties(self, now: float) -> None:
-        for place, duty in enumerate(self.duties):
+    def _do_duties(self, now: float, most: int | None = None) -> None:
+        for place, duty in enumerate(self.duties[:most]):
             if now >= self._next_duty.get(place, 0.0):
                 self._next_duty[place] = now + self._do(duty)
 
