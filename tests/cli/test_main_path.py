@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lateshift.storage.workers import NewWorker, register_worker
+
 AUTO = {"LATESHIFT_SPAWN": "auto"}
 
 
@@ -123,6 +125,26 @@ def test_workers_are_asked_to_stop_without_a_signal(project, how):
     assert project.run("workers", "stop", "--here") == f"No worker is alive on {socket.gethostname()}.\n"
     assert f"No worker {busy} is alive" in project.run("workers", "stop", busy, code=2)
     assert "--here" in project.run("workers", "stop", code=2)
+
+
+def test_no_worker_that_was_asked_to_stop_takes_what_is_enqueued_afterwards(project, monkeypatch):
+    """A runner took it within its last second, with the code and the environment of before."""
+    monkeypatch.setenv("LATESHIFT_SPAWN", "auto")
+    workers = set()
+    for _ in range(2):
+        job_id = project.invoke("enqueue", "app.jobs.quick", "--wait").stdout.split()[0]
+        workers.add(project.invoke_json("status", job_id)["worker"])
+        assert project.invoke("workers", "stop", "--here").stderr == ""
+    assert len(workers) == 2
+
+
+def test_a_worker_that_does_not_hear_is_named(project, monkeypatch):
+    """It may take jobs for as long as it stands still and is not taken for dead."""
+    monkeypatch.setattr("lateshift.cli.queues.ANSWER", 0.1)
+    project.enqueue("quick")
+    db = project.app().database
+    register_worker(db, NewWorker("deaf", "worker", "elsewhere", 1, "/nowhere", (), "1"), db.now())
+    assert "Worker deaf has not answered within 0.1 s" in project.invoke("workers", "stop", "deaf").stderr
 
 
 def wait_until_running(project, job_id):
