@@ -82,12 +82,12 @@ class InvalidSearch(LateshiftError):
 
 
 class JobNotFound(LateshiftError):
-    """No job has this id: it was never enqueued in this database, or it was deleted or pruned."""
+    """No job has this id: it was never enqueued in this database, not committed yet, or it was deleted or pruned."""
 
     def __init__(self, job_id: object) -> None:
         super().__init__(
-            f"There is no job {job_id!r} in this database. It may have been deleted or pruned; "
-            "`lateshift list` shows the jobs that are there."
+            f"There is no job {job_id!r} in this database. It may have been deleted or pruned, or its transaction has not "
+            "been committed; `lateshift list` shows the jobs that are there."
         )
         self.job_id = job_id
 

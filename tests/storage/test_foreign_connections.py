@@ -9,7 +9,7 @@ import callers_connections as programs
 import pytest
 from callers_connections import Program
 
-from lateshift import Lateshift
+from lateshift import JobNotFound, Lateshift
 from lateshift.errors import SpawnError
 from lateshift.storage import foreign
 
@@ -83,6 +83,8 @@ def test_job_and_data_commit_together(app, program):
     many = program.enqueue_many(app, [2, 3, 4])
     assert program.in_transaction()
     assert stored(app) == ([], [])
+    with pytest.raises(JobNotFound, match="its transaction has not been committed"):
+        app.get_job(job_id)
     program.commit()
     assert stored(app) == ([1, 2], [1, 2, 3, 4])
     assert app.get_job(job_id).status == "pending"
