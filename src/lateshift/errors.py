@@ -86,8 +86,8 @@ class JobNotFound(LateshiftError):
 
     def __init__(self, job_id: object) -> None:
         super().__init__(
-            f"There is no job {job_id!r} in this database. It may have been deleted or pruned, or its transaction has not "
-            "been committed; `lateshift list` shows the jobs that are there."
+            f"There is no job {job_id!r} in this database. It may have been deleted or pruned, or its transaction has "
+            "not been committed; `lateshift list` shows the jobs that are there."
         )
         self.job_id = job_id
 
