@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from lateshift.clock import Clock
-from lateshift.context import refuse_to_wait_for_itself
+from lateshift.context import refuse_to_hold_up_the_loop, refuse_to_wait_for_itself, warn_of_waiting
 from lateshift.durations import check_seconds, check_wait
 from lateshift.enqueuing import Call, Preparation, calls_of, tell_trouble
 from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, StorageError, WaitTimeout
@@ -46,6 +46,7 @@ class Lateshift:
         self.log = FileLog(self.settings)
         self.events.subscribe(self.log)
         self.cache = Cache(self)
+        self.on_long_wait = warn_of_waiting  # called each second; a test refuses there to wait for what nobody runs
         self._neighbours = Neighbours(self.database)
 
     def adopt(self, settings: Settings) -> None:
@@ -145,8 +146,10 @@ class Lateshift:
         """Wait until the job is finished, at most `timeout` seconds, and return it. Raises JobNotFound, WaitTimeout.
 
         With `check` a job that has failed or was cancelled raises JobFailed, as in `subprocess.run(check=True)`. While
-        it waits it sees to it that a runner is there, so a job whose runner was killed goes on.
+        it waits it sees to it that a runner is there, so a job whose runner was killed goes on. Raises InvalidOption in
+        a job that is a coroutine, which it would hold up together with all others: use `await_for_job` there.
         """
+        refuse_to_hold_up_the_loop()
         for pause in self._pauses(job_id, timeout):
             time.sleep(pause)
         return _checked(self.get_job(job_id), check=check)
@@ -295,6 +298,7 @@ class Lateshift:
                     status,
                 )
             if now - nudged > 1.0:
+                self.on_long_wait(job_id, status)
                 self._start_runner({self.get_job(job_id).queue}, (job_id,))
                 nudged = now
             yield pause if timeout is None else max(0.0, min(pause, began + timeout - now))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -10,7 +11,7 @@ from functools import cached_property
 from typing import Any, Final, Protocol, cast
 
 from lateshift.errors import InvalidOption, NotInsideJob
-from lateshift.job import Claimed
+from lateshift.job import WAITING, Claimed
 from lateshift.texts import storable
 
 LOG_LINES: Final = 200
@@ -34,7 +35,14 @@ class Effects(Protocol):
 
 
 class JobContext:
-    """One attempt, as those who run it hold it: its executor, the duties that report on it, what captures its logs."""
+    """One attempt, as those who run it hold it: its executor, the duties that report on it, what captures its logs.
+
+    `loop_thread` is the thread of the event loop that it shares with other coroutines, if it does; `waits_for` the job
+    that it was last warned of waiting for.
+    """
+
+    loop_thread: int | None = None
+    waits_for: str | None = None
 
     def __init__(self, job: Claimed, report: Report) -> None:
         self.job = job
@@ -143,3 +151,29 @@ def refuse_to_wait_for_itself(place: str) -> None:
             f"{context.job.name} has written to {place}, and until it ends SQLite lets nobody else write there: "
             "enqueue with connection=current_job().connection."
         )
+
+
+def refuse_to_hold_up_the_loop() -> None:
+    """Raise InvalidOption where a coroutine is about to wait on the event loop that it shares with others."""
+    context = current.get()
+    if context is not None and context.loop_thread == threading.get_ident():
+        raise InvalidOption(
+            f"wait_for_job was called in the coroutine {context.job.name}. It would hold up all coroutines of the "
+            "worker, perhaps the one that it waits for: write `await await_for_job(...)`."
+        )
+
+
+def warn_of_waiting(job_id: str, status: str) -> None:
+    """Log, once, that a job in a thread waits for one that has not begun: perhaps for want of this thread."""
+    context = current.get()
+    if context is None or context.loop_thread is not None or context.waits_for == job_id or status not in WAITING:
+        return
+    import logging  # only this needs it
+
+    context.waits_for = job_id
+    logging.getLogger("lateshift").warning(
+        "waits for job %s, which is %s, and takes a place of its worker meanwhile. If jobs that wait take all of them, "
+        "none is left for what they wait for. An `async def` with `await await_for_job(...)` takes no thread.",
+        job_id,
+        status,
+    )

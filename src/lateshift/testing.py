@@ -32,7 +32,7 @@ from lateshift.options import check_limit, check_queue
 from lateshift.settings import Settings
 from lateshift.storage import migrations, open_database
 from lateshift.target import path_of, resolve
-from lateshift.testing_attempts import Attempts, Inline
+from lateshift.testing_attempts import Attempts, Inline, refuse_endless_wait
 from lateshift.texts import shown
 
 _inlined: weakref.WeakSet[Lateshift] = weakref.WeakSet()
@@ -100,6 +100,8 @@ def isolated(*, clock: Clock | None = None, **settings: Any) -> Iterator[Lateshi
         with standing_in(clock, settings) as app:
             if elsewhere:
                 _make_tables(app.settings)
+            else:  # nobody else knows of it
+                app.on_long_wait = refuse_endless_wait
             yield app
 
 

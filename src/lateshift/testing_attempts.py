@@ -14,11 +14,12 @@ from typing import Final, Self, TypeVar
 
 from lateshift.app import Lateshift
 from lateshift.context import JobContext
+from lateshift.errors import WaitTimeout
 from lateshift.events import Event, JobChanged, JobEnqueued, JobStarted
 from lateshift.host.fleet import host_name
 from lateshift.host.job_logs import JobLogHandler
 from lateshift.host.registration import worker_of_this_process
-from lateshift.job import Claimed, to_microseconds
+from lateshift.job import WAITING, Claimed, to_microseconds
 from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.settling import settle_one, told
@@ -79,9 +80,11 @@ class Attempts:
         row = worker_of_this_process(self._worker, self._app.settings.storage_dir, (workers.TESTS,))
         workers.register_worker(self._db, row, self._db.now())
         _job_logs.begin(self._app)
+        _under_way.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _under_way.discard(self)
         _job_logs.end()
         self._execution.close()
         workers.remove_worker(self._db, self._worker)
@@ -112,6 +115,7 @@ class Attempts:
     def run(self, job: Claimed) -> None:
         """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""
         context = copy_context()  # as in a worker: what a job sets there, no other sees
+        context.run(_around.set, (*_around.get(), self))
         outcome = _outside_of_loops(lambda: context.run(self._execute, job))
         writes.save_progress(self._db, self._progress)
         self._progress.clear()
@@ -133,6 +137,22 @@ class Attempts:
 
     def _report(self, job: Claimed, fraction: float | None, message: str | None) -> None:
         self._progress.append((job, fraction, message))  # the job's own transaction may have locked the database
+
+
+_under_way: Final[set[Attempts]] = set()
+_around: Final[ContextVar[tuple[Attempts, ...]]] = ContextVar("lateshift_attempts", default=())
+"""Those that run the code which asks."""
+
+
+def refuse_endless_wait(job_id: str, status: str) -> None:
+    """Raise WaitTimeout where somebody waits for a job that nothing of a test is about to run."""
+    if status in WAITING and _under_way.issubset(_around.get()):
+        raise WaitTimeout(
+            f"Job {job_id} is {status}, and nothing in this test runs it: call `drain()` before you wait, or enqueue "
+            "under `inline()` (the fixture `lateshift_inline`).",
+            job_id,
+            status,
+        )
 
 
 class Inline:

@@ -8,10 +8,13 @@ import threading
 
 import pytest
 
+import lateshift
+from lateshift import WaitTimeout
 from lateshift.job import Claimed
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors.loop import LoopExecutor
 from lateshift.settings import load_settings
+from lateshift.testing import isolated
 
 began, go = threading.Event(), threading.Event()
 steps = queue.Queue()
@@ -29,6 +32,25 @@ async def tidy_up() -> None:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             continue
+
+
+async def wait_the_wrong_way() -> None:
+    lateshift.wait_for_job("01999999-9999-7999-8999-999999999999", 0)
+
+
+async def wait_in_a_thread() -> str:
+    with pytest.raises(WaitTimeout):
+        await asyncio.to_thread(lateshift.wait_for_job, ping.enqueue(), 0)
+    return "asked"
+
+
+@lateshift.background
+def ping() -> None: ...
+
+
+async def forever() -> None:
+    began.set()
+    await asyncio.sleep(60)
 
 
 async def at_once() -> None:
@@ -91,3 +113,24 @@ def test_one_that_is_cancelled_may_take_its_time(executor, answers, monkeypatch)
     executor.interrupt()
     assert steps.get(timeout=20) == "ended"
     assert [run.job.id for run in executor.stuck()] == ["tidy_up"]
+
+
+def test_one_that_is_cancelled_on_request_says_so(executor, answers):
+    """Its error had no message, as that of `asyncio` has none."""
+    executor._finished = lambda job, end: answers.put(end.error)
+    began.clear()
+    executor.submit([claimed(forever)])
+    assert began.wait(20)
+    executor.cancel("forever", 1)
+    error = answers.get(timeout=20)
+    assert (error.type, error.message) == ("asyncio.exceptions.CancelledError", "cancelled on request")
+
+
+def test_waiting_for_a_job_must_not_hold_up_the_loop(executor, answers):
+    """The job waited for may need the loop: neither ended, nor could be cancelled. In a thread one may wait."""
+    executor._finished = lambda job, end: answers.put(end)
+    with isolated(allowed=[__name__]):
+        executor.submit([claimed(wait_the_wrong_way)])
+        assert "write `await await_for_job(...)`" in answers.get(timeout=20).error.message
+        executor.submit([claimed(wait_in_a_thread)])
+        assert answers.get(timeout=20).result == '"asked"'

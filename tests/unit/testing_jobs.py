@@ -53,6 +53,11 @@ def note(what: str) -> str:
     return what
 
 
+def waiting_for_another() -> str:
+    child = lateshift.run_background_job(note, parameters={"what": "child"})
+    return lateshift.wait_for_job(child).result
+
+
 def where() -> list:
     return [threading.get_ident(), os.getpid(), user.get()]
 

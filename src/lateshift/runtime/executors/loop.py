@@ -149,6 +149,7 @@ class LoopExecutor:
 
     async def _run(self, active: _Active) -> None:
         run, active.begun = active.run, True
+        run.context.loop_thread = threading.get_ident()
         outcome: Outcome | None = None
         cause: BaseException | None = None
         try:
@@ -177,7 +178,7 @@ class LoopExecutor:
             active.interrupted_at = time.monotonic()
         active.run.interruption = active.run.interruption or why
         if active.begun:  # else it sees for itself; asyncio would not even begin what is cancelled before
-            active.task.cancel()
+            active.task.cancel("cancelled on request" if why == "cancel" else None)
 
     def _interrupt_one(self, job_id: str, lease: int) -> None:
         for active in self._active.values():
