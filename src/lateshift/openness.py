@@ -185,7 +185,20 @@ def _another(given: object) -> str:
     )
 
 
+def hidden_items(given: dict[Any, Any]) -> str | None:
+    """What a dict is, if it shows others than the values that it holds, which are stored: `request.POST` of Django."""
+    kind = type(given)
+    if kind.items is dict.items or dict(given.items()) == dict(dict.items(given)):
+        return None
+    return (
+        f"a {kind.__qualname__}, which holds other values than its items() are: pass a plain dict, such as "
+        "dict(data.items())"
+    )
+
+
 def _compare_dicts(given: dict[Any, Any], arrived: dict[Any, Any]) -> str | Iterable[tuple[Any, Any]]:
+    if hidden := hidden_items(given):
+        return hidden
     if given.keys() == arrived.keys():
         return [(inner, arrived[key]) for key, inner in given.items()]
     keys = dict(  # of which a hint may have made dates or numbers, in the same order

@@ -15,7 +15,7 @@ import msgspec
 from lateshift import codec
 from lateshift.errors import InvalidParameters
 from lateshift.hints import signature_of, value_hook, wire_hook
-from lateshift.openness import changed_by_json
+from lateshift.openness import changed_by_json, hidden_items
 from lateshift.parameters import Parameter, complaint, read_parameters
 from lateshift.redaction import HIDDEN, is_hidden, mask, told
 
@@ -48,6 +48,8 @@ class Signature:
         The message has no value whose name matches one of the patterns in `hide`.
         """
         if type(parameters) is not dict and isinstance(parameters, Mapping):
+            if isinstance(parameters, dict) and (hidden := hidden_items(parameters)):
+                raise InvalidParameters(f"The parameters of {self.label} are {hidden}.")
             parameters = dict(parameters)
         try:
             msgspec.convert(parameters, self._struct, dec_hook=value_hook)

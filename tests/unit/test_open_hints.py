@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
@@ -284,3 +285,33 @@ def test_a_number_that_is_a_float_as_well():
     """All whole numbers to 2**53, and some beyond."""
     for number in (1, 2**53, 2**60):
         assert there_and_back(float, number) == number
+
+
+class ManyValues(dict):
+    """Holds a list for each key and shows the last member: Django's `request.POST`, `MultiDict` of werkzeug."""
+
+    def items(self):
+        return [(key, values[-1]) for key, values in super().items()]
+
+
+FORM = ManyValues({"email": ["a@b.c"]})
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"),
+    [(dict, FORM), (Any, FORM), (dict[str, Any], {"form": FORM}), (Order, Order(DAY, FORM)), (list, [FORM])],
+)
+def test_a_dict_that_holds_other_values_than_it_shows(hint, value):
+    """The job was given the lists, of which the caller sees nothing. A subclass that shows what it holds is taken."""
+    message, name = refusal(taking(hint), {"value": value})
+    assert name == "value"
+    assert "it has a ManyValues, which holds other values than its items() are: pass a plain dict" in message
+    assert there_and_back(dict, OrderedDict(a=[1])) == {"a": [1]}
+
+
+def test_such_a_dict_is_no_dict_of_parameters():
+    """Nor are its values refused one by one, for they look right."""
+    for parameters in (ManyValues(value=["a"]), ManyValues(value=["a"], no=["b"])):
+        message, name = refusal(taking(list), parameters)
+        assert name is None
+        assert "a ManyValues, which holds other values" in message
