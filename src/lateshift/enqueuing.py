@@ -22,6 +22,7 @@ from lateshift.options import (
     check_run_at,
     check_timeout,
 )
+from lateshift.outcome import EnqueuedByImport
 from lateshift.settings import Settings
 from lateshift.signature import Signature
 from lateshift.target import Target, importing, resolve, resolve_job
@@ -66,7 +67,7 @@ class Preparation:
     def prepare(self, call: Call, now: int) -> NewJob:
         """The row for a call. Raises InvalidJob, or one of its subclasses, with what is wrong and what to do."""
         if (module := importing()) is not None:
-            raise InvalidJob(
+            raise EnqueuedByImport(
                 f"A job was enqueued while Lateshift was importing {module!r} in order to run one: it would enqueue "
                 'itself for ever. Put the enqueuing under `if __name__ == "__main__":`, or into a function.'
             )

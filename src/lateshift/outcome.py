@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from lateshift.durations import check_wait
-from lateshift.errors import ResultNotStorable, TransactionEnded
+from lateshift.errors import InvalidJob, ResultNotStorable, TransactionEnded
 from lateshift.job import Claimed, JobError, Status
 
 MAX_CRASHES: Final = 3
@@ -70,6 +70,10 @@ class Cancel(Exception):
 
 class JobTimeout(BaseException):
     """Raised inside a job that ran longer than its timeout. A BaseException, so `except Exception` lets it pass."""
+
+
+class EnqueuedByImport(InvalidJob):
+    """A module that was imported to run a job has enqueued one, as it would each time: the job is not retried."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -156,6 +160,8 @@ def lost(job: Claimed, started_at: int, now: int, error: JobError, *, shared: bo
 
 def _delay(job: Claimed, exception: BaseException, retry_delay: RetryDelay) -> float | None:
     if job.attempt > job.max_retries or isinstance(exception, ResultNotStorable | TransactionEnded):
+        return None
+    if isinstance(exception.__cause__, EnqueuedByImport):
         return None
     if isinstance(exception, Retry) and exception.delay is not None:
         return exception.delay

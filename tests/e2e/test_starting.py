@@ -253,7 +253,7 @@ def test_a_script_without_a_guard_does_not_enqueue_for_ever(project):
     subprocess.run([sys.executable, "orders.py"], cwd=project.folder, env=environment, capture_output=True, check=False)
     app = project.app()
     job = app.list_jobs()[0]
-    assert (job.status, len(app.list_jobs())) == ("failed", 1)
+    assert (job.status, job.attempts, len(app.list_jobs())) == ("failed", 1, 1)
     assert '__name__ == "__main__"' in job.error.message
 
 
