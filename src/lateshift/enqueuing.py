@@ -21,6 +21,7 @@ from lateshift.options import (
     check_retries,
     check_run_at,
     check_timeout,
+    refuse_misspelt,
 )
 from lateshift.outcome import EnqueuedByImport
 from lateshift.settings import Settings
@@ -130,11 +131,16 @@ class Preparation:
         try:
             known = self._targets.get((job, method))
         except TypeError:  # not hashable: no job, or a class whose metaclass has an __eq__
-            return resolve_job(job, method, self._allow)
+            return self._resolve(job, method)
         if known is None:
-            known = resolve_job(job, method, self._allow)
-            self._targets[(job, method)] = known
+            known = self._targets[(job, method)] = self._resolve(job, method)
         return known
+
+    def _resolve(self, job: object, method: str) -> Target:
+        target = resolve_job(job, method, self._allow)
+        if target.owner is not None:
+            refuse_misspelt(target.owner)
+        return target
 
 
 _last = 0

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any, Final, Literal
 
 import msgspec
@@ -225,6 +226,44 @@ _ATTRIBUTES: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
     "transactional": ("transactional", check_transactional),
 }
 """Class attribute -> field of JobOptions and check; of `retry` and `retry_delay` the former wins."""
+
+
+_OFTEN_WRITTEN: Final = {"max_retry": "max_retries", "isolate": "isolation", "isolated": "isolation"}
+"""What is further from the option than one slip."""
+
+
+def refuse_misspelt(owner: type) -> None:
+    """Raise InvalidOption where a class or a base declares what is nearly the name of an option, with a value for it.
+
+    Any other attribute is the user's own, and one beside the option that it is near is so too.
+    """
+    declared = {name: (base, value) for base in reversed(owner.__mro__) for name, value in vars(base).items()}
+    for name, (base, value) in declared.items():
+        if name.startswith("_") or name in _ATTRIBUTES or value is None or callable(value):
+            continue
+        for option, (_, check) in _ATTRIBUTES.items():
+            near = _OFTEN_WRITTEN.get(name) == option or _one_slip_apart(name, option)
+            if near and option not in declared and _fits(value, check):
+                raise InvalidOption(
+                    f"{base.__module__}.{base.__qualname__} has {name!r}, which is no option: did you mean {option!r}? "
+                    "Call an attribute of your own something else."
+                )
+
+
+def _one_slip_apart(one: str, other: str) -> bool:
+    """Whether a letter too many, too few or another one makes the difference, or two that are swapped."""
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    start = sum(1 for _ in alike)
+    one, other = one[start:], other[start:]
+    return one[1:] in (other, other[1:]) or one == other[1:] or one[1::-1] + one[2:] == other
+
+
+def _fits(value: object, check: Callable[[object], Any]) -> bool:
+    try:
+        check(value)
+    except InvalidOption:
+        return False
+    return True
 
 
 def _of_class(owner: type) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from lateshift.options import (
     check_status,
     check_timeout,
     read_options,
+    refuse_misspelt,
 )
 from lateshift.retry import RetryPolicy
 
@@ -318,3 +319,40 @@ def test_options_of_a_function():
     assert read_options(job).queue == "mails"
     job.__lateshift__ = {"queue": "rubbish"}
     assert read_options(job) == JobOptions()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("max_retires", 0, "max_retries"),
+        ("max_retry", 1, "max_retries"),
+        ("isolate", "process", "isolation"),
+        ("prioritiy", 5, "priority"),
+        ("queues", "mails", "queue"),
+        ("time_out", timedelta(seconds=5), "timeout"),
+        ("retry_dealy", [1, 2], "retry_delay"),
+        ("transactionnal", "django", "transactional"),
+    ],
+)
+def test_an_attribute_that_is_nearly_an_option(name, value, meant):
+    """Nobody noticed it: the job had the default. It may stand in a base of the class."""
+    base = type("Base", (), {name: value})
+    message = refusal(refuse_misspelt, type("Job", (base,), {}))
+    assert f"Base has {name!r}, which is no option: did you mean {meant!r}?" in message
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"timeouts": (3, 10)},
+        {"queues": ["a", "b"]},
+        {"timeouts": 3, "timeout": 10},
+        {"retry_": lambda self: 5},
+        {"max_entries": 100, "retry_days": 3, "entry": 5, "retries": 3, "delay": 5},
+        {"_priority": 5, "isolated": None},
+    ],
+    ids=str,
+)
+def test_an_attribute_of_ones_own(attributes):
+    """What no option takes, a name that is further away, and one beside the option itself."""
+    refuse_misspelt(type("Job", (), attributes))

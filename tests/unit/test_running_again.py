@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
+import msgspec
 import pytest
 
 from lateshift.enqueuing import Call, Preparation
-from lateshift.errors import CallableNotAllowed, InvalidParameters
+from lateshift.errors import CallableNotAllowed, InvalidOption, InvalidParameters
 from lateshift.settings import load_settings
 
 NOW = 1_764_000_000_000_000
@@ -19,6 +20,13 @@ def send(order_id: int, on: date | None = None) -> None:
 
 def note(text: str = "", on: date | None = None) -> None:
     """A job."""
+
+
+class Slip:
+    max_retires = 0
+
+    def handle(self) -> None:
+        """A job, with an option that is misspelt."""
 
 
 @pytest.fixture
@@ -40,6 +48,16 @@ def test_the_same_again(preparation, old):
     assert (new.run_at, new.enqueued_at) == (NOW, NOW)
     assert (new.name, new.queue, new.priority, new.max_retries) == (old.name, "mail", 7, 9)
     assert new.parameters == old.parameters
+
+
+def test_a_job_from_before_a_check_runs_again(preparation, old):
+    """What is refused today when it is enqueued anew; a worker takes it, too."""
+    name = f"{__name__}.Slip.handle"
+    for job in (Slip, name):
+        with pytest.raises(InvalidOption, match="did you mean 'max_retries'"):
+            preparation.prepare(Call(job), NOW)
+    stored = msgspec.structs.replace(old, name=name, parameters="{}")
+    assert preparation.again(stored, NOW).name == name
 
 
 def test_other_parameters(preparation, old):
