@@ -20,6 +20,7 @@ from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChange
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, JobFilters, NewJob
+from lateshift.keywords import guiding
 from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, settings_of
@@ -54,6 +55,7 @@ class Lateshift:
         self.settings = settings
         self._preparation = Preparation(settings)
 
+    @guiding
     def run_background_job(
         self,
         job: object,
@@ -213,6 +215,7 @@ class Lateshift:
         """Close the database connection; the next use opens it again."""
         self.database.close()
 
+    @guiding
     async def arun_background_job(
         self,
         job: object,

@@ -30,6 +30,7 @@ from typing import (
 from lateshift.default import get_app
 from lateshift.enqueuing import Call
 from lateshift.errors import InvalidJob, InvalidOption
+from lateshift.keywords import guiding, refuse_unknown
 from lateshift.options import (
     JobOptions,
     Transactional,
@@ -77,14 +78,14 @@ class EnqueueOptions(_CallOptions, total=False):
     connection: object | None
 
 
+_NAMES: Final = tuple(EnqueueOptions.__annotations__)
+
+
 class Enqueueing(Generic[P]):
     """How to enqueue one callable with certain options; made by `.options(...)`."""
 
     def __init__(self, job: object, *, connection: object | None = None, **chosen: Unpack[_CallOptions]) -> None:
-        unknown = sorted(chosen.keys() - EnqueueOptions.__annotations__.keys())
-        if unknown:
-            known = ", ".join(EnqueueOptions.__annotations__)
-            raise InvalidOption(f"There is no option {unknown[0]!r}: known are {known}.")
+        refuse_unknown("options()", chosen, _NAMES)
         self._job = job
         self._connection = connection
         self._chosen = chosen
@@ -211,6 +212,7 @@ class _Inherited(BackgroundFunction[P, R]):
 
 _INSTEAD: Final = {
     "delay": ": use .enqueue(...), and .options(delay=60).enqueue(...) to run it later.",
+    "s": ": there are no chains yet. Let the job enqueue what comes after it.",
     "apply_async": ": use .enqueue(...), and .options(delay=60, priority=5).enqueue(...) for options.",
 }
 """What to write for what Celery calls so."""
@@ -293,6 +295,7 @@ def background(
     max_memory: int | str | None = ...,
     transactional: Transactional = ...,
 ) -> Decorator: ...
+@guiding
 def background(
     job: Any = None,
     /,

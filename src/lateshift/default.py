@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from lateshift.app import Lateshift
 from lateshift.job import JobFilters
+from lateshift.keywords import guiding
 from lateshift.settings import load_settings
 from lateshift.storage.database import undivided
 
@@ -80,6 +81,7 @@ def standing_in(clock: Clock | None, own: dict[str, Any]) -> Iterator[Lateshift]
                 configure(**_code)
 
 
+@guiding
 def run_background_job(
     job: object,
     method: str = "handle",
@@ -112,6 +114,7 @@ def run_background_job(
     )
 
 
+@guiding
 async def arun_background_job(
     job: object,
     method: str = "handle",

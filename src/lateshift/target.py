@@ -372,7 +372,7 @@ def _why_not(job: object) -> str:
         return BOUND
     if callable(job):
         return f"it is an object of type {_origin(type(job))}. Write a function that calls it, and pass that."
-    return "pass a class with a `handle` method, a function, or the dotted name of either."
+    return "pass a class with a `handle` method, a function (not what it returns), or the dotted name of either."
 
 
 def _name(thing: object) -> str:
