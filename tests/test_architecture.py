@@ -81,7 +81,7 @@ LAYERS = {
     "app": "app background default enqueuing",
     "runtime": "runtime",
     "edges": "__init__ __main__ accounts cli contrib dashboard demo doctor explain freezing judgement pytest_plugin"
-    " screen testing testing_attempts top wording",
+    " screen testing testing_attempts testing_loop top wording",
 }
 LAYER = {part: number for number, layer in enumerate(LAYERS.values()) for part in layer.split()}
 

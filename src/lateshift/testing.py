@@ -33,6 +33,7 @@ from lateshift.settings import Settings
 from lateshift.storage import migrations, open_database
 from lateshift.target import path_of, resolve
 from lateshift.testing_attempts import Attempts, Inline, refuse_endless_wait
+from lateshift.testing_loop import job_loop
 from lateshift.texts import shown
 
 _inlined: weakref.WeakSet[Lateshift] = weakref.WeakSet()
@@ -97,7 +98,7 @@ def isolated(*, clock: Clock | None = None, **settings: Any) -> Iterator[Lateshi
         own = {"database_url": f"sqlite:///{folder}/lateshift.db", "storage_dir": folder}
         own |= {"spawn": "never", "sqlite_durability": "normal"}
         settings |= {name: value for name, value in own.items() if settings.get(name) is None}
-        with standing_in(clock, settings) as app:
+        with standing_in(clock, settings) as app, job_loop(app):
             if elsewhere:
                 _make_tables(app.settings)
             else:  # nobody else knows of it
@@ -123,7 +124,8 @@ def inline(app: Lateshift | None = None) -> Iterator[Lateshift]:
     app.settings = replace(app.settings, spawn="never")
     stop = app.events.subscribe(Inline(app))
     try:
-        yield app
+        with job_loop(app):
+            yield app
     finally:
         stop()
         app.settings = replace(app.settings, spawn=spawn)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar, copy_context
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from lateshift.app import Lateshift
 from lateshift.context import JobContext
@@ -25,8 +24,7 @@ from lateshift.runtime.execution import Execution
 from lateshift.runtime.settling import settle_one, told
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.settlements import Settlement
-
-T = TypeVar("T")
+from lateshift.testing_loop import job_loop, outside_of_loops
 
 DEEPEST: Final = 20
 """How deep jobs in line may enqueue one another for each to run at once."""
@@ -73,18 +71,22 @@ class Attempts:
     def __init__(self, app: Lateshift) -> None:
         self._app, self._db = app, app.database
         self._worker = f"{host_name()}-{os.getpid()}-test-{next(_numbers)}"
+        self._loop = job_loop(app)
         self._execution = Execution(app.settings, self._db.reckon, self._report)
+        self._execution.run_awaitable = self._loop.run
         self._progress: list[tuple[Claimed, float | None, str | None]] = []
 
     def __enter__(self) -> Self:
         row = worker_of_this_process(self._worker, self._app.settings.storage_dir, (workers.TESTS,))
         workers.register_worker(self._db, row, self._db.now())
         _job_logs.begin(self._app)
+        self._loop.__enter__()
         _under_way.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         _under_way.discard(self)
+        self._loop.__exit__()
         _job_logs.end()
         self._execution.close()
         workers.remove_worker(self._db, self._worker)
@@ -116,7 +118,7 @@ class Attempts:
         """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""
         context = copy_context()  # as in a worker: what a job sets there, no other sees
         context.run(_around.set, (*_around.get(), self))
-        outcome = _outside_of_loops(lambda: context.run(self._execute, job))
+        outcome = outside_of_loops(lambda: context.run(self._execute, job))
         writes.save_progress(self._db, self._progress)
         self._progress.clear()
         done, refused = settle_one(self._db, Settlement(job, outcome))
@@ -127,6 +129,8 @@ class Attempts:
 
     def _execute(self, job: Claimed) -> Outcome:
         run = self._execution.begin(job)
+        if job.executor == "loop":
+            run.context.loop_thread = threading.get_ident()
         started = JobStarted(run.started_at, job.id, job.name, job.queue, job.attempt, self._worker)
         stop = self._app.events.subscribe(lambda batch: _note_cancel(run.context, batch))
         try:
@@ -202,25 +206,3 @@ def _note_cancel(context: JobContext, batch: Sequence[Event]) -> None:
     for event in batch:
         if isinstance(event, JobChanged) and event.action == "cancel_requested" and event.job_id == context.job.id:
             context.cancel_requested = True
-
-
-def _outside_of_loops(work: Callable[[], T]) -> T:
-    """Run `work` here; in a thread of its own if this one runs an event loop, where a coroutine job could have none."""
-    if not _in_loop():
-        return work()
-    answers: list[T] = []
-    thread = threading.Thread(target=lambda: answers.append(work()), name="lateshift-test")
-    thread.start()
-    thread.join()
-    return answers[0]
-
-
-def _in_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # where nobody has imported it, no loop runs, and it costs 58 ms
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -83,6 +83,37 @@ def broken() -> None:
     raise ValueError("no stock")
 
 
+loops, tasks = [], []
+
+
+async def remembering() -> None:
+    loops.append(asyncio.get_running_loop())
+
+
+async def lingering() -> None:
+    async def left_behind() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            loops.append("cancelled")
+
+    await remembering()
+    tasks.append(asyncio.create_task(left_behind(), name="left behind"))
+    await asyncio.sleep(0)
+
+
+class Remembering:
+    async def handle(self) -> None:
+        raise LookupError
+
+    async def failed(self, error: BaseException) -> None:
+        await remembering()
+
+
+async def waiting_wrongly() -> None:
+    lateshift.wait_for_job(lateshift.current_job().id)
+
+
 async def chain(left: int) -> int:
     if left:
         await lateshift.arun_background_job(chain, parameters={"left": left - 1})

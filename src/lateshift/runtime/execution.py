@@ -16,13 +16,7 @@ import msgspec
 from lateshift import codec, django, retry
 from lateshift.allowlist import AllowList
 from lateshift.context import JobContext, Report, current
-from lateshift.errors import (
-    CallableNotAllowed,
-    CallableNotFound,
-    InvalidOption,
-    InvalidParameters,
-    MemoryExceeded,
-)
+from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidOption, InvalidParameters, MemoryExceeded
 from lateshift.host.job_logs import keep_capturing
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
@@ -104,7 +98,8 @@ class Execution:
 
     `now` tells microseconds since 1970 by the database's clock. `outdated`: it has met a job whose code may have been
     written after this process, which began at `began`, had imported its modules; a new process would see it.
-    `overfull` are the jobs that share a process which takes too much memory, and has to end because of that.
+    `overfull` are the jobs that share a process which takes too much memory, and has to end because of that. What is
+    to be awaited in a thread goes to `run_awaitable`.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
@@ -116,6 +111,7 @@ class Execution:
         self._source: Source | None = None
         self.began, self.outdated = now(), False
         self.overfull: frozenset[str] = frozenset()
+        self.run_awaitable = run_alone
 
     def begin(self, job: Claimed) -> Run:
         """Take a claimed job up; nothing of the user's runs yet."""
@@ -129,7 +125,7 @@ class Execution:
                 call, arguments = self._prepare(run, ready)
                 value = call(**arguments)
                 if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
-                    value = _run_awaitable(value)
+                    value = self.run_awaitable(value)
                 ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
                 copies.end_copy(forks)
                 stored = self._complete(run, ending)
@@ -139,7 +135,7 @@ class Execution:
             run.roll_back()
             outcome = stored or self._conclude(run, ending)
             if outcome.kind == "failed" and run.hook is not None:
-                self._call_hook(run, ending, _run_if_awaitable)
+                self._call_hook(run, ending, self._run_if_awaitable)
             return self._with_logs(run, outcome)
         except JobTimeout:
             raise
@@ -232,7 +228,7 @@ class Execution:
         try:
             run.hook = self._target(run.job.name).failed
             if run.hook is not None:
-                self._call_hook(run, Ending(exception=error), _run_if_awaitable)
+                self._call_hook(run, Ending(exception=error), self._run_if_awaitable)
         finally:
             current.reset(token)
 
@@ -340,6 +336,10 @@ class Execution:
         except BaseException as error:
             _note_hook(run, error)
 
+    def _run_if_awaitable(self, value: Any) -> None:
+        if hasattr(value, "__await__"):
+            self.run_awaitable(value)
+
     def _with_logs(self, run: Run, outcome: Outcome) -> Outcome:
         if not run.context.has_logged:
             return outcome
@@ -361,18 +361,14 @@ def _stored_policy(options: str | None) -> retry.RetryPolicy | None:
 _NO_OVERRIDES: Final = CallOptions()
 
 
-def _run_awaitable(value: Awaitable[Any]) -> Any:
+def run_alone(value: Awaitable[Any]) -> Any:
+    """Await a value on an event loop of its own."""
     import asyncio
 
     async def awaited() -> Any:
         return await value
 
     return asyncio.run(awaited())
-
-
-def _run_if_awaitable(value: Any) -> None:
-    if hasattr(value, "__await__"):
-        _run_awaitable(value)
 
 
 async def _await_hook(run: Run, awaited: list[Any]) -> None:
