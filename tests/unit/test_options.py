@@ -351,7 +351,7 @@ def test_an_attribute_that_is_nearly_an_option(name, value, meant):
         {"max_entries": 100, "retry_days": 3, "entry": 5, "retries": 3, "delay": 5},
         {"_priority": 5, "isolated": None},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_an_attribute_of_ones_own(attributes):
     """What no option takes, a name that is further away, and one beside the option itself."""

@@ -79,14 +79,20 @@ def test_a_job_is_enqueued_run_and_seen(dashboard: tuple[Path, str]) -> None:
 
 def test_the_scheduled_task_is_one(tmp_path: Path) -> None:
     """Windows' own program takes the file that docs/windows.md speaks of, and refuses one that is broken."""
-    tasks = FOLDER / "prefix/drive_c/windows/system32/tasks"
     text = (ROOT / "deploy/lateshift-task.xml").read_text()
-    for name, content in (("Good", text), ("Bad", text.replace("</Exec>", ""))):
-        (tmp_path / "task.xml").write_text(content)
-        (tasks / name).unlink(missing_ok=True)
-        command = ["wine", "schtasks", "/create", "/tn", name, "/xml", windows_path(tmp_path / "task.xml")]
-        subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    assert [name for name in ("Good", "Bad") if (tasks / name).exists()] == ["Good"]
+    # The service behind it is started at its first use, and Wine gives that up where the machine is busy.
+    assert any(makes_task("Good", text, tmp_path) for _ in range(5))
+    assert not makes_task("Bad", text.replace("</Exec>", ""), tmp_path)
+
+
+def makes_task(name: str, content: str, folder: Path) -> bool:
+    """Whether a file is taken as a task."""
+    task, file = FOLDER / "prefix/drive_c/windows/system32/tasks" / name, folder / "task.xml"
+    file.write_text(content)
+    task.unlink(missing_ok=True)
+    command = ["wine", "schtasks", "/create", "/tn", name, "/xml", windows_path(file)]
+    subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return task.exists()
 
 
 def test_the_service_starts_and_stops_what_there_is() -> None:
