@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, Unpack
 
+from lateshift.cache import Cache
 from lateshift.clock import Clock
 from lateshift.context import refuse_to_hold_up_the_loop, refuse_to_wait_for_itself, warn_of_waiting
 from lateshift.durations import check_seconds, check_wait
@@ -26,7 +27,6 @@ from lateshift.retry import RetryLike
 from lateshift.settings import Settings, settings_of
 from lateshift.storage import foreign, open_database, reads, writes
 from lateshift.storage.database import Database
-from lateshift.texts import is_id
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,7 +36,7 @@ class Lateshift:
     """One set of settings, one database, and what can be done with its jobs. Safe to share between threads.
 
     Give `Settings`, or single settings by name (`Lateshift(allowed=["app.jobs"])`), which win over the environment.
-    `clock` is for tests; without it the time is the database's: on SQLite this host's, on a server that one's.
+    `clock` is for tests: without one it is the database's, which on SQLite is this host's and on a server that one's.
     """
 
     def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None, **code: Any) -> None:
@@ -46,7 +46,7 @@ class Lateshift:
         self.events = Events()
         self.log = FileLog(self.settings)
         self.events.subscribe(self.log)
-        self.cache = Cache(self)
+        self.cache = Cache(self.database)
         self.on_long_wait = warn_of_waiting  # called each second; a test refuses there to wait for what nobody runs
         self._neighbours = Neighbours(self.database)
 
@@ -311,6 +311,7 @@ class Lateshift:
         jobs = self._prepare(calls)
         if jobs and connection is None:
             refuse_to_wait_for_itself(self.database.place)
+            self._neighbours.replace_runner(self.settings)
             writes.enqueue(self.database, jobs)
         elif jobs:
             foreign.insert(self.database, connection, jobs)
@@ -354,34 +355,6 @@ class Lateshift:
     def _changed(self, job_id: str, action: str, job: Job | None = None) -> None:
         job = job or self.get_job(job_id)
         self.events.emit([JobChanged(self.database.now(), job.id, job.name, job.queue, job.attempts, action)])
-
-
-class Cache:
-    """The short way to a job's status, with the key that the Laravel runner used: `background_job:{id}`."""
-
-    PREFIX = "background_job:"
-
-    def __init__(self, app: Lateshift) -> None:
-        self._app = app
-
-    def get(self, key: str) -> dict[str, Any] | None:
-        """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
-        key = str(key)
-        job_id = key.removeprefix(self.PREFIX)
-        job = reads.get(self._app.database, job_id) if job_id != key and is_id(job_id) else None
-        if job is None:
-            return None
-        return {
-            "id": job.id,
-            "name": job.name,
-            "status": job.status,
-            "queue": job.queue,
-            "priority": job.priority,
-            "parameters": job.parameters,
-            "attempts": job.attempts,
-            "result": job.result,
-            "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
-        }
 
 
 def _checked(job: Job, *, check: bool) -> Job:

@@ -107,6 +107,7 @@ def empty(tmp_path, monkeypatch):
     project = Project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pydantic_settings", None)  # a peer of the benchmarks needs it, `init` tells of it
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     forget_project()

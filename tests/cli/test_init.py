@@ -1,6 +1,7 @@
 """`lateshift init`: what it writes, and what it leaves alone."""
 
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,9 +116,10 @@ def test_an_env_that_is_not_utf_8_is_kept(empty, present):
     assert (empty.folder / ".env").read_bytes() == present
 
 
-def test_an_application_that_reads_the_same_file_is_told_of(empty):
+def test_an_application_that_reads_the_same_file_is_told_of(empty, monkeypatch):
     """A class of pydantic-settings with env_file=".env" refuses names that it does not know: it would not start."""
     assert "pydantic" not in empty.invoke("init").stdout
+    monkeypatch.delitem(sys.modules, "pydantic_settings")
     (empty.folder / "pydantic_settings.py").touch()
     importlib.invalidate_caches()
     assert 'Give it extra="ignore"' in empty.invoke("init").stdout

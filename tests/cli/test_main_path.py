@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,7 @@ def wait_until_running(project, job_id):
     app = project.app()
     try:
         while app.get_job(job_id).status != "running":
-            app.clock.sleep(0.01)
+            time.sleep(0.01)
     finally:
         app.close()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
 from typing import Final
 
 import click
@@ -12,19 +10,14 @@ from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names, worker_names
 from lateshift.cli.output import json_option, print_json, print_table, when
 from lateshift.cli.shapes import QUEUE_KEYS, WORKER_KEYS, queue_shape, worker_shape
-from lateshift.host import presence
-from lateshift.host.fleet import host_name, is_alive, living
+from lateshift.host.fleet import ANSWER, await_no_claims, host_name, is_alive, living
 from lateshift.job import to_datetime
 from lateshift.screen import Column
 from lateshift.storage import reads, requests
 from lateshift.storage.counting import Count
-from lateshift.storage.database import Database
 from lateshift.storage.reads import QueueRow
 from lateshift.storage.workers import claims_jobs, served
 from lateshift.wording import duration
-
-ANSWER: Final = 5.0
-"""Seconds that `workers stop` waits for workers to take no more jobs. They look every second for what is asked."""
 
 QUEUE_COLUMNS: Final = (
     Column("QUEUE", needed=True, cut="end"),
@@ -139,22 +132,9 @@ def stop(names: tuple[str, ...], *, here: bool, drain: bool) -> None:
         tell(f"Worker {name} was asked to {'drain: it ends when its jobs have ended' if drain else 'stop'}.")
     if not wanted:
         click.echo(f"No worker is alive on {host_name()}.")
-    for name in _wait_until_none_claims(app.database, [name for name in wanted if claims_jobs(alive[name].queues)]):
+    asked = [name for name in wanted if claims_jobs(alive[name].queues)]
+    for name in await_no_claims(app.database, asked, ANSWER):
         tell(f"Worker {name} has not answered within {ANSWER:g} s: it may still take jobs until it does.", err=True)
-
-
-def _wait_until_none_claims(db: Database, asked: Collection[str]) -> list[str]:
-    """Wait until these workers take no more jobs: by then who stores one finds none of them, see `host.fleet`.
-
-    Gives those that have not got there within `ANSWER` seconds.
-    """
-    deadline = time.monotonic() + ANSWER
-    while True:
-        rows = [row for row in living(reads.workers(db), db.now()) if row.id in asked]
-        left = [row.id for row in rows if claims_jobs(row.queues) or presence.claims(row.folder, row.id)]
-        if not left or time.monotonic() > deadline:
-            return left
-        time.sleep(0.02)
 
 
 def _goes_on(context: click.Context, *, as_json: bool) -> bool:

@@ -24,11 +24,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from functools import cache
 from typing import Final
 
-from lateshift.errors import SpawnError
-from lateshift.host import presence
+from lateshift.errors import SpawnError, StorageError
+from lateshift.host import permits, presence
 from lateshift.host.spawn import start_runner
 from lateshift.host.turn import end_turn, take_turn
 from lateshift.settings import Settings
@@ -37,6 +38,9 @@ from lateshift.storage.database import Database, undivided
 
 HEARTBEAT: Final = 5.0
 """Seconds between two heartbeats of a worker."""
+
+ANSWER: Final = 5.0
+"""Seconds to wait for a worker that is asked to take no more jobs. It looks every second for what is asked."""
 
 LEASE: Final = 3 * HEARTBEAT
 """Seconds without a heartbeat after which a worker counts as dead: three missed ones."""
@@ -87,12 +91,52 @@ class Neighbours:
 
     def serve(self, queues: Collection[str]) -> bool:
         """Whether each of these queues is served by a living worker of this host."""
-        if time.monotonic() - self._read_at > self.TRUST:
-            self._read_at, now = time.monotonic(), self._db.now()
-            self._rows = [row for row in living(reads.workers(self._db), now) if row.host == host_name()]
+        self._look()
         return all(
             any(serves(row, queue) and presence.claims(row.folder, row.id) for row in self._rows) for queue in queues
         )
+
+    def replace_runner(self, settings: Settings) -> None:
+        """Have the runner end that would refuse jobs of a program with these settings; see `permits`.
+
+        Called before they are stored, for it would take them at once. A runner takes no more jobs within a second.
+        """
+        if settings.spawn == "never" or not self._look():
+            return
+        folder = str(presence.presence_folder(settings))
+        runners = [row.id for row in self._rows if row.kind == "runner" and row.folder == folder]
+        if not runners or not (entries := permits.lacking(settings)):
+            return
+        from lateshift.storage import requests  # a program needs it once, if ever
+
+        with suppress(OSError, StorageError):  # then the job fails, and says why
+            permits.ask_for(settings, entries)
+            for worker in runners:
+                requests.ask(self._db, worker, "drain", self._db.now())
+            await_no_claims(self._db, runners, ANSWER)
+
+    def _look(self) -> bool:
+        if time.monotonic() - self._read_at <= self.TRUST:
+            return False
+        self._read_at, now = time.monotonic(), self._db.now()
+        self._rows = [row for row in living(reads.workers(self._db), now) if row.host == host_name()]
+        return True
+
+
+def await_no_claims(db: Database, asked: Collection[str], seconds: float) -> list[str]:
+    """Wait until these workers take no more jobs: by then who stores one finds none of them.
+
+    Gives those that have not got there in time.
+    """
+    from lateshift.storage.workers import claims_jobs
+
+    deadline = time.monotonic() + seconds
+    while True:
+        rows = [row for row in living(reads.workers(db), db.now()) if row.id in asked]
+        left = [row.id for row in rows if claims_jobs(row.queues) or presence.claims(row.folder, row.id)]
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(0.02)
 
 
 def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> bool:

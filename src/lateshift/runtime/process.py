@@ -28,6 +28,7 @@ from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
+from lateshift.host.permits import publish, with_asked
 from lateshift.host.presence import (
     Presence,
     is_leaving,
@@ -271,6 +272,8 @@ def _runner() -> int:
     while (lock := _become_the_only(app.settings)) is not None:
         with ExitStack() as only:
             only.callback(os.close, lock)
+            app.adopt(with_asked(app.settings))
+            publish(app.settings)
             supervisor = make_supervisor(
                 app,
                 take_back,
