@@ -88,6 +88,7 @@ class Neighbours:
         self._db = db
         self._rows: list[reads.WorkerRow] = []
         self._read_at = -math.inf
+        self._compared = False
 
     def serve(self, queues: Collection[str]) -> bool:
         """Whether each of these queues is served by a living worker of this host."""
@@ -101,8 +102,12 @@ class Neighbours:
 
         Called before they are stored, for it would take them at once. A runner takes no more jobs within a second.
         """
-        if settings.spawn == "never" or not self._look():
+        if settings.spawn == "never":
             return
+        self._look()
+        if self._compared:
+            return
+        self._compared = True
         folder = str(presence.presence_folder(settings))
         runners = [row.id for row in self._rows if row.kind == "runner" and row.folder == folder]
         if not runners or not (entries := permits.lacking(settings)):
@@ -115,12 +120,11 @@ class Neighbours:
                 requests.ask(self._db, worker, "drain", self._db.now())
             await_no_claims(self._db, runners, ANSWER)
 
-    def _look(self) -> bool:
-        if time.monotonic() - self._read_at <= self.TRUST:
-            return False
-        self._read_at, now = time.monotonic(), self._db.now()
-        self._rows = [row for row in living(reads.workers(self._db), now) if row.host == host_name()]
-        return True
+    def _look(self) -> None:
+        if time.monotonic() - self._read_at > self.TRUST:
+            self._read_at, now = time.monotonic(), self._db.now()
+            self._rows = [row for row in living(reads.workers(self._db), now) if row.host == host_name()]
+            self._compared = False
 
 
 def await_no_claims(db: Database, asked: Collection[str], seconds: float) -> list[str]:
