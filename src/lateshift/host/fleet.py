@@ -28,7 +28,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
-from lateshift.errors import SpawnError, StorageError
+from lateshift.errors import SpawnError, StorageError, StorageUnavailable
 from lateshift.host import permits, presence
 from lateshift.host.spawn import start_runner
 from lateshift.host.turn import end_turn, take_turn
@@ -101,10 +101,16 @@ class Neighbours:
         """Have the runner end that would refuse jobs of a program with these settings; see `permits`.
 
         Called before they are stored, for it would take them at once. A runner takes no more jobs within a second.
+        Raises StorageUnavailable.
         """
         if settings.spawn == "never":
             return
-        self._look()
+        try:
+            self._look()
+        except StorageUnavailable:  # else the program would wait for the database twice
+            raise
+        except StorageError:  # it may well take the job
+            return
         if self._compared:
             return
         self._compared = True
