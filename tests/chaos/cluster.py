@@ -38,9 +38,9 @@ Role = Literal["supervisor", "worker", "runner", "child", "enqueuer", "other"]
 
 ROLES: dict[str, Role] = {
     "-m lateshift work": "supervisor",
-    "-m lateshift.runtime.process worker": "worker",
-    "-m lateshift.runtime.process runner": "runner",
-    "-m lateshift.runtime.child": "child",
+    "lateshift.runtime.process import main; main() worker": "worker",
+    "lateshift.runtime.process import main; main() runner": "runner",
+    "lateshift.runtime.child import main; main()": "child",
     "enqueuer.py": "enqueuer",
 }
 

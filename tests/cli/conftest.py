@@ -16,7 +16,7 @@ from lateshift import Lateshift
 from lateshift.cli import cli
 from lateshift.default import set_app
 from lateshift.host.presence import try_lock
-from lateshift.host.spawn import ARGUMENTS
+from lateshift.host.spawn import command_of
 
 JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text(encoding="utf-8")
 
@@ -97,7 +97,7 @@ class Project:
 
     def _is_runner(self, process):
         with contextlib.suppress(psutil.Error):
-            return process.cmdline()[1:] == [*ARGUMENTS["runner"]] and Path(process.cwd()) == self.folder
+            return process.cmdline()[-2:] == command_of("runner")[-2:] and Path(process.cwd()) == self.folder
         return False
 
 

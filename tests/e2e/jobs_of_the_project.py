@@ -42,6 +42,12 @@ def add(a: int, b: int = 0) -> int:
     return a + b
 
 
+@background(isolation="process")
+def options_of_python() -> list[object]:
+    flags = sys.flags
+    return [flags.isolated, flags.optimize, flags.utf8_mode, sys.warnoptions]
+
+
 async def add_later(a: int, b: int = 0) -> int:
     await asyncio.sleep(0.01)
     return a + b

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
-import msgspec
 import psutil
 import pytest
 from project import finished, until
 
-import lateshift
 from lateshift import errors
 from lateshift.host import permits
 from lateshift.host.presence import runner_file
@@ -228,23 +226,41 @@ def test_nothing_is_imported_from_a_current_folder_that_is_not_the_scripts(proje
     assert not (foreign / "imported").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no links to make the folder of")
-def test_a_runner_starts_from_packages_that_its_interpreter_does_not_know(project):
-    """As under mod_wsgi's python-path: the program has put another environment's site-packages on its module path."""
-    packages = project.folder / "other/site-packages"
-    packages.mkdir(parents=True)
-    shutil.copytree(Path(lateshift.__file__).parent, packages / "lateshift")
-    for each in Path(msgspec.__file__).parents[1].iterdir():
-        if "lateshift" not in each.name and each.suffix != ".pth":
-            (packages / each.name).symlink_to(each)
-    code = (
-        f"import sys; sys.path.insert(0, {str(packages)!r})\n"
-        "import lateshift\n"
-        "print(lateshift.wait_for_job(lateshift.run_background_job('app.jobs.add', parameters={'a': 1}), 20).result)\n"
+RUN = """
+import sys
+sys.path[:0] = sys.argv[2:]
+import lateshift
+print(lateshift.wait_for_job(lateshift.run_background_job(sys.argv[1]), 20).result)
+"""
+
+
+def run_by(python: list[str], project, *arguments: str) -> str:
+    """What a program prints, run by that Python, that enqueues a job and waits for it."""
+    command = [*python, "-c", RUN, *arguments]
+    done = subprocess.run(
+        command, cwd=project.folder, env=project.environment(), capture_output=True, text=True, check=False
     )
-    bare = [os.path.realpath(sys.executable), "-c", code]
-    done = subprocess.run(bare, cwd=project.folder, env=project.environment(), capture_output=True, check=False)
-    assert (done.stdout, done.stderr) == (b"1\n", b"")
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no links to make the folders of")
+def test_a_runner_starts_from_packages_that_its_interpreter_does_not_know(project):
+    """A program that has put each package on its module path itself, from where no interpreter looks, as a PEX does."""
+    folders = [project.folder]
+    for package in ("lateshift", "msgspec", "dotenv", "psutil"):
+        folders.append(project.folder / "packages" / package)
+        folders[-1].mkdir(parents=True)
+        (folders[-1] / package).symlink_to(Path(find_spec(package).origin).parent)
+    bare = [os.path.realpath(sys.executable), "-sES"]
+    assert run_by(bare, project, "app.jobs.options_of_python", *map(str, folders)).startswith("[0, ")
+
+
+def test_the_options_of_python_are_those_of_the_program(project):
+    """They reach a job's own process, three starts away: `-O` and `-W error` said something else there."""
+    python = [sys.executable, "-I", "-O", "-X", "utf8", "-W", "error::FutureWarning"]
+    told = run_by(python, project, "app.jobs.options_of_python", str(project.folder))
+    assert told == "[1, 1, 1, ['error::FutureWarning']]\n"
 
 
 def test_a_script_without_a_guard_does_not_enqueue_for_ever(project):

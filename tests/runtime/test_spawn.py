@@ -17,14 +17,11 @@ import pytest
 from children import children
 
 from lateshift.errors import SpawnError
-from lateshift.host import spawn
 from lateshift.host.spawn import LOG_LIMIT, describe_process, start_runner
 from lateshift.settings import Settings, to_environment
 
 if sys.platform == "win32":
     pytest.skip("these tests speak through named pipes", allow_module_level=True)
-
-SOURCE = str(Path(spawn.__file__).parents[2])
 
 # Stands in for the runner: tells what it sees through a named pipe, which it can open only once the test listens.
 RUNNER = """
@@ -122,7 +119,7 @@ def test_the_runner_reads_the_callers_settings(tmp_path, pipe):
     assert to_environment(ours).items() <= environment.items()
     told = json.loads(environment["_LATESHIFT_PROCESS"])
     assert told["path"] == [os.path.abspath(entry) for entry in sys.path]
-    assert environment["PYTHONPATH"].split(os.pathsep)[0] == SOURCE
+    assert environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"), "jobs would start other programs with it"
     assert environment["PATH"] == os.environ["PATH"]
 
 
@@ -131,11 +128,8 @@ def test_odd_values_in_the_environment_come_through(tmp_path, pipe, monkeypatch)
     odd = {"ODD_EMPTY": "", "ODD_LINES": "a\nb", "ODD_EQUALS": "=a=b=", "ODD_BYTES": "\udcff\udc80", "odd.name-1": "x"}
     for name, value in odd.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYTHONPATH", "")
     start_runner(settings(tmp_path), arguments(pipe))
-    environment = hear(pipe)["environment"]
-    assert odd.items() <= environment.items()
-    assert environment["PYTHONPATH"] == SOURCE
+    assert odd.items() <= hear(pipe)["environment"].items()
 
 
 def test_what_escapes_to_standard_output_is_in_runner_log(tmp_path, pipe):

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
 from typing import Final
 
-from lateshift.host.spawn import OF_OURS, PROCESS_VARIABLE, describe_process, is_frozen, python_path
+from lateshift.host.spawn import PROCESS_VARIABLE, arguments_for, describe_process, is_frozen
 
 PAUSE: Final = 5.0
 """Seconds that the workers get first, with the cores for themselves: a backlog may wait for them. Should its jobs fail
@@ -56,8 +56,8 @@ def _try(tell: Callable[[str], None], over: threading.Event) -> None:
 
 def _answer(over: threading.Event) -> bytes:
     """What the process prints until it ends, or is ended as all is over."""
-    environment = {**os.environ, **python_path(), PROCESS_VARIABLE: json.dumps(describe_process())}
-    command = [sys.executable, *OF_OURS, "lateshift.doctor.trial"]
+    environment = {**os.environ, PROCESS_VARIABLE: json.dumps(describe_process())}
+    command = [sys.executable, *arguments_for("lateshift.doctor.trial")]
     nothing = subprocess.DEVNULL
     with TemporaryFile() as answer:  # no pipe: that has no end while a process lives which a module has forked
         process = subprocess.Popen(command, env=environment, stdin=nothing, stdout=answer, stderr=nothing)

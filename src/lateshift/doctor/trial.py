@@ -1,4 +1,4 @@
-"""`python -m lateshift.doctor.trial`: tries the allow-list for a `lateshift work`, which has told where modules are.
+"""A process of its own that tries the allow-list for a `lateshift work`, which has told where modules are.
 
 It prints, as a JSON array, what is wrong and what to do. In a process of its own, as modules may print, hang or end it.
 """
@@ -36,7 +36,3 @@ def main() -> None:
     checks = [check for check in try_entries(settings.allowed, explained) if check.level != "ok"]
     os.write(answer, json.dumps([f"{check.message} {check.remedy}" for check in checks]).encode())
     os._exit(0)  # whatever threads the modules have started
-
-
-if __name__ == "__main__":
-    main()

@@ -8,22 +8,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
+import msgspec
+
 from lateshift.errors import SpawnError
 from lateshift.settings import Settings, to_environment
 from lateshift.storage.database import undivided
 
-OF_OURS: Final = ("-P", "-m")
-"""Python's options before a module of ours: never from the current folder, whose `queue.py` may be anybody's."""
-
 Role = Literal["runner", "worker", "child"]
 """What a process of ours is."""
 
-ARGUMENTS: Final[dict[Role, tuple[str, ...]]] = {
-    "runner": (*OF_OURS, "lateshift.runtime.process", "runner"),
-    "worker": (*OF_OURS, "lateshift.runtime.process", "worker"),
-    "child": (*OF_OURS, "lateshift.runtime.child"),
+ENTRIES: Final[dict[Role, tuple[str, ...]]] = {
+    "runner": ("lateshift.runtime.process", "runner"),
+    "worker": ("lateshift.runtime.process", "worker"),
+    "child": ("lateshift.runtime.child",),
 }
-"""What makes Python one."""
+"""The module whose `main()` is one, and its arguments."""
+
+BEGIN: Final = "import sys; sys.path[:0] = [each for each in {} if each not in sys.path]; from {} import main; main()"
+"""Run by the Python of a process of ours. It finds Lateshift and msgspec where this one has found them: in PEX, under
+mod_wsgi and after `sys.path.insert` an interpreter knows of neither. A PYTHONPATH would reach what jobs start."""
 
 ROLE_OPTION: Final = "--lateshift-process"
 """What makes a frozen program one, before the role."""
@@ -59,7 +62,8 @@ def offer_program() -> None:
 def command_of(role: Role) -> list[str]:
     """The command that makes another process of ours, from one of them. Raises SpawnError where there is none."""
     if not is_frozen():
-        return [sys.executable, *ARGUMENTS[role]]
+        module, *arguments = ENTRIES[role]
+        return [sys.executable, *arguments_for(module), *arguments]
     if not _program:
         raise _no_runner(
             "this program is frozen and does not call `lateshift.freeze_support()`, first of all under "
@@ -68,12 +72,27 @@ def command_of(role: Role) -> list[str]:
     return [*_program, ROLE_OPTION, role]
 
 
-def start_runner(settings: Settings, arguments: Sequence[str] = ARGUMENTS["runner"]) -> None:
+def arguments_for(module: str) -> list[str]:
+    """Python's arguments that make it the `main()` of a module of ours, with the options that this process has.
+
+    Never from the current folder (-P), whose `queue.py` may be anybody's.
+    """
+    with undivided():
+        import subprocess
+
+    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001 - multiprocessing's
+    homes = [str(Path(os.path.abspath(file)).parents[depth]) for file, depth in ((__file__, 2), (msgspec.__file__, 1))]
+    return [*options, "-P", "-c", BEGIN.format(ascii(homes), module)]
+
+
+def start_runner(settings: Settings, arguments: Sequence[str] = ()) -> None:
     """Start the runner in the background and come back as soon as that is done, without waiting for its first claim.
 
-    Raises SpawnError, with the remedy, when no process could be started.
+    Raises SpawnError, with the remedy, when no process could be started. `arguments` are Python's, in place of ours.
     """
-    command = command_of("runner") if is_frozen() else [_interpreter(), *arguments]
+    command = command_of("runner")
+    if not is_frozen():
+        command = [_interpreter(), *(arguments or command[1:])]
     try:
         environment = _environment(settings)
         with _open_log(settings.storage_dir) as log:
@@ -90,21 +109,9 @@ def describe_process() -> dict[str, object]:
     return {} if is_frozen() else {"path": [path for entry in sys.path if (path := _absolute(entry)) is not None]}
 
 
-def python_path() -> dict[str, str]:
-    """The environment by which a process of ours finds Lateshift, before it takes over the module path of this one.
-
-    Empty if its interpreter does so of itself. It does not know what this process reached by a sys.path of its making.
-    """
-    if is_frozen():
-        return {"PYINSTALLER_RESET_ENVIRONMENT": "1"}  # else it shares our unpacked files, which vanish when we end
-    import site
-
-    folder = str(Path(__file__).resolve().parents[2])
-    own = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else ())]
-    known = os.environ.get("PYTHONPATH")
-    if folder in map(os.path.realpath, own) or (known or "").split(os.pathsep)[0] == folder:
-        return {}
-    return {"PYTHONPATH": os.pathsep.join([folder, known] if known else [folder])}
+def unpacked_anew() -> dict[str, str]:
+    """The environment by which a frozen program does not share our unpacked files, which vanish when we end."""
+    return {"PYINSTALLER_RESET_ENVIRONMENT": "1"} if is_frozen() else {}
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -112,7 +119,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         import json
 
     told = {PROCESS_VARIABLE: json.dumps(describe_process())}
-    return {**os.environ, **python_path(), **to_environment(settings), **told}
+    return {**os.environ, **unpacked_anew(), **to_environment(settings), **told}
 
 
 def _absolute(entry: object) -> str | None:

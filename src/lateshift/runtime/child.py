@@ -1,6 +1,6 @@
 """The child process of a job with `isolation="process"`: one errand in, JSON lines out, then the end.
 
-Run as `python -m lateshift.runtime.child` by `executors.process`, never by hand.
+Started by `executors.process`, never by hand.
 """
 
 from __future__ import annotations
@@ -187,7 +187,3 @@ def _end() -> None:
     if sys.platform != "win32":
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""The entry of every background process: `python -m lateshift.runtime.process worker|runner`.
+"""The entry of every background process: `main()`, as `worker` or `runner`.
 
 The supervisor starts workers so, with a pipe on their standard input; `host.spawn` starts the runner so. What they are
 to do comes in the environment variable `_LATESHIFT_PROCESS`, the settings in the usual ones.
@@ -39,7 +39,7 @@ from lateshift.host.presence import (
     was_dismissed,
 )
 from lateshift.host.registration import new_worker_id, worker_of_this_process
-from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, python_path
+from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, unpacked_anew
 from lateshift.host.turn import end_turn
 from lateshift.runtime import wall
 from lateshift.runtime.crew import Crew, slots_of
@@ -230,7 +230,7 @@ def make_supervisor(
         told = {"worker": new_worker_id(), "folder": str(folder), "kind": kind, "grace": grace, **config}
         return {**told, **describe_process()}
 
-    environment = {**to_environment(app.settings), **python_path()}
+    environment = {**to_environment(app.settings), **unpacked_anew()}
     return Supervisor(
         count,
         configure,

@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.context import Report
-from lateshift.host.spawn import command_of, describe_process, python_path
+from lateshift.host.spawn import command_of, describe_process, unpacked_anew
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
@@ -180,7 +180,7 @@ class ProcessExecutor:
 
     def _environment(self) -> dict[str, str]:
         ours = {**to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(describe_process())}
-        return {**os.environ, **python_path(), **ours}
+        return {**os.environ, **unpacked_anew(), **ours}
 
 
 class _Child:
