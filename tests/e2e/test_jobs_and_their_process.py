@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -128,3 +130,23 @@ def zombies(process: psutil.Process) -> list[int]:
             if child.status() == psutil.STATUS_ZOMBIE:
                 found.append(child.pid)
     return found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_an_isolated_job_that_is_ended_with_its_worker_has_not_crashed(project):
+    """Heroku and systemd send SIGTERM to all processes: three deploys failed the job. To it alone is a crash."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.wait_isolated", parameters={"name": "go"})
+    worker = project.worker()
+
+    def terminate() -> None:
+        began = until(project.journal)
+        (project.folder / "journal").unlink()
+        os.kill(int(began[0].split()[-1]), signal.SIGTERM)
+
+    terminate()
+    terminate()
+    os.kill(worker.process.pid, signal.SIGTERM)
+    worker.ended()
+    job = app.get_job(job_id)
+    assert (job.status, job.attempts, job.crashes) == ("pending_retry", 0, 1)

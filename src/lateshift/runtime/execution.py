@@ -98,8 +98,8 @@ class Execution:
 
     `now` tells microseconds since 1970 by the database's clock. `outdated`: it has met a job whose code may have been
     written after this process, which began at `began`, had imported its modules; a new process would see it.
-    `overfull` are the jobs that share a process which takes too much memory, and has to end because of that. What is
-    to be awaited in a thread goes to `run_awaitable`.
+    `overfull` are the jobs that share a process which takes too much memory, and has to end because of that.
+    `told` is what the worker was asked to do. What is to be awaited in a thread goes to `run_awaitable`.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
@@ -111,6 +111,7 @@ class Execution:
         self._source: Source | None = None
         self.began, self.outdated = now(), False
         self.overfull: frozenset[str] = frozenset()
+        self.told: Literal["", "stop", "now"] = ""
         self.run_awaitable = run_alone
 
     def begin(self, job: Claimed) -> Run:

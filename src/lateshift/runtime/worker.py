@@ -139,7 +139,7 @@ class Worker:
     def tell(self, what: Literal["stop", "now"]) -> None:
         """Ask the worker to stop: in good order, or now. Any thread and any signal handler may."""
         if self._told != "now":
-            self._told = what
+            self._told = self._execution.told = what
         self._wake.set()
 
     def dismiss(self, how: Literal["drain", "stop"]) -> None:

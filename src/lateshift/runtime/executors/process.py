@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -46,6 +47,9 @@ LOOK_CLOSELY: Final = 0.1
 
 HOOK_LIMIT: Final = 30.0
 """Seconds that a failed() hook gets whose job was ended with its process."""
+
+TOLD_WITHIN: Final = 1.0
+"""Seconds in which SIGTERM, sent to all processes of a service, reaches the worker after it has ended a child."""
 
 
 class ProcessExecutor:
@@ -160,6 +164,8 @@ class ProcessExecutor:
     def _without_answer(self, child: _Child) -> Outcome:
         """The child ended without an outcome: we stopped it, it never began, or it died."""
         run = child.run
+        if self._ended_with_us(child) and run.interruption is None:
+            run.interruption = "stop"
         if run.interruption is not None:
             outcome = self._execution.interrupted(run)
         elif not child.begun:
@@ -174,6 +180,15 @@ class ProcessExecutor:
         if decide or (child.has_hook and outcome.kind == "failed"):
             return self._mourn(run, outcome, decide=decide)
         return outcome
+
+    def _ended_with_us(self, child: _Child) -> bool:
+        """Whether SIGTERM ended it as its worker was told to stop: some send that to all processes, the worker last."""
+        if child.process is None or child.process.returncode != -signal.SIGTERM:
+            return False
+        give_up = time.monotonic() + TOLD_WITHIN
+        while not self._execution.told and time.monotonic() < give_up:
+            time.sleep(0.02)
+        return bool(self._execution.told)
 
     def _errand(self, run: Run, **more: Any) -> Errand:
         return Errand(run.job, self._execution.now() - time.monotonic_ns() // 1000, **more)
