@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -19,10 +21,15 @@ from lateshift.texts import shown
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
-def cores() -> int:
-    """How many cores this process may use."""
+def cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many cores this process may use; with a limit of CPU time, as a container has, how many that keeps busy."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    most = len(affinity(0)) if affinity else os.cpu_count() or 1
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        with suppress(OSError, ValueError):  # there is no such file, or no limit: "max"
+            quota, period = map(int, " ".join((cgroup / name).read_text() for name in names).split())
+            most = math.ceil(min(most, quota / period)) if quota > 0 else most
+    return most
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
