@@ -308,6 +308,15 @@ def keyboard_interrupt() -> None:
     raise KeyboardInterrupt
 
 
+def print_check_mark() -> None:
+    print("done \u2713")
+
+
+@background(isolation="process")
+def print_check_mark_isolated() -> None:
+    print_check_mark()
+
+
 def print_binary() -> None:
     sys.stdout.flush()
     os.write(1, bytes(range(256)))

@@ -47,6 +47,17 @@ def test_what_an_isolated_job_prints_is_not_lost(project, capfd):
     assert "printed by the job" in capfd.readouterr().err
 
 
+def test_a_job_may_print_what_the_encoding_lacks(project, capfd):
+    """On Windows standard output is cp1252 in the background only, where a check mark failed the job."""
+    app = project.app()
+    job_ids = [app.run_background_job(f"app.jobs.{name}") for name in ("print_check_mark", "print_check_mark_isolated")]
+    project.worker(env={"PYTHONIOENCODING": "cp1252"})
+    assert [finished(app, job_id).status for job_id in job_ids] == ["completed"] * 2
+    said = capfd.readouterr()
+    assert "done \\u2713\n" in said.out
+    assert "done \\u2713\n" in said.err
+
+
 def test_more_jobs_than_five_hundred_have_their_slots(project):
     """The 513th that a worker began had no slot in its file: it was running for ever, and its thread was gone."""
     app = project.app()

@@ -16,14 +16,17 @@ _kept: Final[list[int]] = []
 
 
 def prepare() -> None:
-    """Let what jobs print go out line by line: a process that is killed, or ends at once, takes its buffers with it."""
+    """Let what jobs print go out line by line: a process that is killed, or ends at once, takes its buffers with it.
+
+    And whatever it is: a job must not fail by a character that the system's encoding lacks.
+    """
     try:
         _kept.append(os.dup(2))
     except OSError:  # there is none
         _kept.append(os.open(os.devnull, os.O_WRONLY))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
 def standard_error() -> int:
