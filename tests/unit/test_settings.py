@@ -1,6 +1,5 @@
 """Settings: where they come from, who wins, what is refused and how the message helps."""
 
-import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -16,7 +15,6 @@ from lateshift.errors import SettingsError
 from lateshift.settings import (
     NAMES,
     Settings,
-    cores,
     explain_in_force,
     explain_settings,
     load_settings,
@@ -383,23 +381,3 @@ def test_settings_beside_an_object_are_refused(given, named):
     """They were ignored without a word, even names that there are none of."""
     with pytest.raises(SettingsError, match="or settings by name"):
         Lateshift(given, **named)
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({}, 64),
-        ({"cpu.max": "max 100000\n"}, 64),
-        ({"cpu.max": "150000 100000\n"}, 2),
-        ({"cpu.max": "6500000 100000\n"}, 64),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-    ],
-)
-def test_the_cores_of_a_container_are_those_of_its_limit(project, monkeypatch, files, expected):
-    """Under `cpus: 1` there were as many workers as the node has cores, with both kinds of control groups."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
-    (project / "cpu").mkdir()
-    for name, text in files.items():
-        (project / name).write_text(text)
-    assert cores(project) == expected
