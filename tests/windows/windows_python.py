@@ -39,7 +39,7 @@ def prepare() -> None:
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet"]
     windows = ["--python-platform", "x86_64-pc-windows-msvc", "--python-version", VERSION, "--only-binary", ":all:"]
     _run(*install, "--require-hashes", "--target", str(python), "-r", embedded)
-    for path in python.glob("python3*._pth"):  # with this file it would ignore PYTHONPATH, which runners need
+    for path in python.glob("python3*._pth"):  # with this file it would ignore PYTHONPATH, which the tests set
         path.unlink()
     (python / "_wmi.pyd").unlink(missing_ok=True)  # calls what Wine does not have
     _run(*install, "--require-hashes", *windows, "--target", str(site), "-r", requirements)
