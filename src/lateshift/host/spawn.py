@@ -81,8 +81,8 @@ def arguments_for(module: str) -> list[str]:
         import subprocess
 
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001 - multiprocessing's
-    homes = [str(Path(os.path.abspath(file)).parents[depth]) for file, depth in ((__file__, 2), (msgspec.__file__, 1))]
-    return [*options, "-P", "-c", BEGIN.format(ascii(homes), module)]
+    homes = dict.fromkeys((Path(__file__).absolute().parents[2], Path(msgspec.__file__).absolute().parents[1]))
+    return [*options, "-P", "-c", BEGIN.format(ascii([*map(str, homes)]), module)]
 
 
 def start_runner(settings: Settings, arguments: Sequence[str] = ()) -> None:
@@ -90,10 +90,10 @@ def start_runner(settings: Settings, arguments: Sequence[str] = ()) -> None:
 
     Raises SpawnError, with the remedy, when no process could be started. `arguments` are Python's, in place of ours.
     """
-    command = command_of("runner")
-    if not is_frozen():
-        command = [_interpreter(), *(arguments or command[1:])]
     try:
+        command = command_of("runner")
+        if not is_frozen():
+            command = [_interpreter(), *(arguments or command[1:])]
         environment = _environment(settings)
         with _open_log(settings.storage_dir) as log:
             _start(command, environment, log)

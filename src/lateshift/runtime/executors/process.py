@@ -164,7 +164,7 @@ class ProcessExecutor:
     def _without_answer(self, child: _Child) -> Outcome:
         """The child ended without an outcome: we stopped it, it never began, or it died."""
         run = child.run
-        if self._ended_with_us(child) and run.interruption is None:
+        if run.interruption is None and self._ended_with_us(child):
             run.interruption = "stop"
         if run.interruption is not None:
             outcome = self._execution.interrupted(run)
