@@ -93,6 +93,20 @@ class WorkerStopped(Event, frozen=True, gc=False):
     reason: str
 
 
+class DatabaseAway(Event, frozen=True, gc=False):
+    """A worker cannot use the database, and tries again until it can; `reason` says why."""
+
+    worker: str
+    reason: str
+
+
+class DatabaseBack(Event, frozen=True, gc=False):
+    """A worker can use the database again, after so many seconds."""
+
+    worker: str
+    seconds: float
+
+
 class Events:
     """A list of subscribers and the way to reach them."""
 

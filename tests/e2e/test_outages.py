@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -151,6 +152,9 @@ def test_a_server_that_hangs_for_longer_than_the_lease(server, supervised):
     jobs = [finished(app, job_id) for job_id in ids]
     assert [(job.status, job.attempts, job.crashes) for job in jobs] == [("completed", 1, 0)] * 4
     assert {worker.pid for worker in reads.workers(app.database)} == alive
+    logs = (supervised.folder / "storage" / "logs").glob("background-jobs-2*")
+    told = re.findall("WARNING database (away|back) worker=", "".join(path.read_text() for path in logs))
+    assert sorted(told) == ["away", "away", "back", "back"], "two workers"
 
 
 def test_killed_connections_are_replaced_and_heard_again(postgres_server, request):

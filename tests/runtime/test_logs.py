@@ -85,6 +85,8 @@ CASES = [
     (events.QueueChanged(AT, "mail", False), "INFO    queue resumed queue=mail"),
     (events.WorkerStarted(AT, "w1", 42), "INFO    worker started worker=w1 pid=42"),
     (events.WorkerStopped(AT, "w1", "idle"), "INFO    worker stopped worker=w1 reason=idle"),
+    (events.DatabaseAway(AT, "w1", "It is away."), "WARNING database away worker=w1 reason=It is away."),
+    (events.DatabaseBack(AT, "w1", 8.2), "WARNING database back worker=w1 duration=8.200s"),
 ]
 
 

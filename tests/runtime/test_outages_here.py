@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import closing
 
@@ -96,6 +97,25 @@ def test_a_worker_that_can_do_nothing_else_still_stops_when_asked(tmp_path, capf
         assert worker.dismissed
         assert worker.run() == "stopped"
     assert f"no such table: lateshift_{table}" in capfd.readouterr().err
+
+
+def test_an_outage_is_told_once_and_its_end_too(tmp_path, capfd):
+    """In the log and on standard error: each try had a line of its own without a time, the log and the end had none."""
+    with worker_in(tmp_path) as worker:
+        for old, new in [("queues", "away"), ("away", "queues")]:
+            worker._db.execute_schema(f"alter table lateshift_{old} rename to lateshift_{new}")
+            for _ in range(3):
+                worker._trouble_until = 0.0
+                worker.look_again()
+                worker.turn()
+    log = "".join(path.read_text() for path in (tmp_path / "logs").glob("background-jobs-2*"))
+    assert re.findall("WARNING (database (?:away|back) worker=mine (?:reason=The database|duration=0))", log) == [
+        "database away worker=mine reason=The database",
+        "database back worker=mine duration=0",
+    ]
+    away, back = re.findall(r"lateshift: \d\d:\d\d:\d\d mine: (.*)", capfd.readouterr().err)
+    assert "no such table: lateshift_queues" in away
+    assert back == "The database is back after 0 s."
 
 
 @pytest.mark.parametrize("server", ["postgres", "mariadb"])

@@ -225,6 +225,8 @@ _PAUSED = _Form(INFO, "queue paused", ("queue",), of_job=False)
 _RESUMED = _Form(INFO, "queue resumed", ("queue",), of_job=False)
 _WORKER_STARTED = _Form(INFO, "worker started", ("worker", "pid"), of_job=False)
 _WORKER_STOPPED = _Form(INFO, "worker stopped", ("worker", "reason"), of_job=False)
+_DATABASE_AWAY = _Form(WARNING, "database away", ("worker", "reason"), of_job=False)
+_DATABASE_BACK = _Form(WARNING, "database back", ("worker", "duration"), of_job=False)
 
 _Described = tuple[_Form, tuple[object, ...]]
 
@@ -263,6 +265,8 @@ _DESCRIBE: Final[dict[type[events.Event], Callable[[Any], _Described]]] = {
     events.QueueChanged: lambda e: (_PAUSED if e.paused else _RESUMED, (e.queue,)),
     events.WorkerStarted: lambda e: (_WORKER_STARTED, (e.worker, e.pid)),
     events.WorkerStopped: lambda e: (_WORKER_STOPPED, (e.worker, e.reason)),
+    events.DatabaseAway: lambda e: (_DATABASE_AWAY, (e.worker, e.reason)),
+    events.DatabaseBack: lambda e: (_DATABASE_BACK, (e.worker, e.seconds)),
 }
 
 

@@ -25,11 +25,11 @@ from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
 from lateshift.runtime.history import Statistics
+from lateshift.runtime.outage import TROUBLE_PAUSE
 from lateshift.runtime.output import complain
 from lateshift.runtime.requests import Requests
 from lateshift.runtime.settling import may_pass, settle_one, told
 from lateshift.runtime.wake import PlainWake
-from lateshift.runtime.worker import TROUBLE_PAUSE
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.settlements import Settlement
 

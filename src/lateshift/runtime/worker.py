@@ -27,6 +27,7 @@ from lateshift.runtime.duties import Duty, Heartbeat, Memory
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.fence import Fence
 from lateshift.runtime.ledger import Ledger
+from lateshift.runtime.outage import TROUBLE_PAUSE, Outage
 from lateshift.runtime.output import complain
 from lateshift.runtime.settling import may_pass
 from lateshift.runtime.wake import Wake
@@ -55,9 +56,6 @@ DUTY_PAUSE: Final = 5.0
 
 FULL_PAUSE: Final = 0.01
 """Seconds between two looks at what has come in, while there may be more to claim and is no room for it."""
-
-TROUBLE_PAUSE: Final = 1.0
-"""Seconds between two tries while the database cannot be written."""
 
 LEAVE_AFTER: Final = 600.0
 """Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
@@ -133,7 +131,8 @@ class Worker:
         self.dismissed = False
         self.vanished = False  # whether it ended without signing off, as the database was away
         self._told: Literal["", "drain", "stop", "now"] = ""
-        self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
+        self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
+        self._outage = Outage(config.worker, db, events, self._idle_since)
         self._trouble_until = 0.0
 
     def tell(self, what: Literal["stop", "now"]) -> None:
@@ -197,7 +196,7 @@ class Worker:
                 if self.ledger.exchange([], claim=not self._told and not self._heartbeat.evicted):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
-                self._well_at = now
+                self._outage.over(now)
             except StorageError as error:
                 self._trouble(error, now)
                 with contextlib.suppress(StorageError):  # it may fail so for ever, and somebody ask it to stop
@@ -247,7 +246,7 @@ class Worker:
 
     def _trouble(self, error: StorageError, now: float) -> None:
         """The database cannot be written: nothing is reported, nothing forgotten; try again soon."""
-        complain(f"lateshift: {self.config.worker}: {error} Trying again.")
+        self._outage.tell(error, now)
         self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
 
@@ -323,7 +322,7 @@ class Worker:
 
     def _reason_when_idle(self) -> Reason | None:
         now, runner = self._clock.monotonic(), self.config.kind == "runner"
-        if runner and now - self._well_at >= self.config.patience:
+        if runner and now - self._outage.well_at >= self.config.patience:
             return "cut off"
         if self.ledger.due_now or self.ledger.look:
             return None
