@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from lateshift.errors import SettingsError
+from lateshift.settings import Settings
 
 Role = Literal["viewer", "operator", "admin"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -22,6 +23,12 @@ COST: Final = 2**14
 
 LENGTH: Final = 43
 """Characters of a key of 32 bytes."""
+
+NO_HASH: Final = (
+    "LATESHIFT_DASHBOARD_USERS has no hash for them, and no proxy is named in LATESHIFT_DASHBOARD_PROXIES and "
+    "LATESHIFT_DASHBOARD_PROXY_HEADER that lets them in. `lateshift dashboard --hash-password` makes one."
+)
+"""Why somebody cannot log in, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,12 @@ def read_accounts(text: str | None, root: Path) -> Mapping[str, Account]:
             raise SettingsError(f"LATESHIFT_DASHBOARD_USERS names {account.user.name!r} twice. Leave one of them out.")
         accounts[account.user.name] = account
     return accounts
+
+
+def locked_out(accounts: Mapping[str, Account], settings: Settings) -> list[str]:
+    """Who has no hash, where no proxy is there to let them in."""
+    by_proxy = settings.dashboard_proxies and settings.dashboard_proxy_header
+    return [] if by_proxy else [name for name, account in accounts.items() if not account.hash]
 
 
 def _account(line: str) -> Account:

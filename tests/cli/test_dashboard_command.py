@@ -31,9 +31,13 @@ def test_it_serves_until_it_is_interrupted(project):
 
 def test_a_proxy_may_serve_it_below_a_path(project):
     """Links begin with the path, which the proxy has taken away from what is asked."""
-    process = project.start("dashboard", "--root-path", "/jobs/")
-    link = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())[0]
-    with urllib.request.urlopen(f"{link}/queues", timeout=10) as answer:
+    token = {"LATESHIFT_DASHBOARD_TOKEN": "a-token-of-many-characters"}
+    process = project.start("dashboard", "--root-path", "/jobs/", env=token)
+    told = process.stdout.readline()
+    assert "for a proxy that serves it at /jobs (" in told
+    link = re.search(r"http://127\.0\.0\.1:\d+", told)[0]
+    asked = urllib.request.Request(f"{link}/queues", headers={"Authorization": "Bearer a-token-of-many-characters"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
         assert 'href="/jobs/workers"' in answer.read().decode()
     process.terminate()
     process.communicate(timeout=10)
@@ -56,10 +60,18 @@ def test_a_taken_port_is_passed_over_unless_it_was_asked_for(project):
     app.close()
 
 
-def test_it_is_not_opened_to_everybody_by_mistake(project):
-    """Another address than this machine's own takes a token or users."""
-    error = project.invoke("dashboard", "--host", "0.0.0.0", code=2).stderr
+@pytest.mark.parametrize(("option", "value"), [("--host", "0.0.0.0"), ("--root-path", "/jobs")])
+def test_it_is_not_opened_to_everybody_by_mistake(project, option, value):
+    """Another address than this machine's own, or a proxy in front, takes a token or users."""
+    error = project.invoke("dashboard", option, value, code=2).stderr
     assert "LATESHIFT_DASHBOARD_TOKEN" in error
+    assert f"leave {option} out" in error
+
+
+@pytest.mark.parametrize("path", ["https://example.org/jobs", "//example.org", "jobs//"])
+def test_what_is_no_path_is_refused(project, path):
+    """Each page led to such a place."""
+    assert "is no path such as /jobs" in project.invoke("dashboard", "--root-path", path, code=2).stderr
 
 
 def test_with_a_token_it_listens_everywhere(project, monkeypatch):
@@ -74,6 +86,22 @@ def test_with_a_token_it_listens_everywhere(project, monkeypatch):
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", serving.link)
     serving.socket.close()
     app.close()
+
+
+def test_users_who_cannot_log_in_are_told_of(project, monkeypatch):
+    """A forgotten hash went unnoticed; where a proxy lets users in they need none."""
+    from lateshift.accounts import locked_out, read_accounts
+    from lateshift.settings import load_settings
+
+    process = project.start("dashboard", env={"LATESHIFT_DASHBOARD_USERS": "eve:viewer"})
+    process.stdout.readline()
+    process.terminate()
+    assert "Nobody can log in as eve" in process.communicate(timeout=10)[1]
+    monkeypatch.setenv("LATESHIFT_DASHBOARD_USERS", "eve:viewer")
+    checks = {check["name"]: check for check in project.invoke_json("doctor")}
+    assert checks["LATESHIFT_DASHBOARD_USERS"]["level"] == "warning"
+    proxied = load_settings(dashboard_proxies="10.0.0.5", dashboard_proxy_header="X-Forwarded-User")
+    assert not locked_out(read_accounts(proxied.dashboard_users, proxied.root), proxied)
 
 
 def test_it_hashes_passwords(empty):

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from lateshift.accounts import ROLES, Account, Role, User, check_password, read_accounts
+from lateshift.accounts import ROLES, Account, Role, User, check_password, locked_out, read_accounts
 from lateshift.dashboard.sessions import Limiter, Signer
 from lateshift.host.presence import short_name
 from lateshift.settings import Settings
@@ -43,7 +43,7 @@ SAFE: Final = ("GET", "HEAD", "OPTIONS")
 class Access:
     """Answers who a request is from, by the settings and by what the host application says.
 
-    `cookie` is the name of the one that holds a session.
+    `cookie` is the name of the one that holds a session; `locked_out` are users whom nothing lets in.
     """
 
     def __init__(self, settings: Settings, authorize: Authorize | None) -> None:
@@ -52,6 +52,7 @@ class Access:
         self._accounts = read_accounts(settings.dashboard_users, settings.root)
         self._proxies = [ipaddress.ip_network(item, strict=False) for item in settings.dashboard_proxies]
         self._header = settings.dashboard_proxy_header
+        self.locked_out = locked_out(self._accounts, settings)
         hashes = [account.hash for account in self._accounts.values()]
         self._signer = Signer(self._token or "", *hashes)
         # Cookies know no ports: two dashboards of one host, with one name, would end each other's sessions.

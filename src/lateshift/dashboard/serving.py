@@ -33,16 +33,18 @@ class Server(uvicorn.Server):
 
 
 class Serving:
-    """The dashboard on a port of its own. Raises SettingsError when it may not be, OSError when no port is free."""
+    """The dashboard on a port of its own. Raises SettingsError when it may not be, OSError when no port is free.
+
+    `root_path` is what a proxy takes off: empty, or as `/jobs`.
+    """
 
     def __init__(self, app: Lateshift, host: str, port: int | None, *, read_only: bool, root_path: str = "") -> None:
         made = create_dashboard(app, read_only=read_only or None)
         self.desk: Desk = made.state.desk
         if self.desk.access.is_open and not is_loopback(host):
-            raise SettingsError(
-                f"The dashboard would be open to everybody who reaches {host}. Set LATESHIFT_DASHBOARD_TOKEN or "
-                "LATESHIFT_DASHBOARD_USERS first, or leave --host out."
-            )
+            raise _open_to(host, "--host")
+        if self.desk.access.is_open and root_path:
+            raise _open_to("the proxy in front of it", "--root-path")
         self.socket = _bind(host, port)
         self.host, self.port = host, self.socket.getsockname()[1]
         # Who asks is told by the connection; proxies that may say more are named in LATESHIFT_DASHBOARD_PROXIES.
@@ -52,7 +54,7 @@ class Serving:
             proxy_headers=False,
             server_header=False,
             access_log=False,
-            root_path=f"/{root_path.strip('/')}".rstrip("/"),
+            root_path=root_path,
         )
         self._server = Server(config, self.desk)
 
@@ -73,6 +75,14 @@ class Serving:
         """End `run`, which goes on in another thread."""
         self._server.should_exit = True
         self.desk.watcher.close()
+
+
+def _open_to(reached: str, option: str) -> SettingsError:
+    return SettingsError(
+        f"The dashboard would be open to everybody who reaches {reached}. Set LATESHIFT_DASHBOARD_TOKEN or "
+        "LATESHIFT_DASHBOARD_USERS first, or name a proxy that has users in LATESHIFT_DASHBOARD_PROXIES and "
+        f"LATESHIFT_DASHBOARD_PROXY_HEADER, or leave {option} out."
+    )
 
 
 def _bind(host: str, port: int | None) -> socket.socket:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from lateshift.allowlist import AllowList
-from lateshift.doctor.place import Check, Place
+from lateshift.doctor.place import Check, Level, Place
 from lateshift.errors import CallableNotFound, InvalidJob, SettingsError
 from lateshift.settings import Explained
 from lateshift.settings_sources import env_name
@@ -25,23 +25,23 @@ def settings(place: Place) -> Iterator[Check]:
     """Each setting that matters or was set, with where it comes from; then all the others."""
     shown = [item for item in place.explained if item.origin != "default" or item.name in ALWAYS_SHOWN]
     for item in shown:
-        fault = _fault_in_users(place) if item.name == "dashboard_users" else ""
-        told = f"{item.value} ({item.origin})" + (f": {fault}" if fault else "")
-        yield Check(env_name(item.name), "error" if fault else "ok", told)
+        level, fault = _users(place) if item.name == "dashboard_users" else ("ok", "")
+        yield Check(env_name(item.name), level, f"{item.value} ({item.origin})" + (f": {fault}" if fault else ""))
     rest = [f"{item.name}={item.value}" for item in place.explained if item not in shown]
     if rest:
         yield Check("other settings", "ok", f"at their defaults: {', '.join(rest)}")
 
 
-def _fault_in_users(place: Place) -> str:
-    """Why `lateshift dashboard` refuses its users."""
-    from lateshift.accounts import read_accounts  # with its hashes, which nobody else needs
+def _users(place: Place) -> tuple[Level, str]:
+    """Why `lateshift dashboard` refuses its users, or some of them cannot log in."""
+    from lateshift.accounts import NO_HASH, locked_out, read_accounts  # with its hashes, which nobody else needs
 
     try:
-        read_accounts(place.settings.dashboard_users, place.settings.root)
+        accounts = read_accounts(place.settings.dashboard_users, place.settings.root)
     except SettingsError as error:
-        return str(error)
-    return ""
+        return "error", str(error)
+    names = locked_out(accounts, place.settings)
+    return ("warning", f"nobody can log in as {', '.join(names)}: {NO_HASH}") if names else ("ok", "")
 
 
 def python(_: Place) -> Iterator[Check]:
