@@ -6,7 +6,7 @@ import re
 
 from test_doctor import SECOND, app, find, hire, one  # noqa: F401 - a fixture among them
 
-from lateshift.doctor import diagnose
+from lateshift.doctor import diagnose, exit_code
 from lateshift.host import presence, turn
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
@@ -15,12 +15,13 @@ from lateshift.storage import writes
 
 def test_nobody_works_and_nobody_will(project, app):  # noqa: F811
     """With LATESHIFT_SPAWN=never a missing worker is worth a warning, otherwise not."""
-    assert one(diagnose(**project.settings), "workers").level == "warning"
+    checks = diagnose(**project.settings)
+    assert (one(checks, "workers").level, exit_code(checks)) == ("warning", 0)
     assert one(diagnose(**{**project.settings, "spawn": "auto"}), "workers").level == "ok"
 
 
 def test_jobs_that_are_due_while_nobody_works(project, app, monkeypatch):  # noqa: F811
-    """Worth a warning also where runners start by themselves, unless one has had no time yet."""
+    """An error after a minute, for monitoring; also where runners start by themselves, unless one has had no time yet."""
     jobs = [app.run_background_job("app.jobs.add", parameters={"a": 1}, queue=queue) for queue in ("mail", "held")]
     app.pause_queue("held")
     monkeypatch.setattr(turn, "PAUSE", 3600.0)
@@ -29,11 +30,15 @@ def test_jobs_that_are_due_while_nobody_works(project, app, monkeypatch):  # noq
         check = one(diagnose(**{**project.settings, "spawn": spawn}), "workers")
         return check.level, check.message
 
-    assert told("never")[1].endswith("none starts by itself, because LATESHIFT_SPAWN is never; 1 job is due.")
+    level, message = told("never")
+    assert level == "warning"
+    assert message.endswith("none starts by itself, because LATESHIFT_SPAWN is never; 1 job is due.")
     assert told("auto")[0] == "ok"
     app.database.execute("update lateshift_jobs set run_at = run_at - :late", {"late": 300 * SECOND})
     level, message = told("auto")
-    assert (level, message[:33]) == ("warning", "None is running, and 1 job is due")
+    assert (level, message[:33]) == ("error", "None is running, and 1 job is due")
+    assert told("never")[0] == "error"
+    assert exit_code(diagnose(**project.settings)) == 1
     starting = presence.runner_file(app.settings, "turn")
     turn.take_turn(starting)
     assert told("auto") == ("ok", "none is running yet; a runner is about to")
@@ -83,3 +88,4 @@ def test_jobs_that_nobody_takes(project, app):  # noqa: F811
         "`lateshift queues resume held`.",
     ) or "paused" in held.message
     assert "no worker serves it" in lonely.message
+    assert [check.level for check in (busy, held, lonely)] == ["warning", "warning", "error"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lateshift.doctor.place import Check, Place, can_make
+from lateshift.doctor.place import Check, Level, Place, can_make
 from lateshift.host.fleet import HEARTBEAT, serves
 from lateshift.host.presence import runner_file
 from lateshift.host.registration import worker_of_this_process
@@ -80,10 +80,11 @@ def _nobody(place: Place) -> Check:
     due = [queue for queue in reads.queues(place.db, now) if queue.waiting and not queue.paused]
     number = sum(queue.waiting for queue in due)
     jobs = f"{Count.of(number).words('job')} {'is' if number == 1 else 'are'} due"
+    late = max((now - (queue.oldest or now) for queue in due), default=0) / 1_000_000
     if place.settings.spawn == "never":
         told = "None is running, and none starts by itself, because LATESHIFT_SPAWN is never"
-        return Check("workers", "warning", f"{told}; {jobs}." if due else f"{told}.", "Start `lateshift work`.")
-    late = max((now - (queue.oldest or now) for queue in due), default=0) / 1_000_000
+        told = f"{told}; {jobs}." if due else f"{told}."
+        return Check("workers", _unserved(place, late), told, "Start `lateshift work`.")
     if late <= STARTING:
         return Check("workers", "ok", "none is running; a runner starts by itself when a job is enqueued")
     if is_taken(runner_file(place.settings, "turn")):
@@ -94,7 +95,15 @@ def _nobody(place: Place) -> Check:
         "Start `lateshift work`; or enqueue a job, or wait for one, which starts a runner. If it does not stay, "
         f"{log} has its last words."
     )
-    return Check("workers", "warning", told, remedy)
+    return Check("workers", _unserved(place, late), told, remedy)
+
+
+def _unserved(place: Place, late: float) -> Level:
+    """How bad it is that nobody serves jobs which have been due for so many seconds: after a while, monitoring hears it.
+
+    Before that, workers may be about to start, as in a deploy.
+    """
+    return "error" if late > LATE and not is_taken(runner_file(place.settings, "turn")) else "warning"
 
 
 def _write_and_undo(place: Place, probe: NewWorker) -> None:
@@ -132,7 +141,7 @@ def _late(place: Place, queue: QueueRow, late: float, serving: int) -> Check:
     if queue.paused:
         return Check("jobs", "warning", f"{told}: it is paused.", f"`lateshift queues resume {queue.name}`.")
     if not serving:
-        return Check("jobs", "warning", f"{told}: no worker serves it.", _next_worker(place, []))
+        return Check("jobs", _unserved(place, late), f"{told}: no worker serves it.", _next_worker(place, []))
     remedy = "`lateshift explain JOB_ID` says what a job is behind; `lateshift work` adds workers."
     return Check("jobs", "warning", f"{told}, and {count(serving, 'worker')} at it.", remedy)
 
