@@ -254,6 +254,11 @@ def mask_secrets(text: str, url: str) -> str:
 
     >>> mask_secrets('invalid token: "s%zz"', "postgresql://app:s%zz@db/jobs")
     'invalid token: "***"'
+
+    A password that is the name of the user or the database as well is one in some places only.
+
+    >>> mask_secrets('permission denied for database shop', "postgresql://shop:shop@db/shop")
+    'permission denied for database shop'
     """
     from urllib.parse import unquote, unquote_plus
 
@@ -261,7 +266,9 @@ def mask_secrets(text: str, url: str) -> str:
     written += [found[2] for found in _IN_QUERY.finditer(url) if _hides(found)]
     secrets = {form for secret in written for form in (secret, unquote(secret), unquote_plus(secret)) if form}
     for secret in sorted(secrets, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+        word = rf"(?<!\w){re.escape(secret)}(?!\w)"
+        where = r"(:|(?i:password)\W{1,3})" if re.search(word, mask_url(url)) else "()"
+        text = re.sub(where + word, r"\1***", text)
     return text
 
 

@@ -72,6 +72,16 @@ def test_migrate(server):
     assert "exclude each other" in refusal(server, "migrate", "--sql", "--plan", code=2)
 
 
+def test_migrate_without_the_right(postgres_server, postgres_url, project, monkeypatch):
+    """It names the option for a user with more rights to run it."""
+    postgres_server.execute("create role clerk_of_lateshift login")
+    monkeypatch.setenv("LATESHIFT_DATABASE_URL", re.sub("//.*@", "//clerk_of_lateshift@", postgres_url))
+    try:
+        assert "`lateshift migrate --sql` prints" in refusal(project, "migrate")
+    finally:
+        postgres_server.execute("drop role clerk_of_lateshift")
+
+
 def test_a_job_from_end_to_end(server):
     """What works on a file works on a server: enqueue, run, show."""
     server.invoke("migrate")

@@ -21,7 +21,7 @@ def test_nobody_works_and_nobody_will(project, app):  # noqa: F811
 
 
 def test_jobs_that_are_due_while_nobody_works(project, app, monkeypatch):  # noqa: F811
-    """An error after a minute, for monitoring; also where runners start by themselves, unless one has had no time yet."""
+    """An error after a minute; also where runners start by themselves, unless one has had no time yet."""
     jobs = [app.run_background_job("app.jobs.add", parameters={"a": 1}, queue=queue) for queue in ("mail", "held")]
     app.pause_queue("held")
     monkeypatch.setattr(turn, "PAUSE", 3600.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 from lateshift.errors import LateshiftError, SettingsError, StorageError, StorageUnavailable
 from lateshift.settings import load_settings, mask_secrets
 from lateshift.storage import mysql, open_database, postgres
+from lateshift.storage.migrations import migrate
+from lateshift.storage.workers import remove_worker
 
 SECRET = "sesame"
 NEW_ENOUGH = (
@@ -92,8 +95,6 @@ def test_a_right_that_is_missing(postgres_server, postgres_url):
 
 
 def migration_refusal(url: str) -> str:
-    from lateshift.storage.migrations import migrate
-
     with pytest.raises(StorageUnavailable) as caught:
         migrate(open_database(load_settings(database_url=url), timeout=0.3, as_is=True))
     return str(caught.value)
@@ -141,6 +142,60 @@ def test_secrets_in_a_text_of_a_driver():
     text = 'user "app": password "s/e same" or "s%2Fe%20same", key "hush" of jobs'
     assert mask_secrets(text, url) == 'user "app": password "***" or "***", key "***" of jobs'
     assert mask_secrets("nothing to hide: a", "mysql://a@db/jobs") == "nothing to hide: a"
+
+
+def test_a_password_that_is_a_name_as_well():
+    """It hid what the server had said of user and database, which stand in the URL beside it."""
+    url = "postgresql://shop:shop@db/shop"
+    for said in ("permission denied for database shop", "denied to user 'shop'@'%' for table `shop`.`lateshift_jobs`"):
+        assert mask_secrets(said, url) == said
+    assert mask_secrets(f"cannot use {url}", url) == "cannot use postgresql://shop:***@db/shop"
+    assert mask_secrets('Password: "shop"', url) == 'Password: "***"'
+
+
+def test_too_many_connections(postgres_server, postgres_url):
+    """What to do is another than where nobody answers; libpq has no SQLSTATE for it."""
+    postgres_server.execute("create role crowd_of_lateshift login connection limit 0")
+    try:
+        said = refusal(re.sub("//.*@", "//crowd_of_lateshift@", postgres_url))
+    finally:
+        postgres_server.execute("drop role crowd_of_lateshift")
+    assert "has no connection left for us" in said
+    assert "Raise its limit" in said
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (1040, "no connection left"),
+        (1203, "no connection left"),
+        (1290, "can only be read"),
+        (1836, "can only be read"),
+    ],
+)
+def test_what_mysql_says_by_number(number, words):
+    """As on PostgreSQL."""
+    database = open_database(load_settings(database_url="mysql://app@db/jobs"), as_is=True)
+    error = database.errors(number, "As the server has it")
+    assert words in str(database.explain(database.judge(error), error))
+
+
+def test_a_server_that_is_there_and_takes_nothing(postgres_url):
+    """Somebody else's lock, and a standby: it plainly can be reached."""
+    settings = load_settings(database_url=postgres_url)
+    with (
+        contextlib.closing(open_database(settings, as_is=True)) as other,
+        contextlib.closing(open_database(settings, timeout=0.3, patience=0.3)) as database,
+    ):
+        migrate(other)
+        with other.transaction():
+            other.execute("lock table lateshift_workers in access exclusive mode")
+            with pytest.raises(StorageUnavailable, match=r"did not answer in time .* holds a lock on the jobs"):
+                remove_worker(database, "nobody")
+        name = postgres_url.rpartition("/")[2]
+        other.execute(f'alter database "{name}" set default_transaction_read_only = on')
+        with pytest.raises(StorageUnavailable, match=r"can only be read .* a standby"):
+            remove_worker(database, "nobody")
 
 
 def old(url: str, check, version) -> str:

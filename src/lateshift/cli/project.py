@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from lateshift.cli.base import Refusal, find_jobs_below, open_app
+from lateshift.cli.base import Code, Refusal, find_jobs_below, open_app
 from lateshift.cli.output import coloured, json_option, on_screen, print_json, wrapped
 from lateshift.cli.scaffold import scaffold
 from lateshift.cli.shapes import CHECK_KEYS
-from lateshift.errors import SettingsError
+from lateshift.errors import SettingsError, StorageUnavailable
 from lateshift.screen import COLOURS, one_line
 from lateshift.settings import explain_settings, load_settings
 from lateshift.storage import migrations, open_database
+from lateshift.storage.database import Database
 from lateshift.storage.schema import LATEST
 
 PATIENCE: Final = 3600.0
@@ -63,12 +64,22 @@ def migrate(*, plan: bool, sql: bool) -> None:
             click.echo(migrations.script(database))
             return
         steps = migrations.pending(database)
-        applied = [] if plan else migrations.migrate(database)
+        applied = [] if plan else _apply(database)
     for step in steps:
         if plan or step.number in applied:  # another process may have come before
             click.echo(f"{'Pending' if plan else 'Applied'} {step.number}: {step.title}.")
     if not steps:
         click.echo(f"The database is up to date, at schema {LATEST}.")
+
+
+def _apply(database: Database) -> list[int]:
+    try:
+        return migrations.migrate(database)
+    except StorageUnavailable as error:
+        if database.file is not None:
+            raise
+        other = "A user with more rights may do it in your place: `lateshift migrate --sql` prints the statements."
+        raise Refusal(f"{error} {other}", Code.DATABASE) from error
 
 
 @click.command()

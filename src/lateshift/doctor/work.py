@@ -99,10 +99,7 @@ def _nobody(place: Place) -> Check:
 
 
 def _unserved(place: Place, late: float) -> Level:
-    """How bad it is that nobody serves jobs which have been due for so many seconds: after a while, monitoring hears it.
-
-    Before that, workers may be about to start, as in a deploy.
-    """
+    """How bad it is that nobody serves jobs which have been due for so many seconds: in a deploy that passes."""
     return "error" if late > LATE and not is_taken(runner_file(place.settings, "turn")) else "warning"
 
 

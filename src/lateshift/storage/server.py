@@ -20,6 +20,7 @@ from lateshift.clock import Clock
 from lateshift.errors import AlreadyStored, QueryTooSlow, SchemaTooOld, StorageError, StorageUnavailable
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage import migrations
+from lateshift.storage.away import away
 from lateshift.storage.database import NONE, Database, Parameters, Row
 from lateshift.storage.dialect import Dialect
 
@@ -288,11 +289,8 @@ class ServerDatabase(Database):
         """An error of the driver in our words."""
         said = mask_secrets(" ".join(": ".join(map(str, error.args)).split()), self.url)
         if trouble == "gone":
-            return StorageUnavailable(
-                f"The database {self.place} could not be reached or did not answer within {self.timeout:g} s ({said}). "
-                "Check that it runs and that LATESHIFT_DATABASE_URL is right; LATESHIFT_DATABASE_TIMEOUT is how long "
-                "to wait."
-            )
+            what, remedy = away(getattr(error, "sqlstate", None) or "", said, self.timeout)
+            return StorageUnavailable(f"The database {self.place} {what} ({said}). {remedy}")
         if trouble == "denied":
             return StorageUnavailable(
                 f"The database {self.place} does not let us do this ({said}). Correct LATESHIFT_DATABASE_URL, or "
@@ -302,7 +300,8 @@ class ServerDatabase(Database):
             return AlreadyStored(f"A row of this key is stored already: {said}")
         if trouble == "no tables":
             return SchemaTooOld(
-                f"The database {self.place} lacks tables of Lateshift ({said}). Run `lateshift migrate`."
+                f"The database {self.place} lacks tables of Lateshift ({said}). Run `lateshift migrate`; or wait, if "
+                "it is being restored."
             )
         if trouble == "slow" and self._held.limited:
             return QueryTooSlow()
