@@ -112,9 +112,11 @@ def test_ctrl_c_stops_workers_in_good_order(project):
 def test_workers_are_asked_to_stop_without_a_signal(project, how):
     """By name or all of this machine: they end when their jobs have, and `work`, whose last ones they were, with 0."""
     job_id = project.enqueue("until_file", name="go")
-    process = project.start("work", "--processes", "2")
+    process = project.start("work", "--processes", "2", env={"LATESHIFT_RELEASE": "v7"})
     wait_until_running(project, job_id)
     busy = project.json("status", job_id)["worker"]
+    assert {worker["release"] for worker in project.invoke_json("workers")} == {"v7"}
+    assert project.invoke("workers").stdout.splitlines()[1].endswith("v7       all")
     assert project.run("workers", "stop", busy, *how).startswith(f"Worker {busy} was asked to ")
     (project.folder / "go").touch()
     while busy in (left := [worker["id"] for worker in project.json("workers")]):

@@ -16,7 +16,7 @@ from lateshift.screen import Column
 from lateshift.storage import reads, requests
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import QueueRow
-from lateshift.storage.workers import claims_jobs, served
+from lateshift.storage.workers import claims_jobs, releases, served
 from lateshift.wording import duration
 
 QUEUE_COLUMNS: Final = (
@@ -34,6 +34,7 @@ WORKER_COLUMNS: Final = (
     Column("RUNNING", right=True),
     Column("STARTED"),
     Column("PID", right=True),
+    Column("RELEASE", cut="end"),
     Column("QUEUES"),
 )
 
@@ -84,10 +85,14 @@ def workers(context: click.Context, *, as_json: bool) -> None:
         return
     app = open_app()
     now = app.database.now()
-    held = reads.held_jobs(app.database)
+    held, release = reads.held_jobs(app.database), releases(app.database)
     rows = [(row, is_alive(row, now)) for row in reads.workers(app.database)]
     if as_json:
-        print_json([worker_shape(row, alive=alive, running=held[row.id]) for row, alive in rows])
+        shapes = (
+            worker_shape(row, release=release.get(row.id, row.version), alive=alive, running=held[row.id])
+            for row, alive in rows
+        )
+        print_json(list(shapes))
         return
     if not rows:
         never = app.settings.spawn == "never"
@@ -102,6 +107,7 @@ def workers(context: click.Context, *, as_json: bool) -> None:
             str(held[row.id]),
             when(to_datetime(row.started_at)),
             str(row.pid),
+            release.get(row.id, row.version),
             served(row.queues),
         )
         for row, alive in rows
@@ -111,13 +117,14 @@ def workers(context: click.Context, *, as_json: bool) -> None:
 
 @workers.command()
 @click.argument("names", metavar="[WORKER]...", nargs=-1, shell_complete=worker_names)
-@click.option("--here", is_flag=True, help="All workers of this machine, runners too.")
+@click.option("--here", is_flag=True, help="All workers of this host name, runners too.")
 @click.option("--drain", is_flag=True, help="Let running jobs take all the time that they need.")
 def stop(names: tuple[str, ...], *, here: bool, drain: bool) -> None:
     """Ask workers to stop: they take no more jobs.
 
     Running jobs get LATESHIFT_GRACE seconds to end. Nothing replaces the workers; a `lateshift work` ends with the last
-    of its workers. This needs no signals: a service of Windows is stopped this way.
+    of its workers, and a service that is always restarted begins anew. This needs no signals: a service of Windows is
+    stopped this way.
     """
     app = open_app()
     now = app.database.now()

@@ -22,8 +22,8 @@ QUEUE_KEYS: Final = (
     "counts end at 10001, for more than 10000"
 )
 WORKER_KEYS: Final = (
-    "id, kind, host, pid, queues ([] for all), version, started_at, heartbeat_at, running, alive, claims (whether it "
-    "takes more jobs)"
+    "id, kind, host, pid, queues ([] for all), version, release (LATESHIFT_RELEASE, or the version), started_at, "
+    "heartbeat_at, running, alive, claims (whether it takes more jobs)"
 )
 TOP_KEYS: Final = (
     "at, light (good, warning or bad), sentence, reasons (array of texts), per_second (jobs finished), failure_rate (0 "
@@ -69,7 +69,7 @@ def queue_shape(queue: QueueRow) -> dict[str, Any]:
     }
 
 
-def worker_shape(worker: WorkerRow, *, alive: bool, running: int) -> dict[str, Any]:
+def worker_shape(worker: WorkerRow, *, release: str, alive: bool, running: int) -> dict[str, Any]:
     """A worker: `WORKER_KEYS`."""
     claims = claims_jobs(worker.queues)
     return {
@@ -79,6 +79,7 @@ def worker_shape(worker: WorkerRow, *, alive: bool, running: int) -> dict[str, A
         "pid": worker.pid,
         "queues": list(worker.queues) if claims else [],
         "version": worker.version,
+        "release": release,
         "started_at": moment(worker.started_at),
         "heartbeat_at": moment(worker.heartbeat_at),
         "running": running,

@@ -179,6 +179,12 @@ def worker_details(db: Database) -> list[WorkerDetail]:
     return [_detail(db, row, held[row[0]]) for row in rows]
 
 
+def releases(db: Database) -> dict[str, str]:
+    """What each worker, by id, calls its version of the program: LATESHIFT_RELEASE, or Lateshift's own version."""
+    sql = "select id, coalesce(nullif(revision, ''), version) from lateshift_workers"
+    return {row[0]: str(row[1]) for row in db.query(sql)}
+
+
 def _detail(db: Database, row: tuple[Any, ...], held: int) -> WorkerDetail:
     id_, kind, host, pid, queues, version, revision, started_at, heartbeat_at, memory, cpu, slots = row
     return WorkerDetail(
