@@ -61,3 +61,7 @@ def test_the_documented_rights_hold_after_the_next_migration(postgres_url, right
             "select table_name from information_schema.tables where table_schema = 'lateshift'"
         ):
             app.database.execute(f"delete from lateshift.{table}")
+        sequences = app.database.query("select sequencename from pg_sequences where schemaname = 'lateshift'")
+        for (sequence,) in sequences:
+            app.database.query(f"select last_value from lateshift.{sequence}")  # as pg_dump does
+        assert sequences
