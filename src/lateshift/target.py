@@ -23,7 +23,7 @@ from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
 from lateshift.job import ExecutorKind
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
-from lateshift.target_advice import framework_hint, nothing_in_class, nothing_in_module
+from lateshift.target_advice import import_hint, nothing_in_class, nothing_in_module
 from lateshift.target_kinds import check_instantiable, check_kind, executor_of
 from lateshift.target_program import main_name, program_as_module, program_with, would_repeat
 from lateshift.texts import shown
@@ -244,7 +244,7 @@ class _Resolution:
 
     def _not_imported(self, what: str, error: BaseException) -> NoReturn:
         raise CallableNotFound(
-            f"{self._path!r} was not found: {what} failed with {type(error).__name__}: {error}{framework_hint(error)}"
+            f"{self._path!r} was not found: {what} failed with {type(error).__name__}: {error}{import_hint(error)}"
         ) from error
 
     def _attribute(self, module: ModuleType, name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -35,8 +36,11 @@ def nothing_in_class(label: str, tables: Iterable[Mapping[str, Any]], name: str)
     return f"{label} has no {name!r}{_nearest(name, names)}"
 
 
-def framework_hint(error: BaseException) -> str:
-    """What to add when a module could not be imported because its web framework was not set up."""
+def import_hint(error: BaseException) -> str:
+    """What to add when a module could not be imported: who looked for it, or that its web framework was not set up."""
+    if isinstance(error, ModuleNotFoundError):
+        version = ".".join(map(str, sys.version_info[:3]))
+        return f" (Python {version} at '{sys.executable}' looked for it)"
     if type(error).__name__ in DJANGO:
         return (
             " Is Django set up in this process? Workers and the command line do so where DJANGO_SETTINGS_MODULE is in "

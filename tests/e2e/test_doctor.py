@@ -316,6 +316,16 @@ def test_a_clock_that_was_set_back(project, app):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
+def test_root_in_the_project_of_another_user(project, app, monkeypatch):
+    """Its runner would run the jobs of that user, with all rights."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    if os.getuid() == 0:
+        os.chown(app.database.file, 65534, -1)
+    check = one(diagnose(**project.settings), "permissions")
+    assert (check.level, "runs that user's jobs as root" in check.message) == ("warning", True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
 def test_files_that_others_may_read(project, app):
     """Job parameters are nobody else's business."""
     os.chmod(project.folder / "storage", 0o755)

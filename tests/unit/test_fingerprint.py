@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json.decoder
+import sys
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from lateshift.fingerprint import fingerprint
 from lateshift.job import JobError
+from lateshift.runtime.exceptions import describe
 
 TRACE = """Traceback (most recent call last):
   File "/srv/app/releases/41/shop/jobs.py", line 12, in handle
@@ -117,3 +119,13 @@ def test_any_error_has_a_fingerprint(message, trace, kind):
     assert len(found.key) == 16
     assert set(found.key) <= set("0123456789abcdef")
     assert len(found.message) <= 300
+
+
+def test_a_module_that_another_python_has(monkeypatch):
+    """The message says which Python looked for it, as the enqueuing program may have another; it makes no new group."""
+    told = []
+    for executable in ("/srv/one/bin/python", "/srv/other/bin/python"):
+        monkeypatch.setattr(sys, "executable", executable)
+        told.append(describe(ModuleNotFoundError("No module named 'numpy'")))
+        assert told[-1].message.endswith(f" at '{executable}' looked for it)")
+    assert fingerprint(told[0]) == fingerprint(told[1])

@@ -282,10 +282,13 @@ def test_a_framework_that_was_not_set_up(project, source, hint):
     assert "docs/frameworks.md" in str(refused("app.jobs.send", hint, CallableNotFound))
 
 
+LOOKED_FOR = f"(Python {'.'.join(map(str, sys.version_info[:3]))} at '{sys.executable}' looked for it)"
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("import gone_module", "ModuleNotFoundError: No module named 'gone_module'"),
+        ("import gone_module", f"ModuleNotFoundError: No module named 'gone_module' {LOOKED_FOR}"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("def broken(:", "SyntaxError"),
         ("raise SystemExit(3)", "SystemExit: 3"),

@@ -136,6 +136,7 @@ def permissions(place: Place) -> Iterator[Check]:
         stored = {"database": place.file, **stored}
     paths = [path for path in stored.values() if is_there(path)]
     troubles = [trouble for path in paths for trouble in _permissions_of(path)]
+    troubles += [trouble for path in paths[:1] for trouble in _foreign_to_root(path)]
     yield from troubles
     if paths and not troubles:
         told = f"{' and '.join(stored)} are closed to other users, and open to this one"
@@ -151,6 +152,14 @@ def _permissions_of(path: Path) -> Iterator[Check]:
     if not os.access(path, os.W_OK):
         told = f"{path} belongs to user {state.st_uid} ({mode}); this is user {os.geteuid()}, who may not write to it."
         yield Check("permissions", "error", told, "Run as that user, or give this one the right to write.")
+
+
+def _foreign_to_root(path: Path) -> Iterator[Check]:
+    """Whether root looks at what is another user's, as in a shell by `sudo`: root may write to it, and runs its jobs."""
+    owner = path.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        told = f"{path} belongs to user {owner}, and this is root: a runner started here runs that user's jobs as root."
+        yield Check("permissions", "warning", told, f"Run as that user: `sudo -u '#{owner}' ...`.")
 
 
 def clock(place: Place) -> Iterator[Check]:

@@ -14,7 +14,7 @@ from lateshift.errors import CallableNotFound, InvalidJob, SettingsError
 from lateshift.settings import Explained
 from lateshift.settings_sources import env_name
 from lateshift.target import resolve
-from lateshift.target_advice import framework_hint
+from lateshift.target_advice import import_hint
 from lateshift.wording import as_sentence
 
 ALWAYS_SHOWN: Final = ("root", "database_url", "allowed", "storage_dir")
@@ -91,7 +91,7 @@ def _import(entry: str) -> str:
             resolve(f"{entry}.lateshift_doctor", AllowList([entry]))
     except CallableNotFound as error:
         if error.__cause__ is not None:
-            return f"{type(error.__cause__).__name__}: {error.__cause__}{framework_hint(error.__cause__)}"
+            return f"{type(error.__cause__).__name__}: {error.__cause__}{import_hint(error.__cause__)}"
     except InvalidJob:  # something has that name; so the entry was imported
         return ""
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from typing import Final
 from lateshift.errors import MemoryExceeded, WorkerDied
 from lateshift.job import JobError
 from lateshift.outcome import Cancel, JobTimeout, Retry, Snooze
+from lateshift.target_advice import import_hint
 from lateshift.texts import storable
 
 TRACEBACK_LIMIT: Final = 64 * 1024
@@ -50,6 +51,8 @@ def describe(error: BaseException) -> JobError:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
+        if isinstance(error, ModuleNotFoundError):
+            message += import_hint(error)
     except Exception:
         message = "(its message could not be made)"
     lines = traceback.format_exception(kind, error, _own_frames(error.__traceback__))

@@ -15,14 +15,13 @@ TROUBLE_PAUSE: Final = 1.0
 
 
 class Outage:
-    """Of one worker's database. Times are seconds by its monotonic clock; `well_at` is when it was last well."""
+    """Of one worker's database. `now` is in seconds, by a monotonic clock."""
 
-    def __init__(self, worker: str, db: Database, events: Events, now: float) -> None:
-        self.well_at = now
+    def __init__(self, worker: str, db: Database, events: Events) -> None:
         self._worker = worker
         self._db = db
         self._events = events
-        self._began_at = now
+        self._began_at = 0.0
         self._kind: type[StorageError] | None = None
 
     def tell(self, error: StorageError, now: float) -> None:
@@ -36,7 +35,6 @@ class Outage:
 
     def over(self, now: float) -> None:
         """It has just been used."""
-        self.well_at = now
         if self._kind is not None:
             self._kind = None
             seconds = now - self._began_at

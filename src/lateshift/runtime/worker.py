@@ -119,6 +119,7 @@ class Worker:
         self.on_end: Callable[[Sequence[Settlement]], None] = lambda _: None
         self._db = db
         self._events = events
+        self._outage = Outage(config.worker, db, events)
         self._execution = execution
         self._wake = wake
         self._clock = clock
@@ -131,8 +132,7 @@ class Worker:
         self.dismissed = False
         self.vanished = False  # whether it ended without signing off, as the database was away
         self._told: Literal["", "drain", "stop", "now"] = ""
-        self._idle_since = self._turned_at = self._moved_at = clock.monotonic()
-        self._outage = Outage(config.worker, db, events, self._idle_since)
+        self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
         self._trouble_until = 0.0
 
     def tell(self, what: Literal["stop", "now"]) -> None:
@@ -196,6 +196,7 @@ class Worker:
                 if self.ledger.exchange([], claim=not self._told and not self._heartbeat.evicted):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
+                self._well_at = now
                 self._outage.over(now)
             except StorageError as error:
                 self._trouble(error, now)
@@ -322,7 +323,7 @@ class Worker:
 
     def _reason_when_idle(self) -> Reason | None:
         now, runner = self._clock.monotonic(), self.config.kind == "runner"
-        if runner and now - self._outage.well_at >= self.config.patience:
+        if runner and now - self._well_at >= self.config.patience:
             return "cut off"
         if self.ledger.due_now or self.ledger.look:
             return None

@@ -41,5 +41,5 @@ def away(state: str, said: str, timeout: float) -> tuple[str, str]:
             return what, remedy
     return (
         f"could not be reached or did not answer within {timeout:g} s",
-        "Check that it runs and that LATESHIFT_DATABASE_URL is right; programs wait LATESHIFT_DATABASE_TIMEOUT seconds.",
+        "Check that it runs and that LATESHIFT_DATABASE_URL is right; programs wait for LATESHIFT_DATABASE_TIMEOUT.",
     )
