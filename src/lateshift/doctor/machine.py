@@ -155,7 +155,7 @@ def _permissions_of(path: Path) -> Iterator[Check]:
 
 
 def _foreign_to_root(path: Path) -> Iterator[Check]:
-    """Whether root looks at what is another user's, as in a shell by `sudo`: root may write to it, and runs its jobs."""
+    """Whether root looks at what is another user's, as in a shell by `sudo`: it may write there, and run jobs."""
     owner = path.stat().st_uid
     if os.geteuid() == 0 and owner != 0:
         told = f"{path} belongs to user {owner}, and this is root: a runner started here runs that user's jobs as root."

@@ -233,7 +233,9 @@ class Supervisor:
         try:
             self._rescue(worker_id, how)
         except Exception as error:  # whatever it is, the other workers need their supervisor
-            self._on_trouble(f"the jobs of worker {worker_id} wait for another rescue: {type(error).__name__}: {error}")
+            self._on_trouble(
+                f"the jobs of worker {worker_id}, if any, wait for another rescue: {type(error).__name__}: {error}"
+            )
 
     def _replace(self, seat: _Seat, lifetime: float) -> None:
         seat.quick_deaths = seat.quick_deaths + 1 if lifetime < QUICK_DEATH else 0
