@@ -7,7 +7,6 @@ from typing import Final
 
 import click
 
-from lateshift.accounts import NO_HASH
 from lateshift.app import Lateshift
 from lateshift.cli.base import Code, Refusal, find_jobs_below
 
@@ -49,6 +48,8 @@ def dashboard(
     except OSError as error:
         raise Refusal(f"Cannot listen on {host}: {error}. Choose another --port.", Code.FAILED) from error
     if locked_out := serving.desk.access.locked_out:
+        from lateshift.accounts import NO_HASH
+
         click.echo(f"Nobody can log in as {', '.join(locked_out)}: {NO_HASH}", err=True)
     proxy = f", for a proxy that serves it at {root_path}" if root_path else ""
     click.echo(f"The dashboard is at {serving.link}{proxy} (Ctrl-C ends it).")

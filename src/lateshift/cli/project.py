@@ -76,7 +76,11 @@ def _apply(database: Database) -> list[int]:
     try:
         return migrations.migrate(database)
     except StorageUnavailable as error:
-        if database.file is not None:
+        from lateshift.storage.server import ServerDatabase
+
+        said = error.__cause__
+        server = database if isinstance(database, ServerDatabase) else None
+        if server is None or not isinstance(said, server.errors) or server.judge(said) != "denied":
             raise
         other = "A user with more rights may do it in your place: `lateshift migrate --sql` prints the statements."
         raise Refusal(f"{error} {other}", Code.DATABASE) from error
