@@ -45,12 +45,18 @@ class AllowList:
         if self._of_worker:
             return (
                 "If you have changed the setting since, run `lateshift workers stop --here`: the next enqueue, or "
-                "`lateshift work`, starts a worker that has the new one"
+                "`lateshift work`, starts a worker that has the new one. If not, the list is that of another script's "
+                "configure(): one in .env is for all programs and workers"
             )
         if module.partition(".")[0] in NOBODYS:
             return ""
         found = f"If {module.partition('.')[0]} is yours" if _is_installed(module) else "To allow it"
         return f"{found}, set LATESHIFT_ALLOWED={','.join((*self.entries, module))}"
+
+    def with_modules_of(self, paths: Iterable[str]) -> str:
+        """The setting that permits these callables too."""
+        modules = (_module_part(path.split(".")) for path in paths)
+        return f"LATESHIFT_ALLOWED={','.join(dict.fromkeys((*self.entries, *modules)))}"
 
     def _objection(self, path: str) -> str | None:
         segments = path.split(".")

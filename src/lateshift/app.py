@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, Unpack
 
+from lateshift.allowlist import AllowList
 from lateshift.cache import Cache
 from lateshift.clock import Clock
 from lateshift.context import refuse_to_hold_up_the_loop, refuse_to_wait_for_itself, warn_of_waiting
@@ -172,7 +173,9 @@ class Lateshift:
 
         Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
         """
-        status = writes.retry(self.database, check_id(job_id), self.database.now())
+        check_id(job_id)
+        self._neighbours.replace_runner(self.settings)
+        status = writes.retry(self.database, job_id, self.database.now())
         if self._found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
             advice = "wait for it, or cancel it first" if status in ("pending", "running") else "enqueue it anew"
             raise JobStateError(f"Job {job_id} is {status}, it cannot be retried: {advice}.", job_id, str(status))
@@ -302,7 +305,9 @@ class Lateshift:
                 )
             if now - nudged > 1.0:
                 self.on_long_wait(job_id, status)
-                self._start_runner({self.get_job(job_id).queue}, (job_id,))
+                job = self.get_job(job_id)
+                if AllowList(self.settings.allowed).permits(job.name):  # else ours would fail it, as it may not run it
+                    self._start_runner({job.queue}, (job_id,))
                 nudged = now
             yield pause if timeout is None else max(0.0, min(pause, began + timeout - now))
             pause = min(0.05, pause * 1.5)

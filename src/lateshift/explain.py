@@ -179,6 +179,8 @@ def _no_worker(scene: _Scene, *, paused: bool) -> str:
         lead = "No worker takes new jobs." if scene.alive else "No worker is running."
     if scene.settings.spawn == "never":
         return f"{lead} None starts by itself, because LATESHIFT_SPAWN is never: start one with `lateshift work`."
+    if not AllowList(scene.settings.allowed).permits(scene.job.name):
+        return f"{lead} Whatever starts one for it has to permit it: the program that enqueued it gives its own list."
     if paused:
         return f"{lead} One starts by itself when the queue is resumed."
     jobs = "job of this queue" if claiming else "job"

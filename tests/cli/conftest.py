@@ -127,5 +127,5 @@ def project(empty):
 
 
 def forget_project():
-    for name in [name for name in sys.modules if name.split(".")[0] in ("app", "jobs")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("app", "jobs", "orders")]:
         del sys.modules[name]

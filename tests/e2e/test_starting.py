@@ -307,6 +307,20 @@ def test_scripts_with_allow_lists_of_their_own_share_a_runner(project):
     app.cancel_job(waits)
 
 
+def test_a_retry_has_a_runner_replaced_that_would_refuse_it(project):
+    """As an enqueuing does: the job failed again, with the list of another program."""
+    (project.folder / "orders.py").write_text(ANOTHER)
+    (project.folder / "mails.py").write_text(ANOTHER)
+    orders = project.app(allowed=["orders"], spawn="auto")
+    waits = orders.run_background_job("orders.told", delay=3600)
+    finished(orders, orders.run_background_job("orders.told"))
+    mails = project.app(allowed=["mails"], spawn="never").run_background_job("mails.told", delay=3600)
+    orders.cancel_job(mails)
+    project.app(allowed=["mails"], spawn="auto").retry_job(mails)
+    assert finished(orders, mails).result == "mails"
+    orders.cancel_job(waits)
+
+
 @pytest.mark.parametrize("written", ["", "orders", "no list\n", "\xff\n"])
 def test_a_list_of_a_runner_that_cannot_be_read_asks_for_nothing(project, written):
     """It may be about to be written; and whatever is there, enqueuing goes on."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -14,9 +15,10 @@ from lateshift.app import Lateshift
 from lateshift.cli.base import Code, Refusal, code_of, complain, open_app, tell
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json
+from lateshift.cli.permission import Permission
 from lateshift.cli.shapes import BULK_KEYS
 from lateshift.errors import LateshiftError
-from lateshift.host.fleet import ensure_runner
+from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.query import Query, Term
 from lateshift.storage import reads
 from lateshift.wording import count
@@ -89,12 +91,13 @@ def _all(app: Lateshift, action: Action, query: Query, done: str, *, dry_run: bo
         raise Refusal(
             "Nobody can be asked here whether that is meant: --yes does it, --dry-run says how many jobs it is."
         )
-    matching, changed = _matching(app, action, query) if asks or dry_run else 0, 0
+    target = _permitted(app, query) if action == "retry" else query
+    matching, changed = _matching(app, action, target) if asks or dry_run else 0, 0
     told = f"{count(matching, 'job')} {'is' if matching == 1 else 'are'} to be {done}."
     if asks and matching:
         click.confirm(f"{told} Go on?", abort=True, err=True)
     if not dry_run:
-        matching, changed = _act(app, action, query)
+        matching, changed = _act(app, action, target)
         told = f"{count(changed, 'job')} {done}."
     if as_json:
         print_json({"matching": matching, "changed": changed})
@@ -106,18 +109,41 @@ def _all(app: Lateshift, action: Action, query: Query, done: str, *, dry_run: bo
     return Code.OK
 
 
-def _matching(app: Lateshift, action: Action, query: Query) -> int:
+def _matching(app: Lateshift, action: Action, target: Query | list[str]) -> int:
+    return len(target) if isinstance(target, list) else sum(map(len, _ids(app, action, target)))
+
+
+def _ids(app: Lateshift, action: Action, query: Query) -> Iterator[list[str]]:
     from lateshift.storage import bulk, search  # 13 ms, which other commands need not wait for
 
-    narrowed = query.narrowed(bulk.STATUSES[action])
-    return sum(map(len, search.matching_ids(app.database, narrowed, app.database.now())))
+    return search.matching_ids(app.database, query.narrowed(bulk.STATUSES[action]), app.database.now())
 
 
-def _act(app: Lateshift, action: Action, query: Query) -> tuple[int, int]:
+def _permitted(app: Lateshift, query: Query) -> list[str]:
+    """The ids of the jobs to retry; tells those that it leaves out, because they would fail at once."""
+    from lateshift.storage.bulk import callables
+
+    permission = Permission(app)
+    ids: list[str] = []
+    left_out: Counter[str] = Counter()
+    for piece in _ids(app, "retry", query):
+        for id_, name, queue in callables(app.database, piece):
+            if permission.anywhere(name, queue):
+                ids.append(id_)
+            else:
+                left_out[name] += 1
+    if left_out:
+        tell(f"{count(left_out.total(), 'job')} left out. {permission.trouble(left_out)}", err=True)
+    return ids
+
+
+def _act(app: Lateshift, action: Action, target: Query | list[str]) -> tuple[int, int]:
     """Do it, a few hundred jobs at a time; (how many matched, how many changed)."""
     from lateshift.storage.bulk import BulkAction
 
-    work, began = BulkAction(app.database, action, query), time.monotonic()
+    if action == "retry":
+        Neighbours(app.database).replace_runner(app.settings)
+    work, began = BulkAction(app.database, action, target), time.monotonic()
     while not work.step().finished:
         time.sleep(time.monotonic() - began)  # workers write to the same tables, and get as much time
         began = time.monotonic()

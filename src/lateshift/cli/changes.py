@@ -10,6 +10,7 @@ import click
 from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal, duration_of, open_app
 from lateshift.cli.bulk import on_jobs
+from lateshift.cli.permission import Permission
 from lateshift.job import FINISHED, WAITING
 from lateshift.wording import count
 
@@ -42,6 +43,7 @@ def retry(app: Lateshift, job_id: str) -> str:
 
     They get all their attempts again. A job that waits for a retry runs at once.
     """
+    Permission(app).require(app.get_job(job_id), anywhere=True)
     app.retry_job(job_id)
     return "runs again"
 

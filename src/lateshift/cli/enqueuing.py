@@ -13,9 +13,10 @@ import click
 import msgspec
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import Code, Refusal, duration_of, open_app
+from lateshift.cli.base import Code, Refusal, duration_of, open_app, tell
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json, when
+from lateshift.cli.permission import Permission
 from lateshift.cli.shapes import JOB_KEYS, job_shape
 from lateshift.errors import SpawnError
 from lateshift.host.fleet import living, serves
@@ -111,6 +112,7 @@ def run(job_id: str, *, as_json: bool) -> int:
     from lateshift.runtime.inline import run_one
 
     app = open_app()
+    Permission(app).require(app.get_job(job_id))
     logging.basicConfig(level=app.settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: give the job back in good order
     click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, before))
@@ -146,9 +148,11 @@ def _warn_if_nothing_moves(app: Lateshift, job_id: str) -> None:
     job = app.get_job(job_id)
     if job.status not in WAITING:
         return
-    queue = job.queue
+    queue, permission = job.queue, Permission(app)
     if reads.queue_paused(app.database, queue):
         click.echo(f"The queue {queue} is paused, `lateshift queues resume {queue}` lets it go on. Waiting.", err=True)
+    elif not permission.anywhere(job.name, queue):
+        tell(f"{permission.trouble([job.name])} No runner is started for it here. Waiting.", err=True)
     elif app.settings.spawn == "never" and not _somebody_serves(app, queue):
         click.echo("No worker is running and LATESHIFT_SPAWN=never: start `lateshift work`. Waiting.", err=True)
 

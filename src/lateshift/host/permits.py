@@ -31,12 +31,17 @@ def publish(settings: Settings) -> None:
 
 def lacking(settings: Settings) -> tuple[str, ...]:
     """The entries of a program's allow-list of which the runner that lives has nothing."""
+    theirs = permitted(settings)
+    return () if theirs is None else tuple(entry for entry in settings.allowed if not theirs.covers(entry))
+
+
+def permitted(settings: Settings) -> AllowList | None:
+    """What the runner that lives, or was the last to live, permits; None if nobody can tell."""
     try:
         allowed, end, _ = runner_file(settings, "allowed").read_text().partition("\n")
-        theirs = AllowList(filter(None, allowed.split(",")))
+        return AllowList(filter(None, allowed.split(","))) if end else None
     except (OSError, ValueError):
-        return ()
-    return tuple(entry for entry in settings.allowed if not theirs.covers(entry)) if end else ()
+        return None
 
 
 def ask_for(settings: Settings, entries: Iterable[str]) -> None:

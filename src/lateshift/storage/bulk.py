@@ -18,7 +18,7 @@ from lateshift.options import check_priority
 from lateshift.query import Query, Term
 from lateshift.storage import search, trash, writes
 from lateshift.storage.counting import Count
-from lateshift.storage.database import Database, repeatable
+from lateshift.storage.database import Database, Row, repeatable
 
 BATCH: Final = 500
 
@@ -145,6 +145,11 @@ def change_priority(db: Database, ids: Sequence[str], priority: int) -> int:
 def run_now(db: Database, ids: Sequence[str], now: int) -> int:
     """Make delayed jobs and waiting retries due; returns how many were not."""
     return _make_due(db, _chosen(db, ids, WAITING), now)
+
+
+def callables(db: Database, ids: Sequence[str]) -> list[Row]:
+    """(id, name, queue) of those of the jobs that are there."""
+    return db.query_each("select id, name, queue from lateshift_jobs where id {among ids}", ids)
 
 
 def original(db: Database, job_id: str) -> NewJob | None:
