@@ -13,7 +13,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 _COROUTINE: Final = 0x80
 """`inspect.CO_COROUTINE`, without the 13 ms of its module."""
 
-_ELSEWHERE: Final = {"countdown": "delay", "eta": "run_at", "args": "parameters", "kwargs": "parameters"}
+_ELSEWHERE: Final = {
+    "attempts": "max_retries",
+    "countdown": "delay",
+    "eta": "run_at",
+    "args": "parameters",
+    "kwargs": "parameters",
+}
 """What other job runners call so."""
 
 

@@ -228,8 +228,15 @@ _ATTRIBUTES: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
 """Class attribute -> field of JobOptions and check; of `retry` and `retry_delay` the former wins."""
 
 
-_OFTEN_WRITTEN: Final = {"max_retry": "max_retries", "isolate": "isolation", "isolated": "isolation"}
-"""What is further from the option than one slip."""
+_OFTEN_WRITTEN: Final = {
+    **dict.fromkeys(("max_retry", "max_retrys", "retries", "tries", "max_tries"), "max_retries"),
+    **dict.fromkeys(("attempts", "max_attempts"), "max_retries"),
+    **dict.fromkeys(("isolate", "isolated"), "isolation"),
+    "backoff": "retry_delay",
+    "max_mem": "max_memory",
+    "prio": "priority",
+}
+"""What is further from the option, or what other job runners call it."""
 
 
 def refuse_misspelt(owner: type) -> None:
@@ -242,20 +249,35 @@ def refuse_misspelt(owner: type) -> None:
         if name.startswith("_") or name in _ATTRIBUTES or value is None or callable(value):
             continue
         for option, (_, check) in _ATTRIBUTES.items():
-            near = _OFTEN_WRITTEN.get(name) == option or _one_slip_apart(name, option)
+            near = _OFTEN_WRITTEN.get(name) == option or _near(name, option)
             if near and option not in declared and _fits(value, check):
+                counts = " It counts the attempts after the first." if option == "max_retries" else ""
                 raise InvalidOption(
-                    f"{base.__module__}.{base.__qualname__} has {name!r}, which is no option: did you mean {option!r}? "
-                    "Call an attribute of your own something else."
+                    f"{base.__module__}.{base.__qualname__} has {name!r}, which is no option: did you mean {option!r}?"
+                    f"{counts} Call an attribute of your own something else."
                 )
 
 
-def _one_slip_apart(one: str, other: str) -> bool:
-    """Whether a letter too many, too few or another one makes the difference, or two that are swapped."""
+def _near(name: str, option: str) -> bool:
+    """Whether one slip makes the difference; or two in a long name, none of which is another letter or begins a word.
+
+    So `max_entries` and `max_replies` are not taken for `max_retries`.
+    """
+    initials = [[word[:1] for word in text.split("_")] for text in (name, option)]
+    long = len(option) >= 8 and initials[0] == initials[1]
+    return _slips_apart(name, option, 1, other_letters=True) or (long and _slips_apart(name, option, 2))
+
+
+def _slips_apart(one: str, other: str, slips: int, *, other_letters: bool = False) -> bool:
+    """Whether so many slips at most make the difference: a letter too many or too few, two swapped, another one."""
     alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
     start = sum(1 for _ in alike)
     one, other = one[start:], other[start:]
-    return one[1:] in (other, other[1:]) or one == other[1:] or one[1::-1] + one[2:] == other
+    if not slips or one == other:
+        return one == other
+    ways = [(one[1:], other), (one, other[1:]), (one[1::-1] + one[2:], other)]
+    ways += [(one[1:], other[1:])] if other_letters else []
+    return any(_slips_apart(*way, slips - 1, other_letters=other_letters) for way in ways)
 
 
 def _fits(value: object, check: Callable[[object], Any]) -> bool:

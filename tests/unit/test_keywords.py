@@ -28,6 +28,7 @@ GIVEN = [
     ({"retry": RetryPolicy.fixed(1)}, "did you mean 'retry_delay'?"),
     ({"job_timeout": 3}, "did you mean 'timeout'?"),
     ({"retries": 3}, "did you mean 'max_retries'?"),
+    ({"attempts": 3}, "did you mean 'max_retries'?"),
     ({"countdown": 3}, "did you mean 'delay'?"),
     ({"kwargs": {"url": "x"}}, "did you mean 'parameters'?"),
     ({"url": "x"}, "What the job itself takes goes into parameters={'url': ...}."),
