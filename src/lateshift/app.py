@@ -18,7 +18,7 @@ from lateshift.context import refuse_to_hold_up_the_loop, refuse_to_wait_for_its
 from lateshift.durations import check_seconds, check_wait
 from lateshift.enqueuing import Call, Preparation, calls_of, tell_trouble
 from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, StorageError, WaitTimeout
-from lateshift.events import Event, Events, JobChanged, JobEnqueued, QueueChanged
+from lateshift.events import Event, Events, JobChanged, JobEnqueued, JobsPruned, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
 from lateshift.job import FINISHED, Job, JobFilters, NewJob
@@ -198,9 +198,11 @@ class Lateshift:
         Raises InvalidOption for an age that is negative or more than ten years.
         """
         age = self.settings.keep_days * 86_400 if older_than is None else check_seconds(older_than, "The age")
-        before, total = self.database.now() - round(age * 1_000_000), 0
-        while pruned := writes.prune(self.database, before):
+        now, total = self.database.now(), 0
+        while pruned := writes.prune(self.database, now - round(age * 1_000_000)):
             total += pruned
+        if total:
+            self.events.emit([JobsPruned(now, total, age)])
         return total
 
     def pause_queue(self, name: str) -> bool:

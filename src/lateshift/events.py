@@ -79,6 +79,13 @@ class QueueChanged(Event, frozen=True, gc=False):
     paused: bool
 
 
+class JobsPruned(Event, frozen=True, gc=False):
+    """Finished jobs were deleted for their age because somebody asked for it; `older_than` is in seconds."""
+
+    jobs: int
+    older_than: float
+
+
 class WorkerStarted(Event, frozen=True, gc=False):
     """A worker process began to claim jobs."""
 

@@ -180,11 +180,17 @@ def test_prune(project):
     project.done("quick")
     waiting = project.enqueue("quick")
     assert project.invoke("prune").stdout == "Deleted 0 finished jobs.\n"
-    assert project.invoke("prune", "--older-than", "0").stdout == "Deleted 1 finished job.\n"
+    assert project.invoke("prune", "--dry-run").stdout == "0 finished jobs are to be deleted.\n"
+    assert project.invoke("prune", "--older-than", "0", "--dry-run").stdout == "1 finished job is to be deleted.\n"
+    assert "--yes does it" in project.invoke("prune", "--older-than", "23h", code=2).stderr
+    assert project.invoke("prune", "--older-than", "0", "--yes").stdout == "Deleted 1 finished job.\n"
     assert [job["id"] for job in project.invoke_json("list")] == [waiting]
+    assert "pruned jobs=1 older_than=0s" in project.invoke("logs").stdout
     for days in ("-1", "nan", "1e9"):
         assert "--older-than is a number of days" in project.invoke("prune", "--older-than", days, code=2).stderr
-    assert "'7 days' is no duration: " in project.invoke("prune", "--older-than", "7 days", code=2).stderr
+    assert (
+        "'7 days' is no age: 30 for days, 12h, 2w." in project.invoke("prune", "--older-than", "7 days", code=2).stderr
+    )
 
 
 @pytest.mark.parametrize(("age", "deleted"), [("3m", 1), ("5m", 0), ("0.002", 1), ("1", 0)])
@@ -194,7 +200,7 @@ def test_prune_takes_units(project, age, deleted):
     with sqlite3.connect(project.folder / "storage/lateshift.db") as database:
         database.execute("update lateshift_jobs set finished_at = finished_at - 240000000 where id = ?", [job_id])
     database.close()
-    assert f"Deleted {deleted} finished" in project.invoke("prune", "--older-than", age).stdout
+    assert f"Deleted {deleted} finished" in project.invoke("prune", "--older-than", age, "--yes").stdout
 
 
 def test_queues(project):

@@ -82,6 +82,7 @@ CASES = [
     (events.JobChanged(AT, *JOB, 2, "cancelled"), f"WARNING {TAGGED} cancelled attempt=2 queue=mail"),
     (events.JobChanged(AT, *JOB, 2, "cancel_requested"), f"INFO    {TAGGED} cancel requested attempt=2 queue=mail"),
     (events.QueueChanged(AT, "mail", True), "INFO    queue paused queue=mail"),
+    (events.JobsPruned(AT, 3, 86_400.0), "INFO    pruned jobs=3 older_than=86400s"),
     (events.QueueChanged(AT, "mail", False), "INFO    queue resumed queue=mail"),
     (events.WorkerStarted(AT, "w1", 42), "INFO    worker started worker=w1 pid=42"),
     (events.WorkerStopped(AT, "w1", "idle"), "INFO    worker stopped worker=w1 reason=idle"),

@@ -140,6 +140,7 @@ def test_prune_takes_what_has_finished_before(steps, clock):
     long_one = steps.running()
     clock.move(60)
     steps.complete(long_one)
+    assert reads.finished_before(steps.db, steps.now) == 3
     assert writes.prune(steps.db, steps.now) == 3
     assert [steps.status(job_id) for job_id in old] == [None] * 3
     assert steps.status(long_one) == "completed"

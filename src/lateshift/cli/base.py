@@ -136,6 +136,14 @@ def duration_of(text: str | float) -> float:
     return float(seconds)
 
 
+def refuse_if_nobody_can_be_asked() -> None:
+    """End a command that would ask where no terminal is."""
+    if not sys.stdin.isatty():
+        raise Refusal(
+            "Nobody can be asked here whether that is meant: --yes does it, --dry-run says how many jobs it is."
+        )
+
+
 def open_app(*, create: bool = False, **code: Any) -> Lateshift:
     """The application object for a command, in force until the command ends. `code` are settings that it overrides.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import Code, Refusal, code_of, complain, open_app, tell
+from lateshift.cli.base import Code, Refusal, code_of, complain, open_app, refuse_if_nobody_can_be_asked, tell
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json
 from lateshift.cli.permission import Permission
@@ -87,10 +86,8 @@ def _each(app: Lateshift, act: Act, job_ids: tuple[str, ...], *, as_json: bool) 
 def _all(app: Lateshift, action: Action, query: Query, done: str, *, dry_run: bool, yes: bool, as_json: bool) -> int:
     """Act on all jobs that match."""
     asks = not (yes or dry_run)
-    if asks and not sys.stdin.isatty():
-        raise Refusal(
-            "Nobody can be asked here whether that is meant: --yes does it, --dry-run says how many jobs it is."
-        )
+    if asks:
+        refuse_if_nobody_can_be_asked()
     target = _permitted(app, query) if action == "retry" else query
     matching, changed = _matching(app, action, target) if asks or dry_run else 0, 0
     told = f"{count(matching, 'job')} {'is' if matching == 1 else 'are'} to be {done}."

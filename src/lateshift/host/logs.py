@@ -197,7 +197,7 @@ class _Form:
     def __init__(self, level: int, verb: str, keys: tuple[str, ...], *, of_job: bool = True) -> None:
         self.level, self.verb, self.keys, self.of_job = level, verb, keys, of_job
         self.level_name = next(name for name, number in LEVELS.items() if number == level)
-        units = {"duration": "%.3fs", "delay": "%.6gs"}
+        units = {"duration": "%.3fs", "delay": "%.6gs", "older_than": "%.6gs"}
         values = [f"{key}={units.get(key, '%s')}" for key in keys]
         words = ["%s.%03d", f"{self.level_name:<7}", *(["%s", "%s"] if of_job else []), verb, *values]
         self.template = " ".join(words)
@@ -223,6 +223,7 @@ _LEASE_LOST = _Form(WARNING, "lease lost", ("attempt", "queue", "worker"))
 _CANCELLED = _Form(WARNING, "cancelled", ("attempt", "queue"))
 _PAUSED = _Form(INFO, "queue paused", ("queue",), of_job=False)
 _RESUMED = _Form(INFO, "queue resumed", ("queue",), of_job=False)
+_PRUNED = _Form(INFO, "pruned", ("jobs", "older_than"), of_job=False)
 _WORKER_STARTED = _Form(INFO, "worker started", ("worker", "pid"), of_job=False)
 _WORKER_STOPPED = _Form(INFO, "worker stopped", ("worker", "reason"), of_job=False)
 _DATABASE_AWAY = _Form(WARNING, "database away", ("worker", "reason"), of_job=False)
@@ -263,6 +264,7 @@ _DESCRIBE: Final[dict[type[events.Event], Callable[[Any], _Described]]] = {
     events.JobChanged: _changed,
     events.LeaseLost: lambda e: (_LEASE_LOST, (e.attempt, e.queue, e.worker)),
     events.QueueChanged: lambda e: (_PAUSED if e.paused else _RESUMED, (e.queue,)),
+    events.JobsPruned: lambda e: (_PRUNED, (e.jobs, e.older_than)),
     events.WorkerStarted: lambda e: (_WORKER_STARTED, (e.worker, e.pid)),
     events.WorkerStopped: lambda e: (_WORKER_STOPPED, (e.worker, e.reason)),
     events.DatabaseAway: lambda e: (_DATABASE_AWAY, (e.worker, e.reason)),

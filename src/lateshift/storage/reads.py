@@ -224,6 +224,12 @@ def queues(db: Database, now: int) -> list[QueueRow]:
     return rows
 
 
+def finished_before(db: Database, before: int) -> int:
+    """How many jobs finished before a moment: what `writes.prune` would delete."""
+    sql = "select count(*) from lateshift_jobs where status = :status and finished_at < :before"
+    return sum(db.query(sql, {"status": status, "before": before})[0][0] for status in FINISHED)
+
+
 def queue_paused(db: Database, name: str) -> bool:
     """Whether the queue is paused."""
     return bool(db.query("select 1 from lateshift_queues where name = :name and paused_at is not null", {"name": name}))
