@@ -203,6 +203,8 @@ def url(value: Any) -> str:
         raise ValueError("an SQLite URL has three slashes before a relative path and four before an absolute one")
     if text.removeprefix(_SQLITE) in ("", ":memory:"):
         raise ValueError("jobs need a file that other processes can open, such as sqlite:///storage/lateshift.db")
+    if "?" in text:
+        raise ValueError("an SQLite URL is a path only: it takes no options after a ?, and no ? in a name")
     _refuse_bytes(text)
     expanded(Path(text.removeprefix(_SQLITE)))
     return text

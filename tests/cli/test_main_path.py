@@ -117,11 +117,16 @@ def test_workers_are_asked_to_stop_without_a_signal(project, how):
     busy = project.json("status", job_id)["worker"]
     assert {worker["release"] for worker in project.invoke_json("workers")} == {"v7"}
     assert project.invoke("workers").stdout.splitlines()[1].endswith("v7       all")
-    assert project.run("workers", "stop", busy, *how).startswith(f"Worker {busy} was asked to ")
+    project.invoke("enqueue", "app.jobs.quick", "--delay", "1h")
+    [told] = project.run("workers", "stop", busy, *how).splitlines()
+    assert told.startswith(f"Worker {busy} was asked to ")
     (project.folder / "go").touch()
     while busy in (left := [worker["id"] for worker in project.json("workers")]):
         pass
-    assert project.run("workers", "stop", "--here", *how).count(" was asked to ") == len(left) == 1
+    [asked, waits] = project.run("workers", "stop", "--here", *how).splitlines()
+    assert (" was asked to " in asked, len(left)) == (True, 1)
+    assert waits.startswith("1 job waits, the first due at 20")
+    assert waits.endswith(", and no worker is left: `lateshift work` starts one.")
     process.communicate(timeout=30)
     assert process.returncode == 0
     assert project.run("status", job_id).startswith("completed ")

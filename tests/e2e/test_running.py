@@ -71,6 +71,7 @@ def test_a_running_job_can_be_cancelled(project, name):
     app.cancel_job(job_id)
     job = finished(app, job_id)
     assert (job.status, job.attempts) == ("cancelled", 1)
+    assert job.error is None or (name != "wait_for_file" and job.error.message == "cancelled on request")
 
 
 @pytest.mark.parametrize("name", ["wait_for_file", "wait_async", "wait_isolated"])

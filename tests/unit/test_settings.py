@@ -216,6 +216,7 @@ def test_bad_value_names_its_source(project, monkeypatch):
         ("database_url", "sqlite://storage/lateshift.db", "three slashes"),
         ("database_url", "sqlite:///", "other processes can open"),
         ("database_url", "sqlite:///:memory:", "other processes can open"),
+        ("database_url", "sqlite:///storage/x.db?timeout=5", "takes no options after a ?"),
         ("database_url", Path("x"), "expected a URL"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal, open_app, tell
 from lateshift.cli.completion import queue_names, worker_names
 from lateshift.cli.output import json_option, print_json, print_table, when
@@ -142,6 +143,21 @@ def stop(names: tuple[str, ...], *, here: bool, drain: bool) -> None:
     asked = [name for name in wanted if claims_jobs(alive[name].queues)]
     for name in await_no_claims(app.database, asked, ANSWER):
         tell(f"Worker {name} has not answered within {ANSWER:g} s: it may still take jobs until it does.", err=True)
+    if wanted:
+        _tell_what_waits(app)
+
+
+def _tell_what_waits(app: Lateshift) -> None:
+    """Tell of jobs that are left without a worker: of those that are due tonight nobody would know."""
+    db = app.database
+    lanes = reads.lanes(db)
+    if not lanes or any(claims_jobs(row.queues) for row in living(reads.workers(db), db.now())):
+        return
+    waiting = Count.of(sum(row.waiting + row.delayed for row in reads.queues(db, db.now())))
+    first = when(to_datetime(min(lane.run_at for lane in lanes)))
+    how = "`lateshift work`" if app.settings.spawn == "never" else "the next enqueue, or `lateshift work`,"
+    verb = "waits" if waiting.number == 1 else "wait"
+    tell(f"{waiting.words('job')} {verb}, the first due at {first}, and no worker is left: {how} starts one.")
 
 
 def _goes_on(context: click.Context, *, as_json: bool) -> bool:

@@ -294,6 +294,10 @@ class Execution:
             words = f"asked for far more memory than its max_memory of {megabytes(run.max_memory)}"
             error = MemoryError(words).with_traceback(error.__traceback__)
         elif run.interruption == "cancel":
+            if isinstance(error, JobTimeout):  # what stands for the end of a child process, which nothing timed out
+                from concurrent.futures import CancelledError
+
+                error = CancelledError("cancelled on request").with_traceback(error.__traceback__)
             run.context.cancel_requested = run.context.cancel_observed = True
         context = run.context
         return Ending(
