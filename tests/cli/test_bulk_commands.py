@@ -61,6 +61,7 @@ def test_a_retry_starts_a_runner(shop):
         (["delete", "some-id", "--queue", "mail"], "Name jobs by their ids, or"),
         (["delete", "some-id", "--dry-run"], "Name jobs by their ids, or"),
         (["cancel", "--status", "failed"], "'pending', 'pending_retry', 'running'"),
+        (["delete", "--status", "pending"], "'pending' jobs have not finished: `lateshift cancel` them first"),
         (["delete", "--name", ""], "--name is empty"),
         (["delete", "--status", "failed"], "--yes does it, --dry-run says how many"),
     ],

@@ -209,6 +209,8 @@ def test_queues(project):
     assert project.invoke("queues", "pause", "mail").stdout == f"Queue mail is paused. {unused}"
     assert project.invoke("queues", "pause", "mail").stdout == f"Queue mail was paused already. {unused}"
     project.enqueue("ProcessOrder", order_id=1)
+    assert "waits or runs. Did you mean orders?" in project.invoke("queues", "pause", "oders").stdout
+    project.invoke("queues", "resume", "oders")
     assert project.invoke("queues", "pause", "orders").stdout == "Queue orders is paused.\n"
     project.invoke("queues", "resume", "orders")
     mail, orders = project.invoke_json("queues")

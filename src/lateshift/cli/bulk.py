@@ -6,7 +6,7 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ from lateshift.cli.permission import Permission
 from lateshift.cli.shapes import BULK_KEYS
 from lateshift.errors import LateshiftError
 from lateshift.host.fleet import Neighbours, ensure_runner
+from lateshift.job import FINISHED, STATUSES
 from lateshift.query import Query, Term
 from lateshift.storage import reads
 from lateshift.wording import count
@@ -37,7 +38,7 @@ def on_jobs(action: Action, statuses: Sequence[str], done: str) -> Callable[[Act
 
     def decorate(act: Act) -> Callable[..., int]:
         @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...", shell_complete=job_ids)
-        @click.option("--status", type=click.Choice(statuses), help="Instead of JOB_IDs: all jobs with this status.")
+        @click.option("--status", type=_Statuses(statuses), help="Instead of JOB_IDs: all jobs with this status.")
         @click.option("--queue", metavar="Q", shell_complete=queue_names, help="All of this queue.")
         @click.option("--name", metavar="NAME", help="All of this callable; a part of the dotted name will do.")
         @click.option("--dry-run", is_flag=True, help="Only say how many jobs these are.")
@@ -56,6 +57,16 @@ def on_jobs(action: Action, statuses: Sequence[str], done: str) -> Callable[[Act
         return command
 
     return decorate
+
+
+class _Statuses(click.Choice[str]):
+    """The statuses of jobs that an action applies to."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As click's, with advice for who would delete what has not finished."""
+        if value in STATUSES and value not in FINISHED and self.choices == FINISHED:
+            self.fail(f"{value!r} jobs have not finished: `lateshift cancel` them first, with the same options.")
+        return super().convert(value, param, ctx)
 
 
 def _terms(status: str | None, queue: str | None, name: str | None) -> tuple[Term, ...]:

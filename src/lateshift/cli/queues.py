@@ -66,7 +66,18 @@ def pause(name: str) -> None:
     told = f"Queue {name} is paused." if app.pause_queue(name) else f"Queue {name} was paused already."
     rows = reads.queues(app.database, app.database.now())
     used = any(row.waiting or row.delayed or row.running for row in rows if row.name == name)
-    click.echo(told if used else f"{told} No job of it waits or runs.")
+    click.echo(told if used else f"{told} No job of it waits or runs.{_meant(app, name, rows)}")
+
+
+def _meant(app: Lateshift, name: str, rows: list[QueueRow]) -> str:
+    """A question for who has mistyped the name of a queue."""
+    import difflib  # only this needs it
+
+    from lateshift.storage import history
+
+    known = {*history.queue_names(app.database, 0), *(row.name for row in rows)} - {name}
+    near = difflib.get_close_matches(name, known, 1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 @queues.command()

@@ -206,21 +206,19 @@ def counts(db: Database) -> dict[str, int]:
 
 
 def queues(db: Database, now: int) -> list[QueueRow]:
-    """Every queue that has waiting or running jobs or was ever paused, by name."""
+    """Every queue that has waiting or running jobs or is paused, by name."""
     found = lanes(db)
     running: dict[str, int] = dict(
         db.query("select queue, count(*) from lateshift_jobs where status = 'running' group by queue")
     )
-    known: dict[str, int] = dict(db.query("select name, paused_at is not null from lateshift_queues"))
-    names = {lane.queue for lane in found} | set(running) | set(known)
+    paused = {row[0] for row in db.query("select name from lateshift_queues where paused_at is not null")}
+    names = {lane.queue for lane in found} | set(running) | paused
     rows = []
     for name in sorted(names):
         mine = [lane for lane in found if lane.queue == name]
         waiting, delayed = _count_waiting(db, name, mine, now) if mine else (0, 0)
         due = [lane.run_at for lane in mine if lane.run_at <= now]
-        rows.append(
-            QueueRow(name, bool(known.get(name, 0)), waiting, delayed, running.get(name, 0), min(due, default=None))
-        )
+        rows.append(QueueRow(name, name in paused, waiting, delayed, running.get(name, 0), min(due, default=None)))
     return rows
 
 

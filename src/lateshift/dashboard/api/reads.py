@@ -95,7 +95,7 @@ def explanation(view: View, _: Nothing) -> shapes.Explanation:
 
 
 def queues(view: View, _: Nothing) -> list[shapes.Queue]:
-    """Every queue that has waiting or running jobs or was ever paused, with its speed."""
+    """Every queue that has waiting or running jobs or is paused, with its speed."""
     rates = {rate.queue: rate for rate in view.read(history.queue_rates, view.now)}
     return [forms.queue(row, rates.get(row.name)) for row in view.read(reads.queues, view.now)]
 
