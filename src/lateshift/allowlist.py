@@ -71,6 +71,8 @@ class AllowList:
         private = next((segment for segment in beyond if segment.startswith("_")), None)
         if private is None:
             return None
+        if private == "__main__":
+            return "'__main__' is private to a program. Move the callable into a module of its own."
         return f"{private!r} is private. Give the callable a public name and use that one."
 
     def _unlisted(self, segments: list[str]) -> str:
@@ -105,8 +107,11 @@ class AllowList:
 def check_entry(entry: object) -> None:
     """Raise ValueError unless an entry is a dotted name of identifiers."""
     if not isinstance(entry, str) or not all(segment.isidentifier() for segment in entry.split(".")):
+        is_file = isinstance(entry, str) and entry.replace("-", "_").isidentifier()
+        renamed = f" A file {entry}.py has to be renamed." if is_file else ""
         raise ValueError(
-            f"{entry!r} is no dotted name. Write packages, modules or classes such as app.jobs, without * or paths"
+            f"{entry!r} is no dotted name.{renamed} Write packages, modules or classes such as app.jobs, without * or "
+            "paths"
         )
 
 

@@ -300,8 +300,11 @@ class Lateshift:
         while (status := self._found(job_id, reads.status(self.database, check_id(job_id)))) not in FINISHED:
             now = time.monotonic()
             if timeout is not None and now - began >= timeout:
+                error = self.get_job(job_id).error if status == "pending_retry" else None
+                last = "" if error is None else f" Its last error: {error.type}: {error.message}".rstrip(":. ") + "."
                 raise WaitTimeout(
-                    f"Job {job_id} is {status} after {timeout:g} s; it goes on. `lateshift explain {job_id}` says why.",
+                    f"Job {job_id} is {status} after {timeout:g} s; it goes on.{last} "
+                    f"`lateshift explain {job_id}` says why.",
                     job_id,
                     status,
                 )

@@ -74,9 +74,12 @@ def encode_hook(value: Any) -> Any:
             return base(value) if base is not str else str.__str__(value)
     if is_model(type(value)):
         return _dump_model(value)
+    if isinstance(value, tuple):
+        raise NotJson("it has a dict with a tuple as a key: in JSON keys are text")
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    raise NotJson(f"it has a value of type {name}, which JSON cannot hold; pass its id or plain values instead")
+    instead = "what its .tolist() gives" if hasattr(value, "tolist") else "its id or plain values"  # numpy, pandas
+    raise NotJson(f"it has a value of type {name}, which JSON cannot hold; use {instead} instead")
 
 
 def decode_hook(kind: Any, value: Any) -> Any:

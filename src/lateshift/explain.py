@@ -231,6 +231,8 @@ def _running(scene: _Scene) -> Iterator[str]:
             "It was asked to cancel: a coroutine or a child process is stopped within about a second, code in a thread "
             "has to look at current_job().cancelled."
         )
+        grace = duration(scene.settings.grace)
+        yield f"To end it all the same, `lateshift workers stop {worker.id}` interrupts what runs there after {grace}."
     elif job.timeout is not None and job.started_at is not None:
         yield f"Its timeout ends the attempt at {scene.at(job.started_at + timedelta(seconds=job.timeout))}."
     yield from _crashes(job)

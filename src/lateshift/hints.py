@@ -312,6 +312,8 @@ def _checked_member(kind: type[Either], value: Any) -> Any:
         change = "another one"
     else:
         return result
+    advice = ": without `str` the hint takes text as well" if type(value) is str and str in kind.members else ""
     raise ValueError(
         f"a {type(value).__name__} like this would arrive as {change}, as JSON cannot tell the types of the hint apart"
+        f"{advice}"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -58,10 +58,21 @@ def read_parameters(
     return tuple(named), others
 
 
+_PLAINER: Final = {
+    "`array`": "`list`",
+    "`duration`": "`duration` (PT90S)",
+    "ISO8601 duration": "ISO8601 duration (PT90S)",
+    "RFC3339 encoded datetime": "RFC3339 encoded datetime (2026-01-31T08:30:00)",
+}
+"""What msgspec says, in the words of Python, or with an example."""
+
+
 def complaint(error: Exception) -> str:
     """The reason in an error as a part of a sentence: of a message in many lines, the first three."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = "; ".join(lines[:3]) or type(error).__qualname__
+    for words, plainer in _PLAINER.items():
+        text = text.replace(words, plainer)
     text = text.rstrip(".")
     first_word = text.split(" ", 1)[0]
     return text[0].lower() + text[1:] if first_word[1:].islower() else text  # a name, such as OrderedDict, stays

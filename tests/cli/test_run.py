@@ -107,6 +107,8 @@ def test_results_and_errors(project):
     assert "ValueError: no luck" in error
     assert ".." not in project.invoke("run", project.enqueue("fail", message="Gone."), code=1).stderr
     assert project.invoke_json("status", failing)["status"] == "pending_retry"
+    late = project.invoke("wait", failing, "--timeout", "0", code=4).stderr
+    assert "it goes on. Its last error: ValueError: no luck. `lateshift explain" in late
 
 
 def test_timeouts_count(project):

@@ -171,6 +171,12 @@ def test_bad_entries(entry):
         AllowList((entry,))
 
 
+def test_the_name_of_a_file_that_is_no_identifier():
+    """A script with a hyphen in its name cannot be imported by it."""
+    with pytest.raises(ValueError, match=r"'my-script' is no dotted name\. A file my-script\.py has to be renamed\."):
+        check_entry("my-script")
+
+
 @given(st.text(st.sampled_from("ab._*jobs"), max_size=20))
 def test_nothing_is_permitted_but_below_an_entry(path):
     """Whatever the text: permitted means an entry, a dot, and public identifiers."""

@@ -51,6 +51,7 @@ def test_asked_to_cancel(stage):
     text = stage.explained(job_id)
     assert "It was asked to cancel" in text
     assert "current_job().cancelled" in text
+    assert "To end it all the same, `lateshift workers stop host-1` interrupts what runs there after 30 s." in text
     assert "retried" not in text
 
 

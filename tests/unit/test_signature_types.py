@@ -297,6 +297,8 @@ def test_ambiguous_unions_are_refused():
     message, name = refusal(taking(str | UUID), {"value": str(UUID(int=7))})
     assert name == "value"
     assert "would arrive as UUID" in message
+    assert "the types of the hint apart: without `str` the hint takes text as well" in message
+    assert there_and_back(UUID, str(UUID(int=7))) == UUID(int=7)
     message, _ = refusal(taking(Cat | Dog), {"value": "x"})
     assert "expected `object`, got `str`" in message.lower()
 
@@ -332,7 +334,9 @@ def test_ambiguous_unions_are_refused():
         (dict[Number, int], {Number.ONE: 1}, "invalid enum value '1'"),
         (Literal["a"], "b", "invalid enum value 'b'"),
         (list[int], [1, "2"], "expected `int`, got `str` - at `$[1]`"),
-        (list[int], range(3), "expected `array`, got `range`"),
+        (list[int], range(3), "expected `list`, got `range`"),
+        (datetime, "2026-01-01", "invalid RFC3339 encoded datetime (2026-01-31T08:30:00)"),
+        (timedelta, "3", "invalid ISO8601 duration (PT90S)"),
         (Address, {"zip_code": "1"}, "missing required field `street`"),
         (Address, Address(street=5), "expected `str`, got `int` - at `$.street`"),
         (Options, {}, "missing required field `retries`"),

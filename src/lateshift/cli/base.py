@@ -23,6 +23,7 @@ from lateshift.errors import (
 )
 from lateshift.query import seconds_ago
 from lateshift.screen import one_line
+from lateshift.wording import as_sentence
 
 
 class Code(IntEnum):
@@ -93,7 +94,7 @@ def report(run: Callable[[], Any]) -> int:
         sys.stdout.flush()
     except click.UsageError as error:
         hint = f" Try `{error.ctx.command_path} --help`." if error.ctx is not None else ""
-        complain(f"{error.format_message()}{hint}")
+        complain(f"{as_sentence(error.format_message())}{hint}")
         return Code.REFUSED
     except click.ClickException as error:
         complain(error.format_message())
