@@ -45,8 +45,8 @@ class AllowList:
         if self._of_worker:
             return (
                 "If you have changed the setting since, run `lateshift workers stop --here`: the next enqueue, or "
-                "`lateshift work`, starts a worker that has the new one. If not, the list is that of another script's "
-                "configure(): one in .env is for all programs and workers"
+                "`lateshift work`, starts a worker that has the new one. If not, it may be the list of another "
+                "script's configure(): one in .env is for all programs and workers"
             )
         if module.partition(".")[0] in NOBODYS:
             return ""

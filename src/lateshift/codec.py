@@ -78,7 +78,9 @@ def encode_hook(value: Any) -> Any:
         raise NotJson("it has a dict with a tuple as a key: in JSON keys are text")
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    instead = "what its .tolist() gives" if hasattr(value, "tolist") else "its id or plain values"  # numpy, pandas
+    instead = (
+        "what its .tolist() gives" if hasattr(type(value), "tolist") else "its id or plain values"
+    )  # numpy, pandas
     raise NotJson(f"it has a value of type {name}, which JSON cannot hold; use {instead} instead")
 
 

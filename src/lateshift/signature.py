@@ -213,7 +213,9 @@ def _problem(parameter: Parameter, value: object) -> str | None:
     try:
         msgspec.convert(value, parameter.hint, dec_hook=value_hook)
     except Exception as error:  # a user's type may raise anything
-        return _change_on_the_way(parameter, value) or f"{complaint(error)}; the signature has {parameter.written}"
+        advice = ": pass what its .tolist() gives" if hasattr(type(value), "tolist") else ""  # numpy, pandas
+        found = f"{complaint(error)}; the signature has {parameter.written}{advice}"
+        return _change_on_the_way(parameter, value) or found
     return _wire_problem(parameter, value)
 
 

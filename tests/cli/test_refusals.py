@@ -47,6 +47,10 @@ def refusal(project, *arguments, code=2):
         (["enqueue", "app.jobs.ProcessOrder", "--method", "_private"], "_private"),
         (["enqueue", "app.jobs.missing"], "missing"),
         (["enqueue", "os.system"], "LATESHIFT_ALLOWED"),
+        (
+            ["enqueue", "app.jobs.quick", "{}"],
+            "unexpected extra argument ({}). Parameters of the job go into --params.",
+        ),
         (["work", "--max-memory", "lots"], "500M"),
         (["work", "--processes", "0"], "--processes"),
         (["work", "--queues", "a,,b"], "--queues has an empty name: "),

@@ -82,7 +82,7 @@ def test_a_worker_tells_that_its_list_may_be_an_older_one():
     text = refusal("retries.FetchReport.handle", AllowList(("orders",), of_worker=True))
     assert "LATESHIFT_ALLOWED had orders when this worker began" in text
     assert "`lateshift workers stop --here`" in text
-    assert text.endswith("that of another script's configure(): one in .env is for all programs and workers.")
+    assert text.endswith("the list of another script's configure(): one in .env is for all programs and workers.")
     assert "set LATESHIFT_ALLOWED" not in text
 
 

@@ -2,6 +2,7 @@
 
 import collections.abc
 import math
+from array import array
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -334,6 +335,7 @@ def test_ambiguous_unions_are_refused():
         (dict[Number, int], {Number.ONE: 1}, "invalid enum value '1'"),
         (Literal["a"], "b", "invalid enum value 'b'"),
         (list[int], [1, "2"], "expected `int`, got `str` - at `$[1]`"),
+        (list[int], array("i"), "got `array.array`; the signature has value: list[int]: pass what its .tolist() gives"),
         (list[int], range(3), "expected `list`, got `range`"),
         (datetime, "2026-01-01", "invalid RFC3339 encoded datetime (2026-01-31T08:30:00)"),
         (timedelta, "3", "invalid ISO8601 duration (PT90S)"),

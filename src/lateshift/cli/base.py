@@ -93,7 +93,9 @@ def report(run: Callable[[], Any]) -> int:
         code = run()
         sys.stdout.flush()
     except click.UsageError as error:
-        hint = f" Try `{error.ctx.command_path} --help`." if error.ctx is not None else ""
+        extra = "unexpected extra argument" in error.message and error.ctx and error.ctx.command.name == "enqueue"
+        hint = " Parameters of the job go into --params." if extra else ""
+        hint += f" Try `{error.ctx.command_path} --help`." if error.ctx is not None else ""
         complain(f"{as_sentence(error.format_message())}{hint}")
         return Code.REFUSED
     except click.ClickException as error:

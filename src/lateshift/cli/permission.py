@@ -37,13 +37,15 @@ class Permission:
     def require(self, job: Job, *, anywhere: bool = False) -> None:
         """Refuse a job that would fail at once."""
         if not (self.anywhere(job.name, job.queue) if anywhere else self.here(job.name)):
-            raise Refusal(f"Job {job.id} would fail at once. {self.trouble([job.name])}")
+            raise Refusal(
+                f"Job {job.id} would fail at once in a worker with these settings. {self.trouble([job.name])}"
+            )
 
     def trouble(self, names: Collection[str]) -> str:
         """What keeps jobs of these callables from running, and the remedy."""
         listed, some = ",".join(self._own.entries) or "no entry", ", ".join(sorted(names)[:3])
         return (
-            f"LATESHIFT_ALLOWED has {listed} here and does not permit {some}: the program that enqueued that gives "
+            f"LATESHIFT_ALLOWED has {listed} here and does not permit {some}: the program that enqueued that may give "
             f"another list in its code. Put {self._own.with_modules_of(sorted(names))} into .env."
         )
 
