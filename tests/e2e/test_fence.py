@@ -86,9 +86,10 @@ def test_who_is_late_does_not_put_the_end_off():
     late = """
 import time
 from lateshift.runtime.fence import Fence
-fence, clock = Fence(60.0), time.monotonic
+late = 0.0
+fence = Fence(60.0, clock=lambda: time.monotonic() + late)
 fence.renew()
-time.monotonic = lambda: clock() + 59.5
+late = 59.5
 fence.{put_off}()
 print("goes on")
 """

@@ -36,3 +36,14 @@ def test_who_was_not_goes_on_with_its_next_heartbeat(worker):
     assert jobs(worker) == [("running", 1, 1)]
     worker.tell("now")
     assert worker.run() == "stopped"
+
+
+def test_who_slept_for_a_while_tells_of_itself_at_once(worker):
+    """By the clock that stood still meanwhile the next heartbeat is due in five seconds: others have waited for it."""
+    worker.turn()
+    worker._db.execute("update lateshift_workers set heartbeat_at = 0")
+    worker._fence._renewed_at -= 10.0
+    worker.turn()
+    assert worker._db.query("select heartbeat_at > 0 from lateshift_workers") == [(1,)]
+    worker.tell("now")
+    assert worker.run() == "stopped"

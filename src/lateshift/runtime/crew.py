@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from lateshift.context import Report
@@ -49,6 +49,7 @@ class Crew:
         self.notes: deque[Event] = deque()
         self.hand = settings.threads
         self.lease_until = math.inf
+        self.lease_clock: Callable[[], float] = time.monotonic
         self._ends_at = math.inf
         self._worker = worker
         self._settings = settings
@@ -86,7 +87,7 @@ class Crew:
     @property
     def in_lease(self) -> bool:
         """Whether nobody can have taken the worker for dead. If not, it neither claims jobs nor begins them."""
-        return time.monotonic() <= self.lease_until
+        return self.lease_clock() <= self.lease_until
 
     def room(self) -> dict[ExecutorKind, int]:
         """How many jobs of each kind may be claimed now."""

@@ -53,14 +53,14 @@ class Heartbeat:
 
     def tick(self, now: int) -> float:
         """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
-        began = time.monotonic()
+        began, at = time.monotonic(), self._crew.lease_clock()
         if self._fence is not None and not self._fence.renew():
             return AGAIN
         if self._file_has_gone():
             complain(f"lateshift: {self._worker}: {self._db.file} was deleted or replaced, so this worker ends.")
             self.evicted = True
         elif workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):
-            self._crew.lease_until = began + self._lease
+            self._crew.lease_until = at + self._lease
         else:
             self.evicted = True
         return max(0.0, self._lease / 3 - (time.monotonic() - began))  # what it says is as old as its writing took

@@ -6,7 +6,7 @@ the time is kept by a thread that needs no GIL, the watchdog of `faulthandler`: 
 standard error where every thread stands, and ends the process.
 
 A process that is stopped and woken has two threads that know it is late, and putting off would call off the watchdog
-before it has looked at its clock. So whoever puts the end off looks first.
+before it has looked at its clock. So whoever puts the end off looks first. The watchdog sleeps with the machine, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from lateshift.runtime.output import standard_error
+from lateshift.runtime.output import complain, standard_error
 
 MARGIN: Final = 1.0
 """Seconds before the end of the lease at which the process ends."""
@@ -33,13 +33,25 @@ TRIES: Final = 10
 class Fence:
     """For a lease of so many seconds: renewed with each heartbeat, or the process ends before the lease does.
 
-    `renewed` is told each time until when, by the monotonic clock: the processes of isolated jobs must not live longer.
+    `clock` is the one by which the lease runs out. `renewed` is told each time until when, by `time.monotonic`: the
+    processes of isolated jobs must not live longer.
     """
 
-    def __init__(self, lease: float, renewed: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        lease: float,
+        renewed: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lease = lease
         self._renewed = renewed
+        self._clock = clock
         self._renewed_at = math.inf
+
+    @property
+    def overdue(self) -> bool:
+        """Whether a heartbeat should have been written long ago: by its clock, which others do not keep up with."""
+        return self._clock() - self._renewed_at >= self.lease / 2
 
     def renew(self) -> bool:
         """Put the end off, as a heartbeat is about to be written; too late, it ends the process instead.
@@ -47,16 +59,17 @@ class Fence:
         False when there is no thread for the watchdog. Then no heartbeat may be written either; without one until the
         lease is nearly over, the process ends as well.
         """
-        now = time.monotonic()
+        now = self._clock()
         if now - self._renewed_at >= self.lease - MARGIN:
             try:
+                complain(f"lateshift: it stood still for {now - self._renewed_at:.0f} s, so others may have its jobs.")
                 faulthandler.dump_traceback(file=standard_error())
             finally:
                 os._exit(1)
         if not self._watch():
             return False
         self._renewed_at = now
-        self._renewed(now + self.lease - MARGIN)
+        self._renewed(time.monotonic() + self.lease - MARGIN)
         return True
 
     def _watch(self) -> bool:
@@ -72,7 +85,7 @@ class Fence:
 
     def keep(self) -> None:
         """Put the end off while the database cannot be written: nobody can take the jobs then either."""
-        if time.monotonic() - self._renewed_at >= AGAIN:
+        if self._clock() - self._renewed_at >= AGAIN:
             self.renew()
 
     def lift(self) -> None:

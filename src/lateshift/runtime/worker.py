@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from lateshift.clock import Clock
+from lateshift.clock import Clock, elapsed
 from lateshift.errors import StorageError
 from lateshift.events import Events, WorkerStarted, WorkerStopped
 from lateshift.host.fleet import LEASE
@@ -123,17 +123,17 @@ class Worker:
         self._execution = execution
         self._wake = wake
         self._clock = clock
-        self._fence = Fence(config.lease, crew.renew)
+        crew.lease_clock = time.monotonic if db.file else elapsed  # whoever shares a file sleeps with this machine
+        self._fence = Fence(config.lease, crew.renew, crew.lease_clock)
         self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
         self._next_duty: dict[int, float] = {}
-        self._next_beat = 0.0
         self.dismissed = False
         self.vanished = False  # whether it ended without signing off, as the database was away
         self._told: Literal["", "drain", "stop", "now"] = ""
         self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
-        self._trouble_until = 0.0
+        self._next_beat = self._trouble_until = 0.0
 
     def tell(self, what: Literal["stop", "now"]) -> None:
         """Ask the worker to stop: in good order, or now. Any thread and any signal handler may."""
@@ -160,7 +160,7 @@ class Worker:
     def register(self, worker: workers.NewWorker) -> None:
         """Make the worker known to others: from now on it may be taken for dead."""
         self._db.while_locked, self._db.keeps_file = self._keep, True
-        began = time.monotonic()
+        began = self.crew.lease_clock()
         if not self._fence.renew():
             raise RuntimeError("there is no thread for the watchdog that ends a worker which stands still")
         self._execution.began = self._db.now()
@@ -213,7 +213,7 @@ class Worker:
         A worker that was declared dead, because it was cut off, is told so here. What it claimed first would count as
         crashed, as nobody knows of it whether it had begun.
         """
-        if now >= self._next_beat:
+        if now >= self._next_beat or self._fence.overdue:
             self._next_beat = now + self._do(self._heartbeat)
             # A claim that was given up may be committed at any time: a server that waits for its standby (PostgreSQL's
             # synchronous_standby_names, MariaDB's `backup stage block_commit`) tells of it only then.

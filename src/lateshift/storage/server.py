@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeVar
 
-from lateshift.clock import Clock
+from lateshift.clock import Clock, elapsed
 from lateshift.errors import AlreadyStored, QueryTooSlow, SchemaTooOld, StorageError, StorageUnavailable
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage import migrations
@@ -38,13 +38,6 @@ would else keep its rows locked for hours (the system's keep-alive), and nobody 
 
 CLOCK_AGE: Final = 10.0
 """Seconds after which the server's clock is asked again. Quartz clocks drift apart by some 0.1 ms in that time."""
-
-_boot_clock: Final = getattr(time, "CLOCK_BOOTTIME", None)
-
-
-def _elapsed() -> float:
-    """Seconds on a clock that nobody sets and that, where the system has such a one, goes on in the machine's sleep."""
-    return time.monotonic() if _boot_clock is None else time.clock_gettime(_boot_clock)
 
 
 class Link(ABC):
@@ -138,7 +131,7 @@ class ServerDatabase(Database):
         """Microseconds since 1970 in UTC by the server's clock, asked every ten seconds and carried on in between."""
         if self.clock is not None:
             return self.clock.now()
-        if self._offset is None or _elapsed() - self._offset[0] > CLOCK_AGE:
+        if self._offset is None or elapsed() - self._offset[0] > CLOCK_AGE:
             self._offset = self._run(self._ask_clock)
         return self.reckon()
 
@@ -147,7 +140,7 @@ class ServerDatabase(Database):
         if self.clock is not None or self._offset is None:
             return self.now()
         at, told = self._offset
-        return told + round((_elapsed() - at) * 1_000_000)
+        return told + round((elapsed() - at) * 1_000_000)
 
     def query(self, sql: str, parameters: Parameters = NONE) -> list[Row]:
         """Run one statement and return its rows."""
@@ -224,9 +217,9 @@ class ServerDatabase(Database):
 
     def _ask_clock(self, link: Link) -> tuple[float, int]:
         """When the answer came, by our clock and the server's. What `_attempt` waits is no part of the round trip."""
-        before = _elapsed()
+        before = elapsed()
         told = int(link.query(self.clock_sql, NONE)[0][0])
-        after = _elapsed()
+        after = elapsed()
         return after, told + round((after - before) * 500_000)
 
     def _run(self, action: Callable[[Link], T]) -> T:
