@@ -19,6 +19,7 @@ from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution, Run
 from lateshift.runtime.executors import Executor
 from lateshift.runtime.executors.thread import ThreadExecutor
+from lateshift.runtime.patching import threads_are_patched
 from lateshift.runtime.wake import Wake
 from lateshift.settings import Settings
 from lateshift.storage.settlements import Settlement
@@ -63,6 +64,7 @@ class Crew:
         self._begun: list[Event] = []
         self._measured_at = 0.0
         self._measured = 0
+        self._patched = threads_are_patched()  # then no thread of ours is older
 
     @property
     def busy(self) -> int:
@@ -195,6 +197,15 @@ class Crew:
         """What nothing but the end of this process will stop."""
         return [run for executor in self._executors.values() for run in executor.stuck()]
 
+    @property
+    def broken(self) -> bool:
+        """Whether only another process helps: something is stuck, or a thread of an executor has ended, or may."""
+        return self._newly_patched or bool(self.stuck()) or any(one.broken for one in self._executors.values())
+
+    @property
+    def _newly_patched(self) -> bool:
+        return threads_are_patched() and not self._patched
+
     def interrupt(self) -> None:
         """Interrupt everything that runs."""
         for executor in self._executors.values():
@@ -209,8 +220,9 @@ class Crew:
         """An executor begins a run: make it visible to the other processes of this host, and tell.
 
         False when the worker's lease has run out, as after a SIGSTOP: others may have the job, so it must not begin.
+        Nor where it might hang.
         """
-        if not self.in_lease:
+        if not self.in_lease or self._newly_patched:
             return False
         job = run.job
         mark = self._free_marks.popleft() if self._free_marks else None

@@ -24,6 +24,7 @@ from lateshift.options import JobOptions, Transactional
 from lateshift.outcome import WORKER_DIED, Ending, JobTimeout, Outcome, decide, failed, lost, returned
 from lateshift.runtime import copies
 from lateshift.runtime.exceptions import as_exception, describe, without_group
+from lateshift.runtime.patching import no_patching
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
 from lateshift.texts import megabytes
@@ -280,7 +281,8 @@ class Execution:
     def _target(self, name: str) -> Target:
         target = self._targets.get(name)
         if target is None:
-            target = self._targets[name] = resolve(name, self._allow)
+            with no_patching(name):
+                target = self._targets[name] = resolve(name, self._allow)
         return target
 
     def _failure(self, run: Run, error: BaseException) -> Ending:

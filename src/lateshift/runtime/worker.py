@@ -304,10 +304,10 @@ class Worker:
             return "evicted"
         if self._told == "drain":
             busy = self.crew.busy or self.ledger.unsettled
-            return "stuck" if self.crew.stuck() else None if busy else "stopped"
+            return "stuck" if self.crew.broken else None if busy else "stopped"
         if self._told:
             return "stopped"
-        if self.crew.stuck():
+        if self.crew.broken:
             return "stuck"
         limit = self.config.max_jobs
         if limit is not None and self.ledger.ended >= limit:

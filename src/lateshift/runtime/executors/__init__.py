@@ -26,6 +26,10 @@ class Executor(Protocol):
     def unstarted(self) -> int:
         """How many jobs it has taken and not begun."""
 
+    @property
+    def broken(self) -> bool:
+        """Whether one of its threads has ended, and an attempt perhaps without an answer."""
+
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; they start in this order."""
 

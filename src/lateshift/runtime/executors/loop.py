@@ -54,6 +54,11 @@ class LoopExecutor:
         """None that should go to others soon: the loop begins all at once, unless a coroutine blocks it."""
         return 0
 
+    @property
+    def broken(self) -> bool:
+        """Whether its thread has ended."""
+        return not self._thread.is_alive()
+
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; they start in this order."""
         self._todo.extend(jobs)

@@ -72,6 +72,11 @@ class ProcessExecutor:
         """Always none: each job gets its process at once."""
         return 0
 
+    @property
+    def broken(self) -> bool:
+        """Never: each child has a thread of its own."""
+        return False
+
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; each gets a process."""
         for job in jobs:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import cache
 from typing import Final
@@ -62,6 +62,11 @@ class ThreadExecutor:
     def unstarted(self) -> int:
         """How many jobs wait for a thread."""
         return len(self._todo)
+
+    @property
+    def broken(self) -> bool:
+        """Whether a thread has ended, as by what a job has made of Python's locks."""
+        return not all(slot.thread.is_alive() for slot in self._threads)
 
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; they start in this order."""
@@ -130,10 +135,9 @@ class ThreadExecutor:
             fresh = min(count - self._idle, self.slots - len(self._threads))
             self._condition.notify(count)
         for _ in range(fresh):
-            slot = _Slot(len(self._threads))
-            thread = threading.Thread(target=self._serve, args=(slot,), name=f"lateshift-{slot.number}", daemon=True)
+            slot = _Slot(f"lateshift-{len(self._threads)}", self._serve)
             try:
-                thread.start()
+                slot.thread.start()
             except RuntimeError:  # there is none to be had: what waits is for those there are, or goes back
                 return
             self._threads.append(slot)
@@ -189,8 +193,8 @@ class ThreadExecutor:
 class _Slot:
     """One thread, what it runs, and the door that an exception may be thrown through while it does."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, name: str, serve: Callable[[_Slot], None]) -> None:
+        self.thread = threading.Thread(target=serve, args=(self,), name=name, daemon=True)
         self.thread_id = 0
         self.answered = 0
         self.run: Run | None = None
