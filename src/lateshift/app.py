@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 
 from lateshift.allowlist import AllowList
 from lateshift.cache import Cache
-from lateshift.clock import Clock
+from lateshift.clock import Clock, steady
 from lateshift.context import refuse_to_hold_up_the_loop, refuse_to_wait_for_itself, warn_of_waiting
 from lateshift.durations import check_seconds, check_wait
 from lateshift.enqueuing import Call, Preparation, calls_of, tell_trouble
@@ -295,10 +295,10 @@ class Lateshift:
     def _pauses(self, job_id: str, timeout: float | timedelta | None) -> Iterator[float]:
         """The seconds between two looks at a job until it is finished. Raises JobNotFound, WaitTimeout."""
         timeout = None if timeout is None else check_wait(timeout, "The timeout")
-        began = time.monotonic()
+        began = steady()
         pause, nudged = 0.001, began
         while (status := self._found(job_id, reads.status(self.database, check_id(job_id)))) not in FINISHED:
-            now = time.monotonic()
+            now = steady()
             if timeout is not None and now - began >= timeout:
                 error = self.get_job(job_id).error if status == "pending_retry" else None
                 last = "" if error is None else f" Its last error: {error.type}: {error.message}".rstrip(":. ") + "."

@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 _COUNTS_SLEEP: Final = time.CLOCK_MONOTONIC if sys.platform == "darwin" else getattr(time, "CLOCK_BOOTTIME", None)
+_MONOTONIC: Final = getattr(time, "CLOCK_UPTIME_RAW", getattr(time, "CLOCK_MONOTONIC", None))
 
 
 def elapsed() -> float:
@@ -15,6 +16,14 @@ def elapsed() -> float:
     `time.monotonic` does so on Windows. On Linux and macOS it stands still meanwhile.
     """
     return time.monotonic() if _COUNTS_SLEEP is None else time.clock_gettime(_COUNTS_SLEEP)
+
+
+def steady() -> float:
+    """The seconds of `time.monotonic`, also in a test that has freezegun stop that one, though not on Windows.
+
+    For waits that have to end: freezegun lets `time.sleep` wait.
+    """
+    return time.monotonic() if _MONOTONIC is None else time.clock_gettime(_MONOTONIC)
 
 
 class Clock:

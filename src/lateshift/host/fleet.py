@@ -28,6 +28,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Final
 
+from lateshift.clock import steady
 from lateshift.errors import SpawnError, StorageError, StorageUnavailable
 from lateshift.host import permits, presence
 from lateshift.host.spawn import start_runner
@@ -127,8 +128,8 @@ class Neighbours:
             await_no_claims(self._db, runners, ANSWER)
 
     def _look(self) -> None:
-        if time.monotonic() - self._read_at > self.TRUST:
-            self._read_at, now = time.monotonic(), self._db.now()
+        if steady() - self._read_at > self.TRUST:
+            self._read_at, now = steady(), self._db.now()
             self._rows = [row for row in living(reads.workers(self._db), now) if row.host == host_name()]
             self._compared = False
 
@@ -140,11 +141,11 @@ def await_no_claims(db: Database, asked: Collection[str], seconds: float) -> lis
     """
     from lateshift.storage.workers import claims_jobs
 
-    deadline = time.monotonic() + seconds
+    deadline = steady() + seconds
     while True:
         rows = [row for row in living(reads.workers(db), db.now()) if row.id in asked]
         left = [row.id for row in rows if claims_jobs(row.queues) or presence.claims(row.folder, row.id)]
-        if not left or time.monotonic() > deadline:
+        if not left or steady() > deadline:
             return left
         time.sleep(0.02)
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, TypeVar, cast
 
+from lateshift.clock import steady
 from lateshift.errors import SettingsError, StorageError
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage.arrays import as_arrays
@@ -324,7 +325,7 @@ class PatientConnection(psycopg.Connection[Row]):
         """Wait as psycopg does, which looks at its socket every `interval` seconds, but not for ever."""
         if timeout is not None:  # as in `notifies`, for which silence is no sign of a broken connection
             return super().wait(gen, interval, timeout)
-        return super().wait(_limited(gen, time.monotonic() + self.patience, self.patience), interval)
+        return super().wait(_limited(gen, steady() + self.patience, self.patience), interval)
 
 
 def check_url(url: str) -> None:
@@ -376,7 +377,7 @@ def _limited(gen: Generator[Any, Any, T], deadline: float, patience: float) -> G
         wanted = next(gen)
         while True:
             ready = yield wanted
-            if not ready and time.monotonic() > deadline:
+            if not ready and steady() > deadline:
                 gen.close()
                 raise psycopg.OperationalError(f"no answer within {patience:g} s")
             wanted = gen.send(ready)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeVar
 
-from lateshift.clock import Clock, elapsed
+from lateshift.clock import Clock, elapsed, steady
 from lateshift.errors import AlreadyStored, QueryTooSlow, SchemaTooOld, StorageError, StorageUnavailable
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage import migrations
@@ -118,7 +118,7 @@ class ServerDatabase(Database):
 
     def connect_for_job(self) -> Any:
         """A new connection of the driver, in autocommit mode, with a session like any other on that server."""
-        link = self._connect(time.monotonic() + self.timeout)
+        link = self._connect(steady() + self.timeout)
         try:
             for statement in self.as_usual:
                 link.execute(statement, NONE)
@@ -179,7 +179,7 @@ class ServerDatabase(Database):
         if self._held.link is not None:
             yield
             return
-        link = self._take(time.monotonic() + self.timeout)
+        link = self._take(steady() + self.timeout)
         broken = True
         try:
             with self._begun(link):
@@ -247,7 +247,7 @@ class ServerDatabase(Database):
 
     def _attempt(self, action: Callable[[Link], T]) -> T:
         """Run `action` on a connection, again on a new one or after a conflict, until `timeout` has passed."""
-        deadline, conflicts = time.monotonic() + self.timeout, 0
+        deadline, conflicts = steady() + self.timeout, 0
         while True:
             link = self._take(deadline)
             try:
@@ -265,7 +265,7 @@ class ServerDatabase(Database):
 
     def _bear(self, trouble: Trouble, error: Exception, conflicts: int, deadline: float) -> None:
         """Wait a moment before another try, or raise what there is to say."""
-        in_time = time.monotonic() < deadline
+        in_time = steady() < deadline
         if trouble == "conflict" and conflicts <= CONFLICTS and in_time:
             self.conflicts += 1
             self.while_locked()
@@ -307,7 +307,7 @@ class ServerDatabase(Database):
         return StorageError(f"The database {self.place} refused a statement: {said}. Please report this.")
 
     def _take(self, deadline: float) -> Link:
-        if not self._room.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not self._room.acquire(timeout=max(0.0, deadline - steady())):
             raise StorageUnavailable(
                 f"All {self._pool} connections of this process to {self.place} were in use for {self.timeout:g} s. "
                 "Raise LATESHIFT_POOL, or start fewer threads."
@@ -330,7 +330,7 @@ class ServerDatabase(Database):
         """Connect, trying again with growing pauses while the server cannot be reached."""
         pause = 0.05
         while True:
-            left = deadline - time.monotonic()
+            left = deadline - steady()
             try:
                 link = self.connect(max(0.1, left))
             except self.errors as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from lateshift import django
-from lateshift.clock import Clock
+from lateshift.clock import Clock, steady
 from lateshift.errors import (
     AlreadyStored,
     InvalidOption,
@@ -273,8 +273,8 @@ class SqliteDatabase(Database):
             hasty.close()
 
     def _query_in_time(self, connection: sqlite3.Connection, sql: str, parameters: Parameters) -> list[Row]:
-        deadline = time.monotonic() + self._limits.get(threading.get_ident(), math.inf)
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+        deadline = steady() + self._limits.get(threading.get_ident(), math.inf)
+        connection.set_progress_handler(lambda: steady() > deadline, 10_000)
         try:
             return connection.execute(sql, parameters).fetchall()
         finally:
@@ -298,7 +298,7 @@ class SqliteDatabase(Database):
             except sqlite3.Error as error:
                 if _code(error) not in _BUSY:
                     raise self._explain(error) from error
-                now = time.monotonic()
+                now = steady()
                 if deadline is None:
                     own = django.may_have_locked(self.path)
                     deadline = now + (min(OWN_LOCK_PATIENCE, self._busy_timeout) if own else self._busy_timeout)
