@@ -353,6 +353,14 @@ def test_first_requests_share_an_event_loop():
         first.close()
 
 
+def test_green_threads_are_refused(site, monkeypatch):
+    """After one visit of the dashboard under gunicorn -k gevent each query of Django failed in that process."""
+    monkeypatch.setattr(threading, "get_native_id", lambda: 1)
+    status, _, text = ask(wsgi_mount(lambda *_: [], "/jobs", site.made), "/jobs/")
+    assert status.startswith("501")
+    assert "green threads" in text
+
+
 def test_a_mount_needs_a_path():
     """At the root it would hide the application."""
     with pytest.raises(ValueError, match="below a path"):

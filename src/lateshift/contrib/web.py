@@ -29,6 +29,11 @@ ASGI = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Aw
 PART: Final = 1 << 16
 """Bytes of a request's body that are read at once."""
 
+GREEN: Final = (
+    "This server runs on green threads, those of gevent or eventlet, and the dashboard needs real ones. Serve it by "
+    "`lateshift dashboard`, or the application by threads: gunicorn --threads 8.\n"
+)
+
 _logger = logging.getLogger("lateshift.dashboard")
 
 
@@ -76,8 +81,12 @@ class Bridge:
         if body.is_endless:
             start_response(_status(411), [("content-type", "text/plain")])
             return [b"Send the body with a Content-Length: this server does not tell where it ends.\n"]
+        loop = self._running()
+        if loop is None:
+            start_response(_status(501), [("content-type", "text/plain")])
+            return [GREEN.encode()]
         messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        task = asyncio.run_coroutine_threadsafe(self._answer(_scope(environ), body, messages), self._running())
+        task = asyncio.run_coroutine_threadsafe(self._answer(_scope(environ), body, messages), loop)
         first = _next(messages)
         if not isinstance(first, dict):
             raise first if isinstance(first, BaseException) else RuntimeError("The dashboard gave no answer.")
@@ -116,10 +125,16 @@ class Bridge:
             if isinstance(error, asyncio.CancelledError):
                 raise
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        """The loop, for which the thread counts: in a forked child the loop itself still says that it runs."""
+    def _running(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, for which the thread counts: in a forked child the loop itself still says that it runs.
+
+        None where threads are green: the server's own thread would count as one in which a loop runs, and whatever asks
+        for that fails there from then on, as Django does with each query.
+        """
         with self._lock:
             if self._loop is None or self._thread is None or not self._thread.is_alive():
+                if _threads_are_green():
+                    return None
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="lateshift-dashboard", daemon=True)
                 self._thread.start()
@@ -198,6 +213,15 @@ def _scope(environ: Mapping[str, Any]) -> Scope:
         "lateshift_polling": True,
         "wsgi_environ": environ,
     }
+
+
+def _threads_are_green() -> bool:
+    """Whether threads are gevent's or eventlet's, which are all in one of the system."""
+    ids: list[int] = []
+    thread = threading.Thread(target=lambda: ids.append(threading.get_native_id()))
+    thread.start()
+    thread.join()
+    return ids == [threading.get_native_id()]
 
 
 def _number(value: object) -> int:
