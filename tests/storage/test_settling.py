@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from storage_steps import ERROR, SECOND, everything
 
@@ -69,6 +70,18 @@ def test_snoozing_and_returning_use_up_no_attempt(steps, clock, kind):
     clock.move(30)
     (again,) = steps.claim()
     assert (again.attempt, again.crashes) == (1, 0)
+
+
+def test_of_many_snoozes_the_last_hundred_are_kept(steps):
+    """A job that snoozed for no time had 10,407 rows after 15 seconds; what counted, or was newer, stays."""
+    job = steps.running()
+    steps.settle(job, Outcome("retry", "pending_retry", 1, 2, run_at=steps.now, error=ERROR, logs=("a",)))
+    for lease in (2, 100, 101, 200):
+        steps.db.execute("update lateshift_jobs set lease = :lease", {"lease": lease - 1})
+        (job,) = steps.claim()
+        assert steps.settle(job, msgspec.structs.replace(steps.snoozed(0), logs=(str(lease),)))
+    assert [attempt.logs for attempt in steps.get(job).history] == [("a",), ("101",), ("200",)]
+    assert [lines for _, lines in reads.logs(steps.db, job.id)] == [("a",), ("101",), ("200",)]
 
 
 def test_success_after_failures_forgets_the_error(steps):

@@ -16,15 +16,11 @@ from lateshift.fingerprint import fingerprint
 from lateshift.storage import audit, failures, requests, tallies, trash
 from lateshift.storage.database import Database
 from lateshift.storage.failures import FailureCount
-from lateshift.storage.settlements import FAILURES
+from lateshift.storage.settlements import FAILURES, UNCOUNTED
 from lateshift.storage.tallies import NAME_LENGTH, Key, Sums
 
 MOST_GROUPS: Final = 500
 """Error groups that a worker counts at once: a message that is never the same twice must not fill the memory."""
-
-
-_UNCOUNTED: Final = frozenset({"snoozed", "returned"})
-"""Outcomes of attempts that count for nothing: the job is where it was."""
 
 
 class _Counts:
@@ -87,7 +83,7 @@ class Statistics:
         for event in events:
             if type(event) is JobFinished:
                 outcome = event.outcome
-                if outcome.kind in _UNCOUNTED:
+                if outcome.kind in UNCOUNTED:
                     continue
                 began, ended = outcome.started_at, outcome.finished_at
                 key = (ended // 60_000_000, event.queue, event.name[:NAME_LENGTH])

@@ -16,7 +16,7 @@ from lateshift.errors import AlreadyStored
 from lateshift.job import Claimed, ExecutorKind, NewJob
 from lateshift.storage import reads
 from lateshift.storage.database import Database, Row, repeatable, transactional
-from lateshift.storage.settlements import Batch, Settlement
+from lateshift.storage.settlements import UNCOUNTED, Batch, Settlement
 from lateshift.storage.soundness import CLAIMED, sound
 
 # The status is a parameter, since PyMySQL sends rows together only if there is nothing else between the parentheses:
@@ -84,6 +84,12 @@ _RECORD_LOGS = """
 insert into lateshift_logs (job_id, lease, number, "lines")
 select id, lease, :number, :lines from lateshift_jobs where id = :id and lease = :lease
 {on_conflict(job_id, lease)} "lines" = {new("lines")}"""
+
+_FORGET_UNCOUNTED = f"delete from lateshift_attempts where job_id = :id and lease <= :lease and outcome in {UNCOUNTED}"
+
+_FORGET_LOGS = """
+delete from lateshift_logs where job_id = :id and lease <= :lease and not exists (
+    select 1 from lateshift_attempts a where a.job_id = lateshift_logs.job_id and a.lease = lateshift_logs.lease)"""
 
 _RELEASE = """
 update lateshift_jobs
@@ -309,6 +315,9 @@ def _settle(db: Database, batch: Batch) -> int:
     if batch.others:
         db.execute_many(_RECORD_ATTEMPT, batch.others)
         written += db.execute_many(_SETTLE, batch.others)
+    if batch.worn:
+        db.execute_many(_FORGET_UNCOUNTED, batch.worn)
+        db.execute_many(_FORGET_LOGS, batch.worn)
     return written
 
 
