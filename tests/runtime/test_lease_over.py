@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
+
 import pytest
 from worker_here import store, worker_in
 
@@ -33,6 +36,31 @@ def test_who_was_not_goes_on_with_its_next_heartbeat(worker):
     worker.crew.lease_until = 0.0
     worker.turn()
     assert worker.crew.in_lease
+    assert jobs(worker) == [("running", 1, 1)]
+    worker.tell("now")
+    assert worker.run() == "stopped"
+
+
+def test_who_could_not_tell_of_itself_claims_nothing(worker):
+    """It woke and found the database away, and others had taken it for dead: a heartbeat comes before a claim still."""
+    worker._next_beat = math.inf
+    worker._fence._renewed_at -= 10.0
+    worker._db._busy_timeout = 0.05
+    lock = sqlite3.connect(worker._db.file, isolation_level=None)
+    lock.execute("begin immediate")
+    worker.turn()
+    assert worker._trouble_until > 0
+    lock.close()
+    workers.remove_worker(worker._db, "mine")
+    worker._trouble_until = 0.0
+    assert worker.run() == "evicted"
+    assert jobs(worker) == [("pending", 0, 0)]
+
+
+def test_who_slept_with_nothing_in_hand_goes_on(worker):
+    """Every morning the workers of a laptop told where their threads stood, and were replaced."""
+    worker._fence._renewed_at -= 60.0
+    worker.turn()
     assert jobs(worker) == [("running", 1, 1)]
     worker.tell("now")
     assert worker.run() == "stopped"

@@ -54,7 +54,7 @@ class Heartbeat:
     def tick(self, now: int) -> float:
         """Write a heartbeat; from the moment before it the crew may begin jobs for the length of the lease."""
         began, at = time.monotonic(), self._crew.lease_clock()
-        if self._fence is not None and not self._fence.renew():
+        if self._fence is not None and not self._fence.renew(idle=not self._crew.busy):
             return AGAIN
         if self._file_has_gone():
             complain(f"lateshift: {self._worker}: {self._db.file} was deleted or replaced, so this worker ends.")

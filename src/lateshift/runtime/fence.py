@@ -53,14 +53,14 @@ class Fence:
         """Whether a heartbeat should have been written long ago: by its clock, which others do not keep up with."""
         return self._clock() - self._renewed_at >= self.lease / 2
 
-    def renew(self) -> bool:
-        """Put the end off, as a heartbeat is about to be written; too late, it ends the process instead.
+    def renew(self, *, idle: bool = False) -> bool:
+        """Put the end off, as a heartbeat is about to be written; too late, it ends the process unless that is idle.
 
         False when there is no thread for the watchdog. Then no heartbeat may be written either; without one until the
         lease is nearly over, the process ends as well.
         """
         now = self._clock()
-        if now - self._renewed_at >= self.lease - MARGIN:
+        if now - self._renewed_at >= self.lease - MARGIN and not idle:
             try:
                 complain(f"lateshift: it stood still for {now - self._renewed_at:.0f} s, so others may have its jobs.")
                 faulthandler.dump_traceback(file=standard_error())

@@ -214,6 +214,7 @@ class Worker:
         crashed, as nobody knows of it whether it had begun.
         """
         if now >= self._next_beat or self._fence.overdue:
+            self._next_beat = now  # until it is answered
             self._next_beat = now + self._do(self._heartbeat)
             # A claim that was given up may be committed at any time: a server that waits for its standby (PostgreSQL's
             # synchronous_standby_names, MariaDB's `backup stage block_commit`) tells of it only then.
@@ -302,13 +303,12 @@ class Worker:
     def _reason(self) -> Reason | None:
         if self._heartbeat.evicted:
             return "evicted"
-        if self._told == "drain":
-            busy = self.crew.busy or self.ledger.unsettled
-            return "stuck" if self.crew.broken else None if busy else "stopped"
-        if self._told:
+        if self._told in ("stop", "now"):
             return "stopped"
         if self.crew.broken:
             return "stuck"
+        if self._told == "drain":
+            return None if self.crew.busy or self.ledger.unsettled else "stopped"
         limit = self.config.max_jobs
         if limit is not None and self.ledger.ended >= limit:
             return "max jobs"
