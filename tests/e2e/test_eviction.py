@@ -46,3 +46,18 @@ def test_a_worker_whose_database_was_deleted_or_replaced_begins_anew(project):
         path.unlink()
     app.run_background_job("app.jobs.add", parameters={"a": 1})
     assert worker.ended() == 84
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a lock is its handle's, not the process's")
+def test_a_worker_whose_job_has_read_the_database_begins_anew(project):
+    """Its locks went with that, and then its -wal: it saw no job any more, and lived on."""
+    (project.folder / "app/backup.py").write_text("def read(path):\n    open(path, 'rb').close()\n")
+    app = project.app()
+    worker = project.worker(lease=4.0)
+    read = app.run_background_job("app.backup.read", parameters={"path": app.database.path})
+    assert finished(app, read).status == "completed"
+    app.close()  # as the last, it thinks
+    waiting = app.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert worker.ended() == 84
+    project.worker()
+    assert finished(app, waiting).status == "completed"

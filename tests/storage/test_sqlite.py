@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import sys
 import threading
@@ -15,7 +14,6 @@ from storage_steps import EVERY_KIND, Place, Steps, new_job
 
 from lateshift.errors import StorageCorrupt, StorageUnavailable
 from lateshift.storage import reads, workers, writes
-from lateshift.storage.files import OpenFile
 from lateshift.storage.settlements import Batch, Settlement
 
 
@@ -49,34 +47,6 @@ def test_a_missing_file_is_made_anew(place, file):
     for path in file.parent.iterdir():
         path.unlink()
     assert reads.counts(place.open())["pending"] == 0
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted")
-@pytest.mark.parametrize("how", ["deleted", "replaced"])
-def test_a_file_that_goes_while_it_is_open(place, file, how):
-    """What is stored from then on is in the file that others find, and old jobs are not there; they all were lost."""
-    steps, keeps = Steps(place.open(), place.clock), place.open()
-    old = steps.enqueue()
-    keeps.keeps_file = True
-    assert reads.status(keeps, old) == "pending"
-    shutil.rmtree(file.parent)
-    if how == "replaced":
-        Steps(place.open(), place.clock).enqueue()
-    new = steps.enqueue()
-    assert reads.status(place.open(), new) == "pending"
-    assert [reads.status(steps.db, old), reads.status(keeps, old)] == [None, "pending"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted")
-def test_reading_notices_within_a_second_that_the_file_has_gone(place, file, monkeypatch):
-    """So that nobody waits for ever for a job that was deleted with its file."""
-    steps = Steps(place.open(), place.clock)
-    job_id = steps.enqueue()
-    shutil.rmtree(file.parent)
-    monkeypatch.setattr(OpenFile, "TRUST", 0.01)
-    deadline = time.monotonic() + 5
-    while steps.status(job_id) is not None:
-        assert time.monotonic() < deadline
 
 
 def test_a_file_where_a_folder_should_be(place, file):

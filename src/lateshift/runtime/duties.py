@@ -27,6 +27,7 @@ from lateshift.runtime.output import complain
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.audit import mark_death
 from lateshift.storage.database import Database
+from lateshift.storage.files import GONE
 from lateshift.storage.settlements import Batch, Settlement
 from lateshift.texts import megabytes
 
@@ -41,14 +42,13 @@ class Duty(Protocol):
 class Heartbeat:
     """Renews the worker's lease; `evicted` turns True when others have declared the worker dead.
 
-    Also when its SQLite file was deleted or replaced: nobody sees any more what is written to the one that is open.
+    Also when its SQLite file has gone: nobody sees any more what is written to the one that is open.
     """
 
     def __init__(self, db: Database, worker: str, crew: Crew, fence: Fence | None = None) -> None:
         self._db, self._worker, self._crew, self._fence = db, worker, crew, fence
         self._lease = LEASE if fence is None else fence.lease
         self.evicted = False
-        self._file: tuple[int, int] | None = None
         self._measured = (time.monotonic(), time.process_time())
 
     def tick(self, now: int) -> float:
@@ -56,22 +56,14 @@ class Heartbeat:
         began, at = time.monotonic(), self._crew.lease_clock()
         if self._fence is not None and not self._fence.renew(idle=not self._crew.busy):
             return AGAIN
-        if self._file_has_gone():
-            complain(f"lateshift: {self._worker}: {self._db.file} was deleted or replaced, so this worker ends.")
+        if self._db.file_has_gone():
+            complain(f"lateshift: {self._worker}: {GONE.format(self._db.file)} It ends.")
             self.evicted = True
         elif workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):
             self._crew.lease_until = at + self._lease
         else:
             self.evicted = True
         return max(0.0, self._lease / 3 - (time.monotonic() - began))  # what it says is as old as its writing took
-
-    def _file_has_gone(self) -> bool:
-        try:
-            found = os.stat(self._db.file or "")
-        except OSError as error:
-            return self._file is not None and isinstance(error, FileNotFoundError)
-        before, self._file = self._file, (found.st_dev, found.st_ino)
-        return before not in (None, self._file)
 
     def _cpu(self, at: float) -> float | None:
         """The share of a core that this process took since the last heartbeat."""

@@ -54,6 +54,12 @@ _undivided = threading.RLock()
 _forking = _Forking()
 
 
+def databases() -> list[Database]:
+    """All that are open in this process."""
+    with undivided():
+        return list(_databases)
+
+
 class Database(ABC):
     """Where the jobs are. Threads may share it; after a fork the child connects anew.
 
@@ -87,6 +93,10 @@ class Database(ABC):
         if rendered is None:
             rendered = self._rendered[sql] = self.dialect.render(sql)
         return rendered
+
+    def file_has_gone(self) -> bool:
+        """Whether nobody sees what is written any more, as its SQLite file was deleted or replaced."""
+        return False
 
     @abstractmethod
     def now(self) -> int:

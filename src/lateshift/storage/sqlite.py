@@ -2,8 +2,8 @@
 
 The rules come from shared experience with SQLite as a queue: WAL and `begin immediate` always (a deferred transaction
 that turns into a write fails at once, without waiting); SQLite's own busy timeout backs off to 100 ms and starves old
-waiters, so we retry every millisecond ourselves; a connection never crosses a fork; nobody opens the database file
-with plain file I/O, because closing it would drop every POSIX lock of the process.
+waiters, so we retry every millisecond ourselves; a connection never crosses a fork; we do not open the database file
+with plain file I/O, because closing it would drop every POSIX lock of the process (others do, see `OpenFile`).
 """
 
 from __future__ import annotations
@@ -22,21 +22,14 @@ from typing import Any, Final, TypeVar
 
 from lateshift import django
 from lateshift.clock import Clock, steady
-from lateshift.errors import (
-    AlreadyStored,
-    InvalidOption,
-    LateshiftError,
-    QueryTooSlow,
-    StorageCorrupt,
-    StorageError,
-    StorageUnavailable,
-)
+from lateshift.errors import InvalidOption, LateshiftError, StorageError, StorageUnavailable
 from lateshift.storage import migrations
-from lateshift.storage.database import NONE, Database, Parameters, Row
+from lateshift.storage.database import NONE, Database, Parameters, Row, databases
 from lateshift.storage.dialect import Numbered, numbered
-from lateshift.storage.files import OpenFile, create_private, is_there, same_file
+from lateshift.storage.files import GONE, OpenFile, create_private, is_there, same_file
 from lateshift.storage.schema import LATEST
 from lateshift.storage.sqlite_dialect import CHUNK, COMPLETE_CHUNK, COMPLETED, sqlite_dialect
+from lateshift.storage.sqlite_errors import BUSY, code_of, explained
 
 T = TypeVar("T")
 
@@ -47,16 +40,8 @@ OWN_LOCK_PATIENCE: Final = 1.0
 """Seconds to wait for a lock that this thread's own `atomic` may have; in which it may have read only, and then others
 have the lock, for milliseconds."""
 
-_BUSY: Final = frozenset({5, 6})
-_UNAVAILABLE: Final = {
-    8: "is read-only",
-    10: "could not be read or written (I/O error)",
-    13: "cannot grow: the disk is full",
-    14: "could not be opened",
-    23: "may not be accessed",
-}
-_CORRUPT: Final = frozenset({11, 26})
-_UNIQUE: Final = frozenset({1555, 2067})
+_LEAVE_WAL: Final[int | None] = getattr(sqlite3, "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE", None)
+"""Since Python 3.12: closing neither writes the -wal back nor removes what is at its path."""
 
 _abandoned: list[sqlite3.Connection] = []
 """Connections inherited through a fork: closing them in the child would harm the parent, so they are kept unclosed."""
@@ -166,6 +151,8 @@ class SqliteDatabase(Database):
             raise InvalidOption(
                 "A transactional job has a connection of its own, and a database in memory has one only."
             )
+        if any(database.file_has_gone() for database in self._of_this_file()):
+            raise StorageUnavailable(GONE.format(self.path))
         return sqlite3.connect(self.path, timeout=self._busy_timeout, isolation_level=None)
 
     def exists(self) -> bool:
@@ -224,6 +211,8 @@ class SqliteDatabase(Database):
         """Close the connection; the next use opens it again."""
         with self._lock:
             if self._connection is not None:
+                if _LEAVE_WAL is not None and self.file_has_gone():
+                    self._connection.setconfig(_LEAVE_WAL, True)  # type: ignore[attr-defined,unused-ignore]
                 self._connection.close()
             self._connection = None
             self._seen_version = -1
@@ -245,12 +234,33 @@ class SqliteDatabase(Database):
         self._lock = threading.RLock()
         self._depth = 0
 
+    def file_has_gone(self, *, trust: bool = False) -> bool:
+        """Whether the file that is open was deleted or replaced, or its -wal removed."""
+        return self._connection is not None and self.path != ":memory:" and self._open_file.has_gone(trust=trust)
+
     def _let_go_of_gone_file(self, *, reading: bool = False) -> None:
         """Open anew what was deleted or replaced: nobody else would see what is written to the file that is open."""
-        keeps = self.keeps_file or self._connection is None or self._depth or self.path == ":memory:"
-        if not keeps and self._open_file.has_gone(trust=reading):
-            self.close()
-            self._checked = False
+        if self._depth or (reading and self.keeps_file) or not self.file_has_gone(trust=reading):
+            return
+        if self.keeps_file:
+            raise StorageUnavailable(GONE.format(self.path))
+        for database in self._of_this_file():
+            database.let_go()
+
+    def _of_this_file(self) -> list[SqliteDatabase]:
+        """All of this process, for SQLite gives connections to one file what an older one has open."""
+        return [one for one in databases() if isinstance(one, SqliteDatabase) and one.path == self.path]
+
+    def let_go(self) -> None:
+        """Close the connection to what has gone, unless another thread is at it; that one notices by itself."""
+        if self.keeps_file or not self._lock.acquire(timeout=1.0):
+            return
+        try:
+            if not self._depth and self.file_has_gone():
+                self.close()
+                self._checked = False
+        finally:
+            self._lock.release()
 
     def _make_tables_beside(self) -> None:
         """Make the tables at the first use, without waiting long for a lock that the caller itself may hold."""
@@ -263,7 +273,7 @@ class SqliteDatabase(Database):
         try:
             hasty.query("select 1")
         except StorageUnavailable as error:
-            if not isinstance(error.__cause__, sqlite3.Error) or _code(error.__cause__) not in _BUSY:
+            if not isinstance(error.__cause__, sqlite3.Error) or code_of(error.__cause__) not in BUSY:
                 raise
             raise InvalidOption(
                 f"The tables of Lateshift in {self.path} have to be made or brought up to date, which your open "
@@ -296,8 +306,8 @@ class SqliteDatabase(Database):
             try:
                 return action(self._connection or self._open())
             except sqlite3.Error as error:
-                if _code(error) not in _BUSY:
-                    raise self._explain(error) from error
+                if code_of(error) not in BUSY:
+                    raise explained(self.path, error) from error
                 now = steady()
                 if deadline is None:
                     own = django.may_have_locked(self.path)
@@ -364,7 +374,7 @@ class SqliteDatabase(Database):
             )
         if self.path != ":memory:":
             create_private(Path(self.path))
-            self._open_file.opened()
+            self._open_file.opening()
         connection = sqlite3.connect(
             self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -372,29 +382,9 @@ class SqliteDatabase(Database):
             for pragma in ("journal_mode = wal", f"synchronous = {self._durability}", "temp_store = memory"):
                 connection.execute(f"pragma {pragma}")
             connection.execute("pragma journal_size_limit = 67108864")
+            connection.execute("pragma user_version")  # the -shm is there from the first read on
+            self._open_file.opened()
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _explain(self, error: sqlite3.Error) -> StorageError:
-        code = _code(error)
-        if getattr(error, "sqlite_errorcode", 0) in _UNIQUE:
-            return AlreadyStored(f"A row of this key is stored already: {error}")
-        if code == 9:  # interrupted
-            return QueryTooSlow()
-        if code in _CORRUPT:
-            return StorageCorrupt(
-                f"The database {self.path} is damaged ({error}). Stop the workers, restore it from a backup, or move "
-                "it away: a new one is made at the next use."
-            )
-        if code in _UNAVAILABLE:
-            return StorageUnavailable(
-                f"The database {self.path} {_UNAVAILABLE[code]} ({error}). Check the folder's permissions and the free "
-                "space; `lateshift doctor` tells more."
-            )
-        return StorageError(f"The database {self.path} refused a statement: {error}. Please report this.")
-
-
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
