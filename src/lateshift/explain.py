@@ -11,7 +11,7 @@ from lateshift.allowlist import AllowList
 from lateshift.app import Lateshift
 from lateshift.errors import CallableNotAllowed, LateshiftError
 from lateshift.host import presence
-from lateshift.host.fleet import LEASE, host_name, living, serves
+from lateshift.host.fleet import LEASE, is_here, living, serves
 from lateshift.job import WAITING, Job, JobError, moment
 from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
@@ -218,7 +218,7 @@ def _running(scene: _Scene) -> Iterator[str]:
         return
     ran = scene.since(job.started_at)
     where = f"worker {worker.id}, process {worker.pid} on {worker.host}"
-    begun = presence.started_jobs(worker.folder, worker.id) if worker.host == host_name() else None
+    begun = presence.started_jobs(worker.folder, worker.id) if is_here(worker) else None
     if begun is not None and job.id not in begun:
         yield f"{job.name} was claimed {ran} ago by {where}, and waits there for a free place to run."
     else:
@@ -272,7 +272,7 @@ def _orphaned(scene: _Scene, worker: WorkerRow | None) -> Iterator[str]:
 
 def _until_rescue(worker: WorkerRow | None) -> str:
     """How long it takes at most: that a process of this host died is seen, of another one it is told by its silence."""
-    here = worker is not None and worker.host == host_name()
+    here = worker is not None and is_here(worker)
     seen = worker is None or (here and presence.is_alive(worker.folder, worker.id) is False)
     return "a second" if seen else duration(LEASE)
 

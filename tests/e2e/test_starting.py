@@ -124,6 +124,16 @@ def test_a_killed_runner_is_replaced_by_the_next_enqueue(project):
     assert (job.status, job.crashes, job.attempts) == ("completed", 1, 1)
 
 
+def test_a_runner_starts_at_once_in_a_container_that_replaces_another(project):
+    """The worker of the old one, on the same volume, has a fresh heartbeat and a host name that is none any more."""
+    app = project.app(spawn="auto")
+    worker = project.worker()
+    worker.kill()
+    app.database.execute("update lateshift_workers set host = 'the-container-before'")
+    job_id = app.run_background_job("app.jobs.add", parameters={"a": 1})
+    assert finished(app, job_id, seconds=10).status == "completed"  # a heartbeat is believed for 15
+
+
 def test_the_runner_replaces_its_worker_when_a_job_kills_it(project):
     """A job that ends its process is tried three times and then failed; its neighbours are done."""
     app = project.app(spawn="auto")

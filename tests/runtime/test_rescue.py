@@ -114,14 +114,19 @@ def test_who_speaks_at_the_last_moment_keeps_its_jobs(scene):
     assert rescue(scene.db, Events(), "other", None, scene.clock.now()) == 1
 
 
-def test_a_lock_that_was_dropped_tells_at_once(scene):
-    """On this host a killed worker's lock is free: no heartbeat has to be waited for."""
+@pytest.mark.parametrize("host", [host_name(), "the-container-before"])
+def test_a_lock_that_was_dropped_tells_at_once(scene, host):
+    """It is free when its worker was killed, whatever that called its machine: no heartbeat has to be waited for.
+
+    The job that it was given, and had not begun, counts as no crash.
+    """
     presence = Presence(scene.folder, "other", 1)
     presence.acquire()
-    scene.worker(host_name())
+    job_id = scene.worker(host)
     assert scene.rescued_after(3) is None
     presence.let_go()
     assert scene.rescued_after(3) == 0
+    assert reads.status(scene.db, job_id) == "pending"
 
 
 def test_a_supervisor_waits_a_second_for_a_locked_database(tmp_path):

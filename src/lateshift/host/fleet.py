@@ -56,6 +56,16 @@ def host_name() -> str:
     return socket.gethostname() or "localhost"
 
 
+def is_here(worker: reads.WorkerRow) -> bool:
+    """Whether a worker is of this host, so that its lock tells of it, if its file is where the worker says.
+
+    All that share an SQLite file are on one machine, perhaps in containers with host names and processes of their own:
+    `flock` goes by the file, across them all. (On a network file system they may not be, but there SQLite's own locks
+    fail as well.) So the next container need not wait for the heartbeats of the one before.
+    """
+    return worker.local or worker.host == host_name()
+
+
 def is_alive(worker: reads.WorkerRow, now: int) -> bool:
     """Whether a worker lives: its heartbeat is fresh and, if it is of this host, it still holds its lock.
 
@@ -63,7 +73,7 @@ def is_alive(worker: reads.WorkerRow, now: int) -> bool:
     """
     if now - worker.heartbeat_at > LEASE * 1_000_000:
         return False
-    return worker.host != host_name() or presence.is_alive(worker.folder, worker.id) is not False
+    return not is_here(worker) or presence.is_alive(worker.folder, worker.id) is not False
 
 
 def living(workers: Iterable[reads.WorkerRow], now: int) -> list[reads.WorkerRow]:
@@ -130,7 +140,7 @@ class Neighbours:
     def _look(self) -> None:
         if steady() - self._read_at > self.TRUST:
             self._read_at, now = steady(), self._db.now()
-            self._rows = [row for row in living(reads.workers(self._db), now) if row.host == host_name()]
+            self._rows = [row for row in living(reads.workers(self._db), now) if is_here(row)]
             self._compared = False
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from lateshift.errors import StorageError
 from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopped
 from lateshift.host import presence
-from lateshift.host.fleet import HEARTBEAT, LEASE, host_name, is_alive
+from lateshift.host.fleet import HEARTBEAT, LEASE, is_alive, is_here
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, lost
 from lateshift.runtime import settling
@@ -99,7 +99,7 @@ class Rescue:
         beats = [(worker.id, worker.heartbeat_at) for worker in others]
         self._seen = {beat: self._seen.get(beat, now) for beat in beats}
         dead: list[tuple[str, str | None, int | None]] = [
-            (w.id, w.folder if w.host == host_name() else None, w.heartbeat_at) for w in others if self._died(w, now)
+            (w.id, w.folder if is_here(w) else None, w.heartbeat_at) for w in others if self._died(w, now)
         ]
         dead += [(owner, None, None) for owner in reads.absent_owners(self._db)]
         if sum(rescue(self._db, self._events, *who) for who in dead):
@@ -109,7 +109,7 @@ class Rescue:
     def _died(self, worker: reads.WorkerRow, now: int) -> bool:
         if is_alive(worker, now):
             return False
-        if worker.host == host_name() and presence.is_alive(worker.folder, worker.id) is False:
+        if is_here(worker) and presence.is_alive(worker.folder, worker.id) is False:
             return True  # its lock tells, whatever the clocks do
         return now - self._seen[worker.id, worker.heartbeat_at] >= self.WATCHED * 1_000_000
 

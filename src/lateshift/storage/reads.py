@@ -69,7 +69,7 @@ class Lane(msgspec.Struct, frozen=True, gc=False):
 
 
 class WorkerRow(msgspec.Struct, frozen=True):
-    """A worker as it last announced itself; times in microseconds."""
+    """A worker as it last announced itself; times in microseconds. A `local` one has its database in a file."""
 
     id: str
     kind: str
@@ -80,6 +80,7 @@ class WorkerRow(msgspec.Struct, frozen=True):
     version: str
     started_at: int
     heartbeat_at: int
+    local: bool = False
 
 
 class QueueRow(msgspec.Struct, frozen=True):
@@ -258,7 +259,7 @@ def workers(db: Database) -> list[WorkerRow]:
         " from lateshift_workers order by started_at, id"
     )
     return [
-        WorkerRow(id_, kind, host, pid, folder, queue_names(queues), version, began, beat)
+        WorkerRow(id_, kind, host, pid, folder, queue_names(queues), version, began, beat, db.file is not None)
         for id_, kind, host, pid, folder, queues, version, began, beat in (sound(row, _WORKER) for row in rows)
     ]
 
