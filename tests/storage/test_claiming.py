@@ -6,6 +6,7 @@ import json
 import threading
 
 import pytest
+from plans import examined
 from storage_steps import EVERY_KIND, SECOND, renamed
 
 from lateshift.storage import reads, workers, writes
@@ -172,6 +173,16 @@ def test_many_queues(steps):
     claimed = steps.claim_ids(thread=5000, loop=5000)
     assert len(claimed) == 1200
     assert set(claimed) == {job.id for job in jobs}
+
+
+@pytest.mark.parametrize("bare", ["mariadb"], indirect=True)
+def test_queues_that_a_worker_has_not_seen_yet(steps):
+    """What its first look costs goes by their number, not by its square: with 3,000 it never came to an end."""
+    last, first, second = (steps.new(queue="queue-7", priority=priority) for priority in (1, 10, 10))
+    others = [steps.new(queue=f"queue-{number}", priority=5, delay=60) for number in range(700)]
+    writes.enqueue(steps.db, [*others, last, first, second])
+    assert examined(steps.db, lambda: reads.lanes(steps.db)) < 50 * len(others)
+    assert steps.claim_ids() == [first.id, second.id, last.id]
 
 
 def test_a_paused_queue_says_so_in_its_lanes(steps):
