@@ -6,8 +6,8 @@ from typing import Final
 
 from lateshift.errors import AlreadyStored, QueryTooSlow, StorageCorrupt, StorageError, StorageUnavailable
 
-BUSY: Final = frozenset({5, 6})
-"""Codes of what passes when others are done."""
+BUSY: Final = frozenset({5, 6, 15})
+"""Codes of what passes when others are done; 15 (protocol) comes on mounts of Docker Desktop and WSL."""
 
 _UNAVAILABLE: Final = {
     8: "is read-only",
