@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 import pytest
+from database_servers import start_mariadb
+from servers_plugin import had, lend
 
 from lateshift.errors import LateshiftError, SettingsError, StorageError, StorageUnavailable
 from lateshift.settings import load_settings, mask_secrets
@@ -224,6 +226,24 @@ def test_a_mysql_that_is_too_old(version, named):
 def test_a_mysql_that_is_new_enough(version):
     """From MySQL 8.0.1 and MariaDB 10.6 on, whatever stands behind the number."""
     mysql.refuse_old(version, "mysql://db/jobs")
+
+
+@pytest.fixture
+def statement_log(servers_folder):
+    """A MariaDB whose binary log has statements, as with old configurations."""
+    options = {"log_bin": "binlog", "server_id": 1, "binlog_format": "STATEMENT"}
+    yield from lend(had(lambda folder: start_mariadb(folder, **options), servers_folder))
+
+
+def test_a_binary_log_of_statements(statement_log):
+    """`migrate` says which of the server's settings to change, and works when it is changed."""
+    database = open_database(load_settings(database_url=statement_log.new_database()), as_is=True)
+    with pytest.raises(StorageUnavailable, match="Set binlog_format = MIXED or ROW there"):
+        migrate(database)
+    database.close()
+    statement_log.execute("set global binlog_format = 'ROW'")
+    migrate(database)
+    database.close()
 
 
 @pytest.mark.parametrize(("version", "named"), [(90624, "9.6"), (120017, "12.17")])

@@ -169,6 +169,15 @@ class MysqlDatabase(ServerDatabase):
             return "gone"
         return _TROUBLES.get(number, "other")
 
+    def explain(self, trouble: Trouble, error: Exception) -> StorageError:
+        """As for any server, and what one that logs statements refuses: a transaction that is `read committed`."""
+        if error.args[:1] == (1665,):
+            return StorageUnavailable(
+                f"The server of {self.place} has binlog_format = STATEMENT, with which it refuses our transactions, as "
+                "they are `read committed`. Set binlog_format = MIXED or ROW there."
+            )
+        return super().explain(trouble, error)
+
     @property
     def as_usual(self) -> tuple[str, ...]:  # type: ignore[override] # known when it is connected
         """The statements that make a session of ours like any other; it stays `read committed`."""
