@@ -110,6 +110,29 @@ def test_a_program_refuses_to_store_beside_a_connection_to_what_is_lost(place, f
     assert elsewhere(place, "reads.counts(db)['pending']") == "2"
 
 
+DAEMON = """
+import os
+writes.pause_queue(db, "before", 1)
+if os.fork():
+    os._exit(0)
+for name in sys.stdin:
+    writes.pause_queue(db, name.strip(), 1)
+    print(name, end="", flush=True)
+"""
+
+
+def test_a_program_that_goes_on_in_a_fork_stores_where_others_look(place):
+    """A daemon: the locks were those of its parent, which has ended, for SQLite took none for the child."""
+    daemon = place.process(DAEMON)
+    assert daemon.wait(20) == 0
+    for number in (1, 2, 3):
+        daemon.stdin.write(f"queue-{number}\n")
+        daemon.stdin.flush()
+        assert daemon.stdout.readline() == f"queue-{number}\n"
+        paused = "len(db.query('select name from lateshift_queues where paused_at is not null'))"
+        assert elsewhere(place, paused) == str(number + 1)
+
+
 def test_a_worker_writes_nothing_where_nobody_sees_it(unlocked):
     """A claim there would be another one of a job that somebody else claims; it ends with its next heartbeat."""
     unlocked.db.keeps_file = True

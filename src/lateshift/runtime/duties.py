@@ -56,7 +56,7 @@ class Heartbeat:
         began, at = time.monotonic(), self._crew.lease_clock()
         if self._fence is not None and not self._fence.renew(idle=not self._crew.busy):
             return AGAIN
-        if self._db.file_has_gone():
+        if self._db.keeps_file and self._db.file_has_gone():
             complain(f"lateshift: {self._worker}: {GONE.format(self._db.file)} It ends.")
             self.evicted = True
         elif workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):

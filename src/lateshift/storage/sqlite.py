@@ -43,8 +43,10 @@ have the lock, for milliseconds."""
 _LEAVE_WAL: Final[int | None] = getattr(sqlite3, "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE", None)
 """Since Python 3.12: closing neither writes the -wal back nor removes what is at its path."""
 
-_abandoned: list[sqlite3.Connection] = []
-"""Connections inherited through a fork: closing them in the child would harm the parent, so they are kept unclosed."""
+_abandoned: list[tuple[str, sqlite3.Connection]] = []
+"""Connections inherited through a fork, with their paths: closing them in the child would harm the parent, so they are
+kept unclosed; but not when their -wal has gone. That is so once the parent has: the locks which they seem to have, and
+for whose sake SQLite takes none for the child's own connection, were its."""
 
 
 class SqliteDatabase(Database):
@@ -211,9 +213,7 @@ class SqliteDatabase(Database):
         """Close the connection; the next use opens it again."""
         with self._lock:
             if self._connection is not None:
-                if _LEAVE_WAL is not None and self.file_has_gone():
-                    self._connection.setconfig(_LEAVE_WAL, True)  # type: ignore[attr-defined,unused-ignore]
-                self._connection.close()
+                _close(self._connection, gone=self.file_has_gone())
             self._connection = None
             self._seen_version = -1
 
@@ -229,7 +229,7 @@ class SqliteDatabase(Database):
     def forget_parent(self) -> None:
         """Called in a forked child: leave the parent's connection and lock alone, start anew."""
         if self._connection is not None:
-            _abandoned.append(self._connection)
+            _abandoned.append((self.path, self._connection))
         self._connection = None
         self._lock = threading.RLock()
         self._depth = 0
@@ -246,6 +246,9 @@ class SqliteDatabase(Database):
             raise StorageUnavailable(GONE.format(self.path))
         for database in self._of_this_file():
             database.let_go()
+        for inherited in [one for one in _abandoned if one[0] == self.path]:
+            _abandoned.remove(inherited)
+            _close(inherited[1], gone=True)
 
     def _of_this_file(self) -> list[SqliteDatabase]:
         """All of this process, for SQLite gives connections to one file what an older one has open."""
@@ -388,3 +391,9 @@ class SqliteDatabase(Database):
             connection.close()
             raise
         return connection
+
+
+def _close(connection: sqlite3.Connection, *, gone: bool) -> None:
+    if gone and _LEAVE_WAL is not None:
+        connection.setconfig(_LEAVE_WAL, True)  # type: ignore[attr-defined,unused-ignore]
+    connection.close()
