@@ -20,6 +20,9 @@ from lateshift.host.spawn import command_of
 
 JOBS = Path(__file__).with_name("jobs_of_the_project.py").read_text(encoding="utf-8")
 
+RUNNER = command_of("runner")[-2:]
+"""How a runner's command ends, also where a test has made this process look frozen since."""
+
 
 class Project:
     """A folder with `app/jobs.py`, and the command line in it. Nothing starts by itself unless `runner` is set."""
@@ -97,7 +100,7 @@ class Project:
 
     def _is_runner(self, process):
         with contextlib.suppress(psutil.Error):
-            return process.cmdline()[-2:] == command_of("runner")[-2:] and Path(process.cwd()) == self.folder
+            return process.cmdline()[-2:] == RUNNER and Path(process.cwd()) == self.folder
         return False
 
 
