@@ -25,6 +25,13 @@ def tell(*words: object) -> None:
         journal.write(" ".join(map(str, words)) + "\n")
 
 
+def wait_for_program() -> None:
+    """Run a program that does not end, and tell of it."""
+    child = subprocess.Popen([sys.executable, "-c", SLEEPER])
+    tell(child.pid)
+    child.wait()
+
+
 def have_family(name: str, *, apart: bool = False) -> None:
     """Start a process that starts another, tell of all three, and wait for a file.
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -103,6 +104,20 @@ def test_the_supervisor_of_a_killed_worker_ends_what_its_jobs_had_started(family
     for pid in again:
         if not gone(pid):
             psutil.Process(pid).kill()
+
+
+def test_a_program_that_a_thread_waits_for_ends_with_its_worker(family):
+    """Nobody can stop the thread: the program went on beside the one that the job's next attempt started."""
+    app = family.app()
+    job_id = app.run_background_job("app.family.wait_for_program")
+    ours: dict[str, Any] = {"cwd": family.folder, "env": family.environment(LATESHIFT_GRACE="0")}
+    command = [sys.executable, "-m", "lateshift"]
+    work = subprocess.Popen([*command, "work", "--processes", "1"], stdout=subprocess.DEVNULL, **ours)
+    [pid] = map(int, until(family.journal, what="the job to tell of its program"))
+    subprocess.run([*command, "workers", "stop", "--here"], check=True, stdout=subprocess.DEVNULL, **ours)
+    assert work.wait(30) == 0
+    until(lambda: gone(pid), what="the program to end")
+    assert app.get_job(job_id).status == "pending_retry"
 
 
 def test_a_runner_that_a_job_started_outlives_its_worker(family):

@@ -15,6 +15,7 @@ import pytest
 from project import finished, until
 
 from lateshift import Call
+from lateshift.runtime.supervisor import UNFINISHED
 from lateshift.storage import requests
 
 LEASE = 3.0
@@ -91,7 +92,7 @@ def test_a_worker_that_drains_keeps_timeouts(project):
     worker = project.worker()
     until(project.journal)
     requests.ask(app.database, worker.id, "drain", app.database.now())
-    assert worker.ended() == 0
+    assert worker.ended() == UNFINISHED
     job = app.get_job(job_id)
     assert (job.status, job.error.type) == ("failed", "lateshift.outcome.JobTimeout")
 

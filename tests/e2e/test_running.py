@@ -10,6 +10,7 @@ import pytest
 from project import finished, until
 
 from lateshift import Call, JobError, WaitTimeout
+from lateshift.runtime.supervisor import UNFINISHED
 
 
 def test_every_kind_of_callable_runs(project):
@@ -90,7 +91,7 @@ def test_code_that_cannot_be_stopped_costs_its_process(project):
     app = project.app()
     job_id = app.run_background_job("app.jobs.sleep_in_c", parameters={"seconds": 60}, timeout=0.3, max_retries=0)
     worker = project.worker()
-    assert worker.ended(30) == 83
+    assert worker.ended(30) == 83 + UNFINISHED
     job = app.get_job(job_id)
     assert (job.status, job.error.type) == ("failed", "lateshift.outcome.JobTimeout")
 

@@ -14,7 +14,7 @@ import pytest
 from stand_ins import COMMAND, Stage
 
 from lateshift.runtime import supervisor as module
-from lateshift.runtime.supervisor import CUT_OFF, FINISHED, RECYCLE, REPLACED, Supervisor, pause_before
+from lateshift.runtime.supervisor import CUT_OFF, FINISHED, RECYCLE, REPLACED, UNFINISHED, Supervisor, pause_before
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
@@ -131,6 +131,24 @@ def test_what_a_dead_worker_has_started_dies_too(stage):
     stage.next_worker().tell(FINISHED)
     child.wait(20)
     assert stage.end() == 0
+
+
+@pytest.mark.parametrize("code", [FINISHED, RECYCLE])
+def test_what_the_jobs_had_started_dies_with_a_worker_that_could_not_stop_them(stage, code):
+    """It ended in good order, and its jobs run again; what one that had stopped them has left is not touched."""
+    worker, other = stage.start(2)
+    for one in (worker, other):
+        one.tell("child")
+    child, spared = (psutil.Process(one.next()[1]) for one in (worker, other))
+    other.tell(FINISHED)
+    worker.tell(code + UNFINISHED)
+    child.wait(20)
+    if code == RECYCLE:
+        stage.next_worker().tell(FINISHED)
+    assert stage.end() == 0
+    assert "rescue" not in dict(stage.story)
+    assert spared.is_running()
+    spared.kill()
 
 
 def test_stopping_is_passed_on_once_for_good_order_and_twice_for_now(stage):

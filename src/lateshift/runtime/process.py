@@ -50,7 +50,7 @@ from lateshift.runtime.missing import Missing
 from lateshift.runtime.output import complain, flush, prepare
 from lateshift.runtime.parent import Parent
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.supervisor import CUT_OFF, DISMISSED, REPLACED, Supervisor
+from lateshift.runtime.supervisor import CUT_OFF, DISMISSED, REPLACED, UNFINISHED, Supervisor
 from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
@@ -71,8 +71,8 @@ GIVE_UP_AFTER: Final = 40
 second, ten if each looks for a server in vain. Nobody else would ever stop it."""
 
 
-def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
-    """Be a worker in this process until there is a reason to end."""
+def run_worker(config: WorkerConfig, app: Lateshift) -> tuple[Reason, bool]:
+    """Be a worker in this process until there is a reason to end; that, and whether jobs still ran then."""
     folder, parent = Path(config.folder), Parent()
     db = open_database(app.settings, timeout=min(SERVER_PATIENCE, app.settings.database_timeout))
     presence = Presence(folder, config.worker, sum(slots_of(app.settings).values()))
@@ -93,10 +93,10 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> Reason:
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
     if worker.dismissed:  # whatever else there is, nobody is to replace it
-        return "dismissed" if config.kind == "runner" else "stopped"
-    if reason == "stopped" and not (parent.said_stop or parent.lost):  # a signal to this process alone, perhaps a job's
+        reason = "dismissed" if config.kind == "runner" else "stopped"
+    elif reason == "stopped" and not (parent.said_stop or parent.lost):  # a signal to it alone, perhaps a job's
         reason = "idle" if config.kind == "runner" else "recycle"
-    return "recycle" if _left_behind(db, config, reason) else reason
+    return "recycle" if _left_behind(db, config, reason) else reason, worker.crew.busy > 0
 
 
 def _describe(config: WorkerConfig, settings: Settings, crew: Crew) -> NewWorker:
@@ -255,11 +255,12 @@ def _worker(told: dict[str, Any]) -> int:
     capture_logging(app.settings)
     with suppress(OSError):  # it may not be there, where all paths are absolute
         os.chdir(app.settings.root)  # the same for each job, whoever has started us, and from where
-    reason = run_worker(config, app)
+    reason, unfinished = run_worker(config, app)
     flush()
     codes = {"stopped": 0, "done": 0, "idle": 0, "dismissed": DISMISSED, "cut off": CUT_OFF}
     codes |= {reason: code for reason, (code, _) in REPLACED.items()}
-    os._exit(codes[reason])  # a job's thread that never ends must not keep the process
+    code = codes[reason] + (UNFINISHED if unfinished else 0)
+    os._exit(code)  # a job's thread that never ends must not keep the process
 
 
 def _runner() -> int:

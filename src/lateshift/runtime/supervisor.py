@@ -46,6 +46,9 @@ REPLACED: Final = {
 }
 """The reasons (of `runtime.worker`) for which a worker is to be replaced: its exit code, and why in words."""
 
+UNFINISHED: Final = 32
+"""Added to the exit code of a worker in which jobs still ran: they run again, and what they had started is to end."""
+
 _WHY: Final[dict[int | None, str]] = dict(REPLACED.values())
 
 QUICK_DEATH: Final = 5.0
@@ -200,11 +203,12 @@ class Supervisor:
             self._on_event(f"worker {seat.child.worker_id} started as process {seat.child.pid}")
 
     def _ended(self, child: _Child) -> None:
-        seat, code, lifetime = child.seat, child.exit_code, time.monotonic() - child.started_at
+        seat, lifetime = child.seat, time.monotonic() - child.started_at
         seat.child = None
+        code, unfinished = _without_flag(child.exit_code)
         why = _WHY.get(code)
         died = (why is None and code not in (FINISHED, CUT_OFF, DISMISSED)) or not self._signed_off(child.worker_id)
-        if died:
+        if died or unfinished:
             child.kill()  # what it had started goes with it: the jobs are about to run again
         child.close()
         if not died:
@@ -217,7 +221,7 @@ class Supervisor:
                 seat.quick_deaths = 0
                 seat.start_at = time.monotonic()
             return
-        how = how_it_died(code)
+        how = how_it_died(child.exit_code)
         dismissed = self._was_dismissed(child.worker_id)
         unreplaced = ", and nobody replaces it, as it was asked to stop" if dismissed else ""
         self._on_trouble(f"worker {child.worker_id} (process {child.pid}) {how}{unreplaced}")
@@ -347,6 +351,12 @@ class _Child:
     def _await_end(self) -> None:
         self.exit_code = self._process.wait()
         self._on_exit(self)
+
+
+def _without_flag(code: int | None) -> tuple[int | None, bool]:
+    """What a worker ended with, and whether UNFINISHED was added to it."""
+    unfinished = code is not None and code > 0 and bool(code & UNFINISHED)
+    return (code - UNFINISHED if code and unfinished else code), unfinished
 
 
 def pause_before(quick_deaths: int) -> float:
