@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 
 import pytest
 from worker_here import store, worker_in
 
+from lateshift.allowlist import AllowList
 from lateshift.runtime.execution import YOUNG
+from lateshift.runtime.new_code import REST, NewCode
 from lateshift.storage import reads
 
 
@@ -25,6 +29,15 @@ def worker(tmp_path, module):
     module.write_text("def old(): ...\n")
     with worker_in(tmp_path, allowed=["written_later", "written_later_too"]) as worker:
         worker._execution.began -= 2 * YOUNG
+        run(worker, "written_later.old")
+        yield worker
+
+
+@pytest.fixture
+def runner(tmp_path, module):
+    """A runner that has just begun, and has run a job of the module."""
+    module.write_text("def old(): ...\n")
+    with worker_in(tmp_path, allowed=["written_later"], kind="runner") as worker:
         run(worker, "written_later.old")
         yield worker
 
@@ -67,3 +80,55 @@ def test_what_a_jobs_own_code_asks_for_in_vain_does_not(worker, module):
     )
     run(worker, "written_later_too.asks")
     assert worker._reason() is None
+
+
+def test_a_runner_takes_no_job_after_a_rest_in_which_its_code_has_changed(runner, module):
+    """Whoever edited a program and ran it again got what the code of before the edit returns."""
+    module.write_text("def old():\n    return 2\n")
+    job_id = store(runner, "written_later.old")
+    runner.look_again()
+    runner._idle_since -= REST
+    assert runner._reason() == "outdated"
+    assert reads.status(runner._db, job_id) == "pending"
+
+
+def test_it_looks_for_new_code_after_a_rest_only(runner, module):
+    """Jobs that come one after the other are not held up by it, and no worker but a runner looks."""
+    module.write_text("def old():\n    return 2\n")
+    runner.look_again()
+    assert runner._reason() is None
+
+
+def test_an_attempt_that_the_old_code_fails_is_given_back(runner, module):
+    """A job that was written while the runner was young lost an attempt for each look at it, or its only one."""
+    module.write_text("def old(): ...\ndef new(): ...\n")
+    job_id = store(runner, "written_later.new")
+    runner.look_again()
+    runner.turn()
+    while runner._reason() is None:
+        runner._wait()
+        runner.turn()
+    assert runner._reason() == "outdated"
+    job = reads.get(runner._db, job_id, history=True)
+    assert (job.status, job.attempts) == ("pending_retry", 0)
+    assert "has no 'new'" in job.history[0].error.message
+
+
+def test_a_worker_that_somebody_started_goes_on_with_its_code(worker, module):
+    """Of that, an operator decides when it is replaced: a deployment may have been written in part."""
+    module.write_text("def old():\n    return 2\n")
+    worker.look_again()
+    worker._idle_since -= REST
+    assert worker._reason() is None
+
+
+@pytest.mark.parametrize("ahead", [-10, 3600])
+def test_a_file_that_is_not_written_again_replaces_nobody(tmp_path, runner, module, ahead):
+    """One from a machine whose clock is ahead had one runner replaced after the other."""
+    os.utime(module, (time.time() + ahead,) * 2)
+    successor = NewCode(tmp_path, AllowList(["written_later"]))
+    successor.watched = True
+    assert not successor.look()
+    assert not successor.look()
+    os.utime(module)
+    assert successor.look()

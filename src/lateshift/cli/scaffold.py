@@ -48,9 +48,7 @@ ENV: Final = """\
 # LATESHIFT_RETRY_DELAY=5
 # LATESHIFT_LOG_LEVEL=INFO
 # LATESHIFT_LOG_DAYS=14
-
-# While you write jobs: a runner that ends after a second without work, so that the next one sees your new code.
-# LATESHIFT_IDLE_EXIT=1
+# LATESHIFT_IDLE_EXIT=30
 """
 
 IGNORED: Final = "storage/"

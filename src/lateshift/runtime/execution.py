@@ -24,6 +24,7 @@ from lateshift.options import JobOptions, Transactional
 from lateshift.outcome import WORKER_DIED, Ending, JobTimeout, Outcome, decide, failed, lost, returned
 from lateshift.runtime import copies
 from lateshift.runtime.exceptions import as_exception, describe, without_group
+from lateshift.runtime.new_code import NewCode
 from lateshift.runtime.patching import no_patching
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
@@ -99,6 +100,7 @@ class Execution:
 
     `now` tells microseconds since 1970 by the database's clock. `outdated`: it has met a job whose code may have been
     written after this process, which began at `began`, had imported its modules; a new process would see it.
+    A job that does not fit goes back to a new process at once where `code` has found that source files have changed.
     `overfull` are the jobs that share a process which takes too much memory, and has to end because of that.
     `told` is what the worker was asked to do. What is to be awaited in a thread goes to `run_awaitable`.
     """
@@ -111,6 +113,7 @@ class Execution:
         self._targets: dict[str, Target] = {}
         self._source: Source | None = None
         self.began, self.outdated = now(), False
+        self.code = NewCode(settings.root, self._allow)
         self.overfull: frozenset[str] = frozenset()
         self.told: Literal["", "stop", "now"] = ""
         self.run_awaitable = run_alone
@@ -324,6 +327,8 @@ class Execution:
         elif run.interruption == "stop":
             return self.stopped(run, now)
         elif not run.entered and isinstance(ending.exception, CallableNotFound | InvalidParameters):
+            if self.code.may_fit(run.job):
+                return msgspec.structs.replace(returned(run.started_at, now), error=ending.error)
             self.outdated = self.outdated or run.job.run_at - self.began > YOUNG
         return decide(run.job, ending, run.started_at, now, lambda attempt, error: self._delay(run, attempt, error))
 

@@ -114,6 +114,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     settings = app.settings
     reports = Reports(db)
     execution = Execution(settings, db.reckon, reports.report)
+    execution.code.watched = config.kind == "runner"  # of other workers an operator decides
     crew = Crew(config.worker, settings, execution, presence, wake, reports.report)
     reports.watch(crew)
     worker = Worker(config, db, app.events, crew, execution, wake, app.clock or Clock())

@@ -61,19 +61,9 @@ LEAVE_AFTER: Final = 600.0
 """Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
 restarted or moved meanwhile; but one that was deleted must not leave a process behind for ever."""
 
-Reason = Literal[
-    "stopped",
-    "done",
-    "idle",
-    "dismissed",
-    "cut off",
-    "recycle",
-    "max jobs",
-    "max memory",
-    "outdated",
-    "stuck",
-    "evicted",
-]
+End = Literal["stopped", "done", "idle", "dismissed", "cut off"]
+Replacement = Literal["recycle", "max jobs", "max memory", "outdated", "stuck", "evicted"]
+Reason = End | Replacement
 """Why a worker ends: told to; nothing left (burst); idle runner; runner that somebody asked to stop; runner whose
 database has been away for too long. Or, to be replaced: for none of those that follow; a limit reached; a job came
 whose code it does not have; code that cannot be stopped; declared dead by others."""
@@ -193,7 +183,8 @@ class Worker:
             try:
                 self._beat(now)
                 self.on_end(self.ledger.unsettled)
-                if self.ledger.exchange([], claim=not self._told and not self._heartbeat.evicted):
+                no_more = self._told or self._heartbeat.evicted or self._execution.code.found
+                if self.ledger.exchange([], claim=not no_more):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
                 self._well_at = now
@@ -307,8 +298,13 @@ class Worker:
             return "stopped"
         if self.crew.broken:
             return "stuck"
+        rest = self._clock.monotonic() - self._idle_since if self.ledger.look else 0.0
+        if not self._told and self._execution.code.look_after(rest):
+            self._told = "drain"
+            self._stop_claiming()
         if self._told == "drain":
-            return None if self.crew.busy or self.ledger.unsettled else "stopped"
+            ended: Reason = "outdated" if self._execution.code.found else "stopped"
+            return None if self.crew.busy or self.ledger.unsettled else ended
         limit = self.config.max_jobs
         if limit is not None and self.ledger.ended >= limit:
             return "max jobs"
