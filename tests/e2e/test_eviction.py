@@ -10,6 +10,7 @@ import pytest
 from project import finished, until
 
 from lateshift import Call
+from lateshift.runtime.process import _anything_waits
 from lateshift.storage import workers
 
 LEASE = 3.0
@@ -34,6 +35,18 @@ def test_a_worker_that_was_declared_dead_meanwhile_claims_nothing(project):
     project.worker()
     jobs = [finished(app, job_id) for job_id in ids]
     assert {(job.status, job.attempts, job.crashes) for job in jobs} == {("completed", 1, 0)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder in use cannot be renamed")
+def test_a_runner_whose_folder_was_moved_ends_and_makes_no_new_database(project):
+    """It was replaced, in an empty database at the old path; or, after `rm -r storage`, ran beside the next runner."""
+    app = project.app()
+    worker = project.worker(kind="runner", idle_exit=60.0, lease=4.0)
+    until(lambda: workers.last_memory(app.database, worker.id), what="a heartbeat")
+    (project.folder / "storage").rename(project.folder / "moved")
+    assert worker.ended() == 0
+    assert not _anything_waits(app, unknown=True)
+    assert not (project.folder / "storage").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a file in use can be neither deleted nor replaced")

@@ -275,10 +275,11 @@ def in_a_process(stage, **options):
             process.kill()
 
 
-def test_signals_stop_it(stage):
-    """SIGTERM stops in good order and SIGINT after it now, as two of the same would."""
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_stop_it(stage, first):
+    """SIGTERM, or a terminal that closes, stops in good order and SIGINT after it now, as two of the same would."""
     with in_a_process(stage) as (process, workers):
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(first)
         assert [worker.next() for worker in workers] == [["heard", "stop"]] * 2
         process.send_signal(signal.SIGINT)
         assert [worker.next() for worker in workers] == [["heard", "now"]] * 2

@@ -57,9 +57,10 @@ class Parent:
 
     def listen(self, tell: Callable[[Literal["stop", "now"]], None]) -> None:
         """Pass on from now on what the supervisor says, and signals, of which it knows nothing."""
-        for name in ("SIGTERM", "SIGBREAK"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), lambda *_: tell("stop"))
+        for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda *_: tell("stop"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes; the parent decides
         if hasattr(os, "register_at_fork"):  # multiprocessing ends its processes by SIGTERM; that is not for us
             os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -92,6 +92,8 @@ def run_worker(config: WorkerConfig, app: Lateshift) -> tuple[Reason, bool]:
         presence.release()
     wake.close()
     worker.on_leave()  # again, for what has come back from the jobs that were running
+    if reason == "evicted" and config.kind == "runner":  # its file may have gone; its supervisor looks what there is
+        return "idle", worker.crew.busy > 0
     if worker.dismissed:  # whatever else there is, nobody is to replace it
         reason = "dismissed" if config.kind == "runner" else "stopped"
     elif reason == "stopped" and not (parent.said_stop or parent.lost):  # a signal to it alone, perhaps a job's
@@ -335,6 +337,8 @@ def _want_runner(settings: Settings, *, wanted: bool) -> None:
 
 
 def _anything_waits(app: Lateshift, *, unknown: bool) -> bool:
+    if app.database.file is not None and not os.path.exists(app.database.file):  # to look would make a new one
+        return False
     try:
         return bool(workers.look(app.database, ()))
     except StorageError:

@@ -132,7 +132,7 @@ class Supervisor:
         """Run the workers; returns 0 when all have ended for good.
 
         1 when one died and was not replaced, or would not start; the exit code of one that was CUT_OFF. In the main
-        thread SIGTERM and SIGINT (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
+        thread SIGTERM, SIGINT and SIGHUP (and SIGBREAK on Windows) are taken as `stop()` meanwhile.
         """
         handlers = self._take_signals()
         try:
@@ -281,13 +281,13 @@ class Supervisor:
     def _take_signals(self) -> dict[int, Handler]:
         if threading.current_thread() is not threading.main_thread():
             return {}
-        names = ("SIGTERM", "SIGINT", "SIGBREAK")
+        names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
         taken: dict[int, Handler] = {}
         if sys.platform != "win32" and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
             # As whoever started this process has it; then the system tells nobody how, and when, a worker ended.
             taken[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for number in (getattr(signal, name) for name in names if hasattr(signal, name)):
-            if signal.getsignal(number) != signal.SIG_IGN:  # a shell's background job: its Ctrl-C is for others
+            if signal.getsignal(number) != signal.SIG_IGN:  # by a shell, in the background; by nohup
                 taken[number] = signal.signal(number, lambda *_: self.stop())
         return taken
 
