@@ -25,12 +25,10 @@ class Missing:
     def __call__(self, batch: Sequence[Event]) -> None:
         """Look for such failures among what happened."""
         for event in batch:
-            if (
-                type(event) is not JobFinished or not event.outcome.counts
-            ):  # what goes back to newer code has not failed
-                continue
-            if (error := event.outcome.error) is not None and error.type == _TYPE:
-                self._tell(event.name, error.message)
+            if type(event) is JobFinished and event.outcome.counts:  # what goes back to newer code has not failed
+                error = event.outcome.error
+                if error is not None and error.type == _TYPE:
+                    self._tell(event.name, error.message)
 
     def _tell(self, name: str, why: str) -> None:
         if name not in self._told and len(self._told) < MOST:
