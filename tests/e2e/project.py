@@ -158,8 +158,11 @@ class WorkerProcess:
         self.process.stdin.flush()
 
     def suspend(self) -> None:
-        """Stop it in its tracks, as SIGSTOP does."""
-        psutil.Process(self.process.pid).suspend()
+        """Stop it in its tracks, as SIGSTOP does; it stands when this returns."""
+        process = psutil.Process(self.process.pid)
+        process.suspend()
+        if sys.platform != "win32":
+            until(lambda: process.status() == psutil.STATUS_STOPPED, what="the process to stand")
 
     def resume(self) -> None:
         """Let it go on."""

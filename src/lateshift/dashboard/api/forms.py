@@ -74,11 +74,12 @@ def queue(row: QueueRow, rate: QueueRate | None) -> shapes.Queue:
 
 def worker(detail: WorkerDetail, *, alive: bool) -> shapes.Worker:
     """A worker and what it holds."""
-    names = ("id", "kind", "host", "pid", "version", "revision", "memory", "cpu", "slots")
+    names = ("id", "kind", "host", "pid", "version", "memory", "cpu", "slots")
     claims = claims_jobs(detail.queues)
     return shapes.Worker(
         **{name: getattr(detail, name) for name in names},
         queues=list(detail.queues) if claims else [],
+        release=detail.revision,
         started_at=moment(detail.started_at),
         heartbeat_at=moment(detail.heartbeat_at),
         running=detail.held,

@@ -195,8 +195,9 @@ class HeldJob(Struct, frozen=True):
 class Worker(Struct, frozen=True, kw_only=True):
     """A worker as it last told of itself: `memory` in bytes, `cpu` in cores, `slots` by kind of executor.
 
-    `queues` is empty for all. `claims` tells whether it takes more jobs; a worker that ends does not. `running` counts
-    the jobs it has now, `jobs` are those that it has had for longest, 100 at most.
+    `queues` is empty for all. `release` is LATESHIFT_RELEASE, or the version. `claims` tells whether it takes more
+    jobs: one that ends does not. `running` counts the jobs it has now, `jobs` are those that it has had for longest,
+    100 at most.
     """
 
     id: str
@@ -205,7 +206,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     pid: int
     queues: list[str]
     version: str
-    revision: str
+    release: str
     started_at: Moment
     heartbeat_at: Moment
     running: int
