@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from database_servers import PostgresServer
@@ -74,6 +75,20 @@ def postgres_tables(postgres_server: PostgresServer) -> str:
 def postgres_copy(postgres_server: PostgresServer, postgres_tables: str) -> Iterator[str]:
     """A new database with our tables: 15 ms instead of 55, five hundred times."""
     yield from new_database(postgres_server, lambda: postgres_server.copy_of(postgres_tables))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the file of `sqlite_place` is or will be."""
+    return tmp_path / "jobs" / "lateshift.db"
+
+
+@pytest.fixture
+def sqlite_place(file: Path, clock: FrozenClock) -> Iterator[Place]:
+    """SQLite, without a file so far."""
+    place = Place("sqlite", f"sqlite:///{file}", clock)
+    yield place
+    place.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import contextlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from database_servers import start_mariadb
@@ -87,13 +88,20 @@ def test_an_unknown_database_behind_a_pooler(pgbouncer):
 
 def test_a_right_that_is_missing(postgres_server, postgres_url):
     """Who may not make the schema learns that it is a matter of rights."""
-    postgres_server.execute("create role guest_of_lateshift login")
-    try:
-        said = migration_refusal(re.sub("//.*@", "//guest_of_lateshift@", postgres_url))
-    finally:
-        postgres_server.execute("drop role guest_of_lateshift")
+    with user(postgres_server, postgres_url) as url:
+        said = migration_refusal(url)
     assert "permission denied for database" in said
     assert "grant the missing right" in said
+
+
+@contextlib.contextmanager
+def user(server, url: str, options: str = "") -> Iterator[str]:
+    """The URL of a user of PostgreSQL with no rights."""
+    server.execute(f"create role guest_of_lateshift login {options}")
+    try:
+        yield re.sub("//.*@", "//guest_of_lateshift@", url)
+    finally:
+        server.execute("drop role guest_of_lateshift")
 
 
 def migration_refusal(url: str) -> str:
@@ -157,11 +165,8 @@ def test_a_password_that_is_a_name_as_well():
 
 def test_too_many_connections(postgres_server, postgres_url):
     """What to do is another than where nobody answers; libpq has no SQLSTATE for it."""
-    postgres_server.execute("create role crowd_of_lateshift login connection limit 0")
-    try:
-        said = refusal(re.sub("//.*@", "//crowd_of_lateshift@", postgres_url))
-    finally:
-        postgres_server.execute("drop role crowd_of_lateshift")
+    with user(postgres_server, postgres_url, "connection limit 0") as url:
+        said = refusal(url)
     assert "has no connection left for us" in said
     assert "Raise its limit" in said
 

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from storage_steps import EVERY_KIND, Place, Steps, new_job
@@ -18,17 +17,9 @@ from lateshift.storage.settlements import Batch, Settlement
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """Where the database is or will be."""
-    return tmp_path / "jobs" / "lateshift.db"
-
-
-@pytest.fixture
-def place(file: Path, clock):
+def place(sqlite_place):
     """Only SQLite here."""
-    place = Place("sqlite", f"sqlite:///{file}", clock)
-    yield place
-    place.close()
+    return sqlite_place
 
 
 def test_a_missing_folder_is_made_and_private(place, file):

@@ -21,17 +21,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """Where the database is or will be."""
-    return tmp_path / "jobs" / "lateshift.db"
-
-
-@pytest.fixture
-def place(file: Path, clock):
+def place(sqlite_place):
     """Only SQLite here."""
-    place = Place("sqlite", f"sqlite:///{file}", clock)
-    yield place
-    place.close()
+    return sqlite_place
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
