@@ -49,6 +49,19 @@ def test_a_runner_whose_folder_was_moved_ends_and_makes_no_new_database(project)
     assert not (project.folder / "storage").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder in use cannot be renamed")
+def test_a_moved_folder_is_noticed_by_the_first_write_and_no_log_is_begun_in_its_old_place(project):
+    """It told of an outage, in a new log folder, and went on until its next heartbeat."""
+    app = project.app()
+    worker = project.worker(kind="runner", idle_exit=60.0)
+    app.run_background_job("app.jobs.wait_for_file", parameters={"name": "go"})
+    until(project.journal)
+    (project.folder / "storage").rename(project.folder / "moved")
+    (project.folder / "go").touch()
+    assert worker.ended() == 0
+    assert not (project.folder / "storage").exists()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there a file in use can be neither deleted nor replaced")
 def test_a_worker_whose_database_was_deleted_or_replaced_begins_anew(project):
     """It served a file that nobody sees any more, for as long as it lived."""

@@ -56,14 +56,20 @@ class Heartbeat:
         began, at = time.monotonic(), self._crew.lease_clock()
         if self._fence is not None and not self._fence.renew(idle=not self._crew.busy):
             return AGAIN
-        if self._db.keeps_file and self._db.file_has_gone():
-            complain(f"lateshift: {self._worker}: {GONE.format(self._db.file)} It ends.")
-            self.evicted = True
-        elif workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):
+        if self.has_nothing():
+            return AGAIN
+        if workers.heartbeat(self._db, self._worker, now, _memory_if_known(), self._cpu(began)):
             self._crew.lease_until = at + self._lease
         else:
             self.evicted = True
         return max(0.0, self._lease / 3 - (time.monotonic() - began))  # what it says is as old as its writing took
+
+    def has_nothing(self) -> bool:
+        """Whether its SQLite file has gone: then there is nothing to wait for, and nothing to write beside it."""
+        if not self.evicted and self._db.keeps_file and self._db.file_has_gone():
+            complain(f"lateshift: {self._worker}: {GONE.format(self._db.file)} It ends.")
+            self.evicted = True
+        return self.evicted
 
     def _cpu(self, at: float) -> float | None:
         """The share of a core that this process took since the last heartbeat."""

@@ -239,6 +239,8 @@ class Worker:
 
     def _trouble(self, error: StorageError, now: float) -> None:
         """The database cannot be written: nothing is reported, nothing forgotten; try again soon."""
+        if self._heartbeat.has_nothing():
+            return
         self._outage.tell(error, now)
         self._fence.keep()
         self._trouble_until = now + TROUBLE_PAUSE
