@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar, Unpack
 
-from lateshift.allowlist import AllowList
 from lateshift.cache import Cache
 from lateshift.clock import Clock, steady
 from lateshift.context import refuse_to_hold_up_the_loop, refuse_to_wait_for_itself, warn_of_waiting
@@ -21,6 +20,7 @@ from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, 
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, JobsPruned, QueueChanged
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.host.logs import FileLog
+from lateshift.host.permits import runner_permits
 from lateshift.job import FINISHED, Job, JobFilters, NewJob
 from lateshift.keywords import guiding
 from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
@@ -174,7 +174,7 @@ class Lateshift:
         Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
         """
         check_id(job_id)
-        self._neighbours.replace_runner(self.settings)
+        self._neighbours.grant(self.settings)
         status = writes.retry(self.database, job_id, self.database.now())
         if self._found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
             advice = "wait for it, or cancel it first" if status in ("pending", "running") else "enqueue it anew"
@@ -311,7 +311,7 @@ class Lateshift:
             if now - nudged > 1.0:
                 self.on_long_wait(job_id, status)
                 job = self.get_job(job_id)
-                if AllowList(self.settings.allowed).permits(job.name):  # else ours would fail it, as it may not run it
+                if runner_permits(self.settings, job.name):  # else ours would fail it, as it may not run it
                     self._start_runner({job.queue}, (job_id,))
                 nudged = now
             yield pause if timeout is None else max(0.0, min(pause, began + timeout - now))
@@ -319,9 +319,10 @@ class Lateshift:
 
     def _enqueue(self, calls: Sequence[Call], connection: object | None) -> list[str]:
         jobs = self._prepare(calls)
+        if jobs:
+            self._neighbours.grant(self.settings)
         if jobs and connection is None:
             refuse_to_wait_for_itself(self.database.place)
-            self._neighbours.replace_runner(self.settings)
             writes.enqueue(self.database, jobs)
         elif jobs:
             foreign.insert(self.database, connection, jobs)

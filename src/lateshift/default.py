@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from lateshift.enqueuing import Call
     from lateshift.job import Job
     from lateshift.retry import RetryLike
+    from lateshift.settings import Settings
 
 _app: Lateshift | None = None
 _code: dict[str, Any] = {}
 """What `configure` was given."""
+_widen: Callable[[Settings], Settings] | None = None
 _stand_in: tuple[Lateshift, dict[str, Any]] | None = None
 """The application object of a test, and the settings of it that `configure` does not reach."""
 
@@ -43,6 +45,22 @@ def set_app(app: Lateshift | None) -> Lateshift | None:
     return before
 
 
+def widen_by(how: Callable[[Settings], Settings]) -> None:
+    """Have the default application object go by `how(settings)`, and each that `configure` makes from now on.
+
+    In a process that runs the jobs of several programs each of their modules may configure an allow-list of its own.
+    """
+    global _widen  # noqa: PLW0603 - as above
+    with undivided():
+        _widen = how
+        _adopt_wider(get_app())
+
+
+def _adopt_wider(app: Lateshift) -> None:
+    if _widen is not None and (wider := _widen(app.settings)) is not app.settings:
+        app.adopt(wider)
+
+
 def configure(**code: Any) -> Lateshift:
     """Set the default application object up in code: `configure(allowed=["orders"], max_retries=5)`.
 
@@ -54,6 +72,7 @@ def configure(**code: Any) -> Lateshift:
     with undivided():
         if _stand_in is None:
             app = _app = Lateshift(**code)
+            _adopt_wider(app)
         else:
             app, own = _stand_in
             app.adopt(load_settings(**code | own | {"spawn": app.settings.spawn}))

@@ -12,6 +12,7 @@ from lateshift.app import Lateshift
 from lateshift.errors import CallableNotAllowed, LateshiftError
 from lateshift.host import presence
 from lateshift.host.fleet import LEASE, is_here, living, serves
+from lateshift.host.permits import runner_permits, with_granted
 from lateshift.job import WAITING, Job, JobError, moment
 from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
@@ -151,8 +152,10 @@ def _next_attempt(job: Job) -> str:
 
 def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
     """Whether the worker will be able to find the callable, tried out here."""
+    only_runners = all(worker.kind == "runner" for worker in scene.alive)
+    settings = with_granted(scene.settings) if only_runners else scene.settings
     try:
-        resolve(scene.job.name, AllowList(scene.settings.allowed))
+        resolve(scene.job.name, AllowList(settings.allowed))
     except CallableNotAllowed as error:
         yield f"It is not allowed, and fails as soon as a worker with the settings of this folder takes it: {error}"
     except LateshiftError as error:
@@ -179,7 +182,7 @@ def _no_worker(scene: _Scene, *, paused: bool) -> str:
         lead = "No worker takes new jobs." if scene.alive else "No worker is running."
     if scene.settings.spawn == "never":
         return f"{lead} None starts by itself, because LATESHIFT_SPAWN is never: start one with `lateshift work`."
-    if not AllowList(scene.settings.allowed).permits(scene.job.name):
+    if not runner_permits(scene.settings, scene.job.name):
         return f"{lead} Whatever starts one for it has to permit it: the program that enqueued it gives its own list."
     if paused:
         return f"{lead} One starts by itself when the queue is resumed."

@@ -3,7 +3,7 @@
 import pytest
 
 from lateshift import Lateshift
-from lateshift.host.permits import publish
+from lateshift.host.permits import grant
 from lateshift.host.presence import Presence, presence_folder
 from lateshift.host.registration import new_worker_id, worker_of_this_process
 from lateshift.storage import workers
@@ -73,7 +73,7 @@ def test_a_living_worker_may_have_another_list(project, script, kind, elsewhere,
     folder = project.folder / "elsewhere" if elsewhere else presence_folder(script.settings)
     presence = Presence(folder, worker, 1)
     presence.acquire()
-    publish(script.settings)
+    grant(script.settings, script.settings.allowed)
     row = worker_of_this_process(worker, folder, (), kind=kind)
     workers.register_worker(script.database, row, script.database.now())
     try:

@@ -16,11 +16,8 @@ import pytest
 from project import finished, until
 
 from lateshift import errors
-from lateshift.host import permits
-from lateshift.host.presence import runner_file
 from lateshift.storage import reads
 from lateshift.storage.migrations import migrate
-from lateshift.storage.workers import claims_jobs
 
 SCRIPT = """\
 # orders.py
@@ -284,74 +281,6 @@ def test_a_script_without_a_guard_does_not_enqueue_for_ever(project):
     job = app.list_jobs()[0]
     assert (job.status, job.attempts, len(app.list_jobs())) == ("failed", 1, 1)
     assert '__name__ == "__main__"' in job.error.message
-
-
-ANOTHER = """\
-from pathlib import Path
-from lateshift import configure, run_background_job, wait_for_job
-configure(allowed=[Path(__file__).stem])
-def told() -> str:
-    return __name__
-if __name__ == "__main__":
-    print(wait_for_job(run_background_job(told), 20, check=True).result)
-"""
-
-
-def test_scripts_with_allow_lists_of_their_own_share_a_runner(project):
-    """It had the list of the one that started it, and refused the jobs of the others; now it is replaced, once each."""
-    environment = project.environment()
-    del environment["LATESHIFT_ALLOWED"]
-
-    def run(name: str) -> str:
-        (project.folder / f"{name}.py").write_text(ANOTHER)
-        command = [sys.executable, f"{name}.py"]
-        return subprocess.check_output(command, cwd=project.folder, env=environment, text=True).strip()
-
-    app = project.app(allowed=["orders"])
-    assert run("orders") == "orders"
-    waits = app.run_background_job("orders.told", delay=3600)
-    assert [run(name) for name in ("mails", "reports")] == ["mails", "reports"]
-    [runner] = [row.id for row in runners(app) if claims_jobs(row.queues)]
-    assert [run(name) for name in ("mails", "orders", "reports")] == ["mails", "orders", "reports"]
-    assert runner in [row.id for row in runners(app)]
-    app.cancel_job(waits)
-
-
-def test_a_retry_has_a_runner_replaced_that_would_refuse_it(project):
-    """As an enqueuing does: the job failed again, with the list of another program."""
-    (project.folder / "orders.py").write_text(ANOTHER)
-    (project.folder / "mails.py").write_text(ANOTHER)
-    orders = project.app(allowed=["orders"], spawn="auto")
-    waits = orders.run_background_job("orders.told", delay=3600)
-    finished(orders, orders.run_background_job("orders.told"))
-    mails = project.app(allowed=["mails"], spawn="never").run_background_job("mails.told", delay=3600)
-    orders.cancel_job(mails)
-    project.app(allowed=["mails"], spawn="auto").retry_job(mails)
-    assert finished(orders, mails).result == "mails"
-    orders.cancel_job(waits)
-
-
-@pytest.mark.parametrize("written", ["", "orders", "no list\n", "\xff\n"])
-def test_a_list_of_a_runner_that_cannot_be_read_asks_for_nothing(project, written):
-    """It may be about to be written; and whatever is there, enqueuing goes on."""
-    settings = project.app(allowed=["mails"]).settings
-    file = runner_file(settings, "allowed")
-    file.parent.mkdir(parents=True)
-    file.write_bytes(written.encode("latin-1"))
-    assert permits.lacking(settings) == ()
-
-
-def test_what_was_asked_of_a_runner_long_ago_is_not_done(project):
-    """A list that was made shorter since would have its old entries again."""
-    settings = project.app(allowed=["orders"]).settings
-    runner_file(settings, "only").parent.mkdir(parents=True)
-    permits.publish(settings)
-    for age, allowed in ((0, ("orders", "mails")), (120, ("orders",))):
-        permits.ask_for(settings, ["mails"])
-        moment = time.time() - age
-        os.utime(runner_file(settings, "more"), (moment, moment))
-        assert permits.with_asked(settings).allowed == allowed
-        assert permits.with_asked(settings) == settings
 
 
 def test_a_spawn_that_fails_leaves_the_job_stored(project, monkeypatch):

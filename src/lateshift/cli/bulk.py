@@ -150,7 +150,7 @@ def _act(app: Lateshift, action: Action, target: Query | list[str]) -> tuple[int
     from lateshift.storage.bulk import BulkAction
 
     if action == "retry":
-        Neighbours(app.database).replace_runner(app.settings)
+        Neighbours(app.database).grant(app.settings)
     work, began = BulkAction(app.database, action, target), time.monotonic()
     while not work.step().finished:
         time.sleep(time.monotonic() - began)  # workers write to the same tables, and get as much time

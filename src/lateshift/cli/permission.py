@@ -50,11 +50,11 @@ class Permission:
         )
 
     def _permitted_by_others(self, name: str, queue: str) -> bool:
-        """Of a runner in this storage folder the list is known; a `lateshift work` there has that of the folder."""
+        """What a runner in this storage folder may run is known; a `lateshift work` there has the folder's list."""
         db, settings = self._app.database, self._app.settings
         serving = [row for row in living(reads.workers(db), db.now()) if serves(row, queue)]
         folder = str(presence_folder(settings))
         if any(row.folder != folder for row in serving):  # of other machines and folders nobody can tell
             return True
-        theirs = permits.permitted(settings) if any(row.kind == "runner" for row in serving) else None
-        return theirs is not None and theirs.permits(name)
+        runner = any(row.kind == "runner" for row in serving) or (not serving and settings.spawn != "never")
+        return runner and AllowList(permits.granted(settings)).permits(name)

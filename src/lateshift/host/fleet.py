@@ -24,12 +24,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from functools import cache
 from typing import Final
 
 from lateshift.clock import steady
-from lateshift.errors import SpawnError, StorageError, StorageUnavailable
+from lateshift.errors import SpawnError
 from lateshift.host import permits, presence
 from lateshift.host.spawn import start_runner
 from lateshift.host.turn import end_turn, take_turn
@@ -99,7 +98,7 @@ class Neighbours:
         self._db = db
         self._rows: list[reads.WorkerRow] = []
         self._read_at = -math.inf
-        self._compared = False
+        self._granted_at = -math.inf
 
     def serve(self, queues: Collection[str]) -> bool:
         """Whether each of these queues is served by a living worker of this host."""
@@ -108,40 +107,16 @@ class Neighbours:
             any(serves(row, queue) and presence.claims(row.folder, row.id) for row in self._rows) for queue in queues
         )
 
-    def replace_runner(self, settings: Settings) -> None:
-        """Have the runner end that would refuse jobs of a program with these settings; see `permits`.
-
-        Called before they are stored, for it would take them at once. A runner takes no more jobs within a second.
-        Raises StorageUnavailable.
-        """
-        if settings.spawn == "never":
-            return
-        try:
-            self._look()
-        except StorageUnavailable:  # else the program would wait for the database twice
-            raise
-        except StorageError:  # it may well take the job
-            return
-        if self._compared:
-            return
-        self._compared = True
-        folder = str(presence.presence_folder(settings))
-        runners = [row.id for row in self._rows if row.kind == "runner" and row.folder == folder]
-        if not runners or not (entries := permits.lacking(settings)):
-            return
-        from lateshift.storage import requests  # a program needs it once, if ever
-
-        with suppress(OSError, StorageError):  # then the job fails, and says why
-            permits.ask_for(settings, entries)
-            for worker in runners:
-                requests.ask(self._db, worker, "drain", self._db.now())
-            await_no_claims(self._db, runners, ANSWER)
+    def grant(self, settings: Settings) -> None:
+        """Let the runner run what these settings permit, before a job is stored; looked at once a second."""
+        if settings.spawn != "never" and steady() - self._granted_at > self.TRUST:
+            permits.grant(settings, settings.allowed)
+            self._granted_at = steady()
 
     def _look(self) -> None:
         if steady() - self._read_at > self.TRUST:
             self._read_at, now = steady(), self._db.now()
             self._rows = [row for row in living(reads.workers(self._db), now) if is_here(row)]
-            self._compared = False
 
 
 def await_no_claims(db: Database, asked: Collection[str], seconds: float) -> list[str]:
@@ -170,6 +145,7 @@ def ensure_runner(db: Database, settings: Settings, queues: Collection[str]) -> 
     alive = living(reads.workers(db), db.now())
     if all(any(serves(worker, queue) for worker in alive) for queue in queues):
         return False
+    permits.grant(settings, settings.allowed)  # if another program starts it, or the one before has just ended
     turn = presence.runner_file(settings, "turn")
     try:
         if not take_turn(turn):

@@ -41,10 +41,10 @@ def presence_folder(settings: Settings) -> Path:
     return settings.storage_dir / "run" / short_name(settings)
 
 
-def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted", "allowed", "more"]) -> Path:
+def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted", "allowed"]) -> Path:
     """Of one database: the lock of the runner, whose turn it is to start one, and the mark of one that came second.
 
-    Also what it permits, and what the next one shall permit beside that.
+    Also what programs have granted to it; see `permits`.
     """
     return settings.storage_dir / "run" / f"runner-{short_name(settings)}.{ending}"
 

@@ -27,9 +27,10 @@ from lateshift.host.job_logs import capture_logging
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
 from lateshift.runtime import stacks, wall
-from lateshift.runtime.execution import Execution, Run
+from lateshift.runtime.execution import Execution
 from lateshift.runtime.output import flush, prepare
 from lateshift.runtime.parent import close_in_forks, take_standard_input
+from lateshift.runtime.run import Run
 from lateshift.runtime.tree import tree_memory
 from lateshift.settings import load_settings
 from lateshift.storage.migrations import go_on_with_newer

@@ -16,10 +16,11 @@ from lateshift.events import Event, JobStarted
 from lateshift.host.presence import Presence
 from lateshift.job import EXECUTORS, Claimed, ExecutorKind
 from lateshift.outcome import Outcome
-from lateshift.runtime.execution import Execution, Run
+from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Executor
 from lateshift.runtime.executors.thread import ThreadExecutor
 from lateshift.runtime.patching import threads_are_patched
+from lateshift.runtime.run import Run
 from lateshift.runtime.wake import Wake
 from lateshift.settings import Settings
 from lateshift.storage.settlements import Settlement
@@ -258,4 +259,4 @@ class Crew:
             return LoopExecutor(slots, execution, self.started, self.finished)
         from lateshift.runtime.executors.process import ProcessExecutor
 
-        return ProcessExecutor(slots, execution, self.started, self.finished, self._settings, self._report)
+        return ProcessExecutor(slots, execution, self.started, self.finished, self._report)

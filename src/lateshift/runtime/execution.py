@@ -6,7 +6,6 @@ Executors decide where this happens; what happens is the same everywhere.
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -20,18 +19,19 @@ from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidOption
 from lateshift.host.job_logs import keep_capturing
 from lateshift.host.logs import escape
 from lateshift.job import CallOptions, Claimed, JobError
-from lateshift.options import JobOptions, Transactional
+from lateshift.options import Transactional
 from lateshift.outcome import WORKER_DIED, Ending, JobTimeout, Outcome, decide, failed, lost, returned
 from lateshift.runtime import copies
 from lateshift.runtime.exceptions import as_exception, describe, without_group
 from lateshift.runtime.new_code import NewCode
 from lateshift.runtime.patching import no_patching
+from lateshift.runtime.run import Ready, Run
 from lateshift.settings import Settings
 from lateshift.target import Target, resolve
 from lateshift.texts import megabytes
 
 if TYPE_CHECKING:
-    from lateshift.storage.effects import Effects, Source
+    from lateshift.storage.effects import Source
 
 OVERLAP_GUARD: Final = 1.0
 """Seconds before a job may run again that was given back while its code could not be stopped: its process ends now."""
@@ -50,50 +50,6 @@ OVERTAKEN_MOST: Final = 100
 YOUNG: Final = 5_000_000
 """Microseconds for which a process counts as new, so that jobs which nobody has the code of replace it rarely."""
 
-Interruption = Literal["timeout", "memory", "cancel", "stop"]
-
-
-class Run:
-    """One attempt in progress, as its executor holds it."""
-
-    __slots__ = (
-        "context",
-        "effects",
-        "entered",
-        "hook",
-        "hook_due",
-        "interruption",
-        "job",
-        "max_memory",
-        "memory",
-        "options",
-        "started_at",
-        "timeout",
-    )
-
-    def __init__(self, job: Claimed, context: JobContext, started_at: int) -> None:
-        self.job = job
-        self.context = context
-        self.started_at = started_at
-        self.timeout: float | None = None
-        self.max_memory: int | None = None
-        self.memory = 0
-        self.interruption: Interruption | None = None
-        self.options: JobOptions | None = None
-        self.hook: Callable[[BaseException], Any] | None = None
-        self.effects: Effects | None = None
-        self.entered = False
-        self.hook_due = threading.Lock()  # taken once, by whoever calls the hook
-
-    def roll_back(self) -> None:
-        """Undo what the job has written in a transaction of its own and not committed; in its own thread."""
-        if self.effects is not None:
-            self.effects.close()
-
-
-Ready = Callable[[Run], None]
-"""Called when the job's module is imported and its timeout known, before its own code is entered."""
-
 
 class Execution:
     """Runs attempts under one set of settings; remembers what each name resolved to.
@@ -102,7 +58,8 @@ class Execution:
     written after this process, which began at `began`, had imported its modules; a new process would see it.
     A job that does not fit goes back to a new process at once where `code` has found that source files have changed.
     `overfull` are the jobs that share a process which takes too much memory, and has to end because of that.
-    `told` is what the worker was asked to do. What is to be awaited in a thread goes to `run_awaitable`.
+    `told` is what the worker was asked to do. What is to be awaited in a thread goes to `run_awaitable`. `widen` gives
+    the settings with what the allow-list has got in addition since, and is asked about each name that is new here.
     """
 
     def __init__(self, settings: Settings, now: Callable[[], int], report: Report) -> None:
@@ -117,6 +74,7 @@ class Execution:
         self.overfull: frozenset[str] = frozenset()
         self.told: Literal["", "stop", "now"] = ""
         self.run_awaitable = run_alone
+        self.widen: Callable[[Settings], Settings] = lambda settings: settings
 
     def begin(self, job: Claimed) -> Run:
         """Take a claimed job up; nothing of the user's runs yet."""
@@ -284,9 +242,18 @@ class Execution:
     def _target(self, name: str) -> Target:
         target = self._targets.get(name)
         if target is None:
+            self.look_for_permits()
             with no_patching(name):
                 target = self._targets[name] = resolve(name, self._allow)
         return target
+
+    def look_for_permits(self) -> Settings:
+        """Go by the allow-list as it is now; the settings with it."""
+        settings = self.widen(self._settings)
+        if settings is not self._settings:
+            self._settings, self._allow = settings, AllowList(settings.allowed, of_worker=True)
+            self.code.allow = self._allow
+        return settings
 
     def _failure(self, run: Run, error: BaseException) -> Ending:
         error = without_group(error)

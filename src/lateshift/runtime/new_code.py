@@ -37,7 +37,7 @@ class NewCode:
     def __init__(self, root: Path, allow: AllowList) -> None:
         self.watched = self.found = False
         self._root = f"{root}{os.sep}"
-        self._allow = allow
+        self.allow = allow
         pythons = (f"{prefix}{os.sep}" for prefix in (sys.prefix, sys.base_prefix))
         self._others = tuple(prefix for prefix in pythons if prefix.startswith(self._root))  # .venv in the project
         self._files: dict[str, str | None] = {}
@@ -76,7 +76,7 @@ class NewCode:
         if not isinstance(path, str) or not path.endswith(".py"):
             return None
         ours = path.startswith(self._root) and not path.startswith(self._others)
-        return path if ours or self._allow.covers(name) else None
+        return path if ours or self.allow.covers(name) else None
 
     def _has_changed(self, path: str, now: int) -> bool:
         try:

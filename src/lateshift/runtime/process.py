@@ -23,12 +23,12 @@ from msgspec.structs import replace
 from lateshift import django
 from lateshift.app import Lateshift
 from lateshift.clock import Clock
-from lateshift.default import set_app
+from lateshift.default import set_app, widen_by
 from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
-from lateshift.host.permits import publish, with_asked
+from lateshift.host.permits import grant, with_granted, withdraw
 from lateshift.host.presence import (
     Presence,
     is_leaving,
@@ -54,6 +54,7 @@ from lateshift.runtime.supervisor import CUT_OFF, DISMISSED, REPLACED, UNFINISHE
 from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
+from lateshift.settings_sources import env_name
 from lateshift.storage import open_database, workers
 from lateshift.storage.database import Database
 from lateshift.storage.migrations import go_on_with_newer
@@ -116,7 +117,9 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     settings = app.settings
     reports = Reports(db)
     execution = Execution(settings, db.reckon, reports.report)
-    execution.code.watched = config.kind == "runner"  # of other workers an operator decides
+    if config.kind == "runner":  # of other workers an operator decides
+        execution.code.watched = True
+        execution.widen = _widen
     crew = Crew(config.worker, settings, execution, presence, wake, reports.report)
     reports.watch(crew)
     worker = Worker(config, db, app.events, crew, execution, wake, app.clock or Clock())
@@ -126,6 +129,8 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     def dismiss(how: Literal["drain", "stop"]) -> None:
         if not worker.dismissed:
             _want_runner(settings, wanted=False)  # only who looks from now on finds nobody
+            if config.kind == "runner":
+                withdraw(settings)
             presence.dismiss()
         worker.dismiss(how)
 
@@ -140,6 +145,15 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
         Compaction(db),
     ]
     return worker
+
+
+def _widen(settings: Settings) -> Settings:
+    """What was granted to the runner is for what its jobs enqueue and start, too."""
+    wider = with_granted(settings)
+    if wider is not settings:
+        widen_by(with_granted)
+        os.environ[env_name("allowed")] = to_environment(wider)[env_name("allowed")]
+    return wider
 
 
 def _left_behind(db: Database, config: WorkerConfig, reason: Reason) -> bool:
@@ -276,8 +290,7 @@ def _runner() -> int:
     while (lock := _become_the_only(app.settings)) is not None:
         with ExitStack() as only:
             only.callback(os.close, lock)
-            app.adopt(with_asked(app.settings))
-            publish(app.settings)
+            grant(app.settings, app.settings.allowed)
             supervisor = make_supervisor(
                 app,
                 take_back,
@@ -290,6 +303,7 @@ def _runner() -> int:
                 idle_exit=app.settings.idle_exit,
             )
             code = supervisor.run()
+            granted = withdraw(app.settings) if supervisor.idle else ()
         wanted = (
             runner_file(app.settings, "wanted").exists()
             if supervisor.dismissed
@@ -297,6 +311,7 @@ def _runner() -> int:
         )
         if supervisor.stopping or not wanted:
             break
+        grant(app.settings, granted)
     return code
 
 

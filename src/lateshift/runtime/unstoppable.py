@@ -9,7 +9,8 @@ import msgspec
 
 from lateshift.outcome import Outcome
 from lateshift.runtime.exceptions import as_exception
-from lateshift.runtime.execution import OVERLAP_GUARD, Execution, Run
+from lateshift.runtime.execution import OVERLAP_GUARD, Execution
+from lateshift.runtime.run import Run
 from lateshift.storage.settlements import Settlement
 
 HOOK_LIMIT: Final = 5.0

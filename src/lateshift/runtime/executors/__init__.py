@@ -7,7 +7,7 @@ from typing import Protocol
 
 from lateshift.job import Claimed
 from lateshift.outcome import Outcome
-from lateshift.runtime.execution import Run
+from lateshift.runtime.run import Run
 
 Finished = Callable[[Claimed, Outcome], None]
 Started = Callable[[Run], bool]

@@ -20,8 +20,9 @@ from typing import Final
 from lateshift.job import Claimed
 from lateshift.outcome import Outcome, returned
 from lateshift.runtime import stacks
-from lateshift.runtime.execution import Execution, Interruption, Run
+from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Finished, Started
+from lateshift.runtime.run import Interruption, Run
 
 STUCK_AFTER: Final = 5.0
 """Seconds that a coroutine gets to end after it was cancelled, and that the loop gets to answer."""

@@ -31,11 +31,12 @@ from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
 from lateshift.runtime.exceptions import describe
-from lateshift.runtime.execution import Execution, Interruption, Run
+from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Finished, Started
+from lateshift.runtime.run import Interruption, Run
 from lateshift.runtime.supervisor import how_it_died
 from lateshift.runtime.tree import ProcessTree, tree_memory
-from lateshift.settings import Settings, to_environment
+from lateshift.settings import to_environment
 from lateshift.texts import megabytes
 
 KILL_AFTER: Final = 2.0
@@ -55,14 +56,11 @@ TOLD_WITHIN: Final = 1.0
 class ProcessExecutor:
     """Runs up to `slots` child processes, each watched by a thread."""
 
-    def __init__(
-        self, slots: int, execution: Execution, started: Started, finished: Finished, settings: Settings, report: Report
-    ) -> None:
+    def __init__(self, slots: int, execution: Execution, started: Started, finished: Finished, report: Report) -> None:
         self.slots = slots
         self._execution = execution
         self._started = started
         self._finished = finished
-        self._settings = settings
         self._report = report
         self._children: dict[Claimed, _Child] = {}
         self._ends_at = math.inf
@@ -199,8 +197,8 @@ class ProcessExecutor:
         return Errand(run.job, self._execution.now() - time.monotonic_ns() // 1000, **more)
 
     def _environment(self) -> dict[str, str]:
-        ours = {**to_environment(self._settings), "_LATESHIFT_CHILD": json.dumps(describe_process())}
-        return {**os.environ, **unpacked_anew(), **ours}
+        settings = to_environment(self._execution.look_for_permits())
+        return {**os.environ, **unpacked_anew(), **settings, "_LATESHIFT_CHILD": json.dumps(describe_process())}
 
 
 class _Child:

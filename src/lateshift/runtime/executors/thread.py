@@ -23,8 +23,9 @@ from lateshift import django
 from lateshift.job import Claimed
 from lateshift.outcome import JobTimeout, Outcome, returned
 from lateshift.runtime import stacks
-from lateshift.runtime.execution import Execution, Interruption, Run
+from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Finished, Started
+from lateshift.runtime.run import Interruption, Run
 
 STUCK_AFTER: Final = 5.0
 """Seconds that code gets to end after an exception was raised in its thread."""

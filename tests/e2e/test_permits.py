@@ -1,0 +1,190 @@
+"""Programs of one folder have allow-lists of their own: the runner that they share runs the jobs of each."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import psutil
+import pytest
+from project import finished, gone, until
+
+from lateshift import Lateshift
+from lateshift.host import permits
+from lateshift.host.presence import runner_file
+from lateshift.storage import reads, requests
+
+PROGRAM = """\
+import os
+from pathlib import Path
+from lateshift import background, configure, run_background_job, wait_for_job
+configure(allowed=[Path(__file__).stem])
+def told() -> str:
+    return __name__
+def asks() -> str:
+    return run_background_job(told)
+@background(isolation="process")
+def alone() -> str:
+    return f"{__name__} {os.environ['LATESHIFT_ALLOWED']}"
+if __name__ == "__main__":
+    print(wait_for_job(run_background_job(told), 20, check=True).result)
+"""
+
+
+@pytest.fixture
+def environment(project):
+    """That of a program whose allow-list is in its code; three such programs are in the folder."""
+    for name in ("orders", "mails", "reports"):
+        (project.folder / f"{name}.py").write_text(PROGRAM)
+    environment = project.environment()
+    del environment["LATESHIFT_ALLOWED"]
+    return environment
+
+
+def start(project, environment, name: str) -> subprocess.Popen[str]:
+    """Start a program."""
+    command = [sys.executable, f"{name}.py"]
+    return subprocess.Popen(command, cwd=project.folder, env=environment, text=True, stdout=subprocess.PIPE)
+
+
+def said(program: subprocess.Popen[str]) -> str:
+    """What a program has printed."""
+    out, _ = program.communicate(timeout=60)
+    return out.strip()
+
+
+def runner(app: Lateshift) -> reads.WorkerRow:
+    """The one there is."""
+    [row] = [row for row in reads.workers(app.database) if row.kind == "runner"]
+    return row
+
+
+def test_programs_with_allow_lists_of_their_own_share_a_runner(project, environment):
+    """It had the list of the one that started it, and failed the jobs of the others."""
+    app = project.app(allowed=["orders"])
+    assert said(start(project, environment, "orders")) == "orders"
+    waits = app.run_background_job("orders.told", delay=3600)
+    first = runner(app)
+    for name in ("mails", "orders", "reports", "mails"):
+        assert said(start(project, environment, name)) == name
+    assert runner(app).id == first.id
+    app.cancel_job(waits)
+
+
+def test_programs_that_start_at_once_find_no_runner_and_fail_no_job(project, environment):
+    """As with the machine: nobody could be asked yet, and the runner that began refused what was not of its starter."""
+    programs = [(name, start(project, environment, name)) for name in ("orders", "mails", "reports") * 2]
+    assert [(name, said(program)) for name, program in programs] == [(name, name) for name, _ in programs]
+
+
+def test_what_waits_runs_after_a_crash_whichever_program_starts_the_next_runner(project, environment):
+    """The machine goes down; another program is the first to enqueue after that."""
+    app = project.app(allowed=["orders"])
+    app.pause_queue("later")
+    assert said(start(project, environment, "orders")) == "orders"
+    waits = app.run_background_job("orders.told", queue="later")
+    worker = psutil.Process(runner(app).pid)
+    for process in (worker.parent(), worker):
+        process.kill()
+    until(lambda: gone(worker.pid))
+    assert said(start(project, environment, "mails")) == "mails"
+    app.resume_queue("later")
+    assert finished(app, waits).result == "orders"
+
+
+def test_what_was_granted_is_for_child_processes_and_for_what_jobs_enqueue(project, environment):
+    """Each has settings of its own."""
+    orders, mails = (project.app(allowed=[name], spawn="auto") for name in ("orders", "mails"))
+    waits = orders.run_background_job("orders.told", delay=3600)
+    assert finished(mails, mails.run_background_job("mails.alone")).result == "mails orders,mails"
+    asked = finished(mails, mails.run_background_job("mails.asks"))
+    assert finished(mails, asked.result).result == "mails"
+    assert finished(orders, orders.run_background_job("orders.alone")).result == "orders orders,mails"
+    orders.cancel_job(waits)
+
+
+def test_a_job_of_a_callers_own_transaction_is_granted_before_it_is_committed(project, environment):
+    """The runner sees it as soon as that is done, and nobody comes back to ask."""
+    orders, mails = (project.app(allowed=[name], spawn="auto") for name in ("orders", "mails"))
+    waits = orders.run_background_job("orders.told", delay=3600)
+    connection = sqlite3.connect(mails.database.path)
+    job_id = mails.run_background_job("mails.told", connection=connection)
+    connection.commit()
+    connection.close()
+    assert finished(mails, job_id).result == "mails"
+    orders.cancel_job(waits)
+
+
+def test_a_retry_grants_what_it_needs(project, environment):
+    """The job failed again, with the list of another program."""
+    orders = project.app(allowed=["orders"], spawn="auto")
+    waits = orders.run_background_job("orders.told", delay=3600)
+    finished(orders, orders.run_background_job("orders.told"))
+    mails = project.app(allowed=["mails"], spawn="never").run_background_job("mails.told", delay=3600)
+    orders.cancel_job(mails)
+    project.app(allowed=["mails"], spawn="auto").retry_job(mails)
+    assert finished(orders, mails).result == "mails"
+    orders.cancel_job(waits)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_runner_that_has_ended_leaves_nothing_granted(project, environment, asked):
+    """A list that was made shorter since would have its old entries for ever."""
+    app = project.app(allowed=["orders"], spawn="auto", idle_exit=60 if asked else 0.5)
+    finished(app, app.run_background_job("orders.told"))
+    assert permits.granted(app.settings) == ("orders",)
+    if asked:
+        requests.ask(app.database, runner(app).id, "stop", app.database.now())
+    until(lambda: not permits.granted(app.settings), what="it to be taken back")
+
+
+def test_a_lateshift_work_goes_by_its_own_list(project, environment):
+    """Whoever starts one decides what it may run."""
+    app = project.app(allowed=["mails"], spawn="auto")
+    project.worker()
+    job = finished(app, app.run_background_job("mails.told"))
+    assert (job.status, job.error.type) == ("failed", "lateshift.errors.CallableNotAllowed")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [b"", b"orders\n", b'["orders', b'["orders"', b"\xff\n", b'["no name"]\n', b'{"a": 1}\n[1]\n["orders", "../x"]\n'],
+)
+def test_a_line_that_cannot_be_read_grants_nothing_and_hides_no_other(project, written):
+    """The disk was full in the middle of it: `app` of `app.jobs` would be a wider entry."""
+    settings = project.app(allowed=["mails"]).settings
+    file = runner_file(settings, "allowed")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(written)
+    assert permits.granted(settings) == ()
+    permits.grant(settings, ["mails", "reports"])
+    assert permits.granted(settings) == ("mails", "reports")
+
+
+def test_what_is_granted_while_all_is_taken_back_is_granted_again(project):
+    """Many programs, and a runner that ends all the time: none of them goes on without its entry."""
+    settings = project.app(allowed=["app"]).settings
+    stop = threading.Event()
+    taken: set[str] = set()
+
+    def take() -> None:
+        while not stop.is_set():
+            taken.update(permits.withdraw(settings))
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    entries = [f"module{n}" for n in range(500)]
+    for entry in entries:
+        permits.grant(settings, [entry])
+    stop.set()
+    thread.join()
+    assert taken | {*permits.granted(settings)} == {*entries}
+
+
+def test_where_nothing_can_be_written_enqueuing_goes_on(project):
+    """A folder that can only be read: its runner may refuse the job then, and says why."""
+    app = project.app(storage_dir=project.folder / "app/jobs.py/storage")
+    permits.grant(app.settings, ["mails"])
+    assert permits.with_granted(app.settings) is app.settings
