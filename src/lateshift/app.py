@@ -111,6 +111,7 @@ class Lateshift:
         if old is None:
             raise JobNotFound(job_id)
         new = self._preparation.again(old, self.database.now(), parameters)
+        self._neighbours.grant(self.settings)
         writes.enqueue(self.database, [new])
         return self._stored([new])[0]
 
@@ -319,8 +320,6 @@ class Lateshift:
 
     def _enqueue(self, calls: Sequence[Call], connection: object | None) -> list[str]:
         jobs = self._prepare(calls)
-        if jobs:
-            self._neighbours.grant(self.settings)
         if jobs and connection is None:
             refuse_to_wait_for_itself(self.database.place)
             writes.enqueue(self.database, jobs)
@@ -330,7 +329,10 @@ class Lateshift:
 
     def _prepare(self, calls: Sequence[Call]) -> list[NewJob]:
         now = self.database.now()
-        return [self._preparation.prepare(call, now) for call in calls]
+        jobs = [self._preparation.prepare(call, now) for call in calls]
+        if jobs:
+            self._neighbours.grant(self.settings)
+        return jobs
 
     def _stored(self, jobs: Sequence[NewJob], connection: object | None = None) -> list[str]:
         ids = [job.id for job in jobs]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
-import threading
+from pathlib import Path
 
 import psutil
 import pytest
 from project import finished, gone, until
 
 from lateshift import Lateshift
+from lateshift.errors import InvalidOption
 from lateshift.host import permits
 from lateshift.host.presence import runner_file
 from lateshift.storage import reads, requests
@@ -55,6 +58,11 @@ def said(program: subprocess.Popen[str]) -> str:
     return out.strip()
 
 
+def age(app: Lateshift) -> None:
+    """Let it be long ago that a program has looked at what is granted."""
+    os.utime(runner_file(app.settings, "allowed"), (0, 0))
+
+
 def runner(app: Lateshift) -> reads.WorkerRow:
     """The one there is."""
     [row] = [row for row in reads.workers(app.database) if row.kind == "runner"]
@@ -79,15 +87,20 @@ def test_programs_that_start_at_once_find_no_runner_and_fail_no_job(project, env
     assert [(name, said(program)) for name, program in programs] == [(name, name) for name, _ in programs]
 
 
-def test_what_waits_runs_after_a_crash_whichever_program_starts_the_next_runner(project, environment):
-    """The machine goes down; another program is the first to enqueue after that."""
+@pytest.mark.parametrize("how", ["killed", "asked"])
+def test_what_waits_runs_whichever_program_starts_the_next_runner(project, environment, how):
+    """The machine goes down, or the code is a new one; another program is the first to enqueue after that."""
     app = project.app(allowed=["orders"])
     app.pause_queue("later")
     assert said(start(project, environment, "orders")) == "orders"
     waits = app.run_background_job("orders.told", queue="later")
     worker = psutil.Process(runner(app).pid)
-    for process in (worker.parent(), worker):
-        process.kill()
+    age(app)
+    if how == "killed":
+        for process in (worker.parent(), worker):
+            process.kill()
+    else:
+        requests.ask(app.database, runner(app).id, "stop", app.database.now())
     until(lambda: gone(worker.pid))
     assert said(start(project, environment, "mails")) == "mails"
     app.resume_queue("later")
@@ -105,6 +118,14 @@ def test_what_was_granted_is_for_child_processes_and_for_what_jobs_enqueue(proje
     orders.cancel_job(waits)
 
 
+def test_what_was_granted_is_for_jobs_whose_modules_configure_lists_of_their_own(project, environment):
+    """The runner had all from its starter, and the module that was imported last refused the jobs of the other."""
+    app = project.app(allowed=["orders", "mails"], spawn="auto")
+    ids = [app.run_background_job(f"{name}.asks") for name in ("orders", "mails", "orders", "mails")]
+    asked = [finished(app, finished(app, job_id).result) for job_id in ids]
+    assert [job.result for job in asked] == ["orders", "mails", "orders", "mails"]
+
+
 def test_a_job_of_a_callers_own_transaction_is_granted_before_it_is_committed(project, environment):
     """The runner sees it as soon as that is done, and nobody comes back to ask."""
     orders, mails = (project.app(allowed=[name], spawn="auto") for name in ("orders", "mails"))
@@ -117,15 +138,24 @@ def test_a_job_of_a_callers_own_transaction_is_granted_before_it_is_committed(pr
     orders.cancel_job(waits)
 
 
-def test_a_retry_grants_what_it_needs(project, environment):
+def test_an_async_caller_grants_it_before_the_connection_is_used(project, environment):
+    """It did so for other connections only."""
+    mails = project.app(allowed=["mails"], spawn="auto")
+    with pytest.raises(InvalidOption):
+        asyncio.run(mails.arun_background_job("mails.told", connection="none of ours"))
+    assert permits.granted(mails.settings) == ("mails",)
+
+
+@pytest.mark.parametrize("verb", ["retry_job", "run_again"])
+def test_to_run_a_job_again_grants_what_it_needs(project, environment, verb):
     """The job failed again, with the list of another program."""
     orders = project.app(allowed=["orders"], spawn="auto")
     waits = orders.run_background_job("orders.told", delay=3600)
     finished(orders, orders.run_background_job("orders.told"))
     mails = project.app(allowed=["mails"], spawn="never").run_background_job("mails.told", delay=3600)
     orders.cancel_job(mails)
-    project.app(allowed=["mails"], spawn="auto").retry_job(mails)
-    assert finished(orders, mails).result == "mails"
+    again = getattr(project.app(allowed=["mails"], spawn="auto"), verb)(mails)
+    assert finished(orders, again or mails).result == "mails"
     orders.cancel_job(waits)
 
 
@@ -135,6 +165,7 @@ def test_a_runner_that_has_ended_leaves_nothing_granted(project, environment, as
     app = project.app(allowed=["orders"], spawn="auto", idle_exit=60 if asked else 0.5)
     finished(app, app.run_background_job("orders.told"))
     assert permits.granted(app.settings) == ("orders",)
+    age(app)
     if asked:
         requests.ask(app.database, runner(app).id, "stop", app.database.now())
     until(lambda: not permits.granted(app.settings), what="it to be taken back")
@@ -163,24 +194,41 @@ def test_a_line_that_cannot_be_read_grants_nothing_and_hides_no_other(project, w
     assert permits.granted(settings) == ("mails", "reports")
 
 
-def test_what_is_granted_while_all_is_taken_back_is_granted_again(project):
-    """Many programs, and a runner that ends all the time: none of them goes on without its entry."""
-    settings = project.app(allowed=["app"]).settings
-    stop = threading.Event()
-    taken: set[str] = set()
+def test_what_a_program_is_about_to_need_is_not_taken_back(project, monkeypatch):
+    """It has looked, and its job is not stored yet, while a runner ends and the runner of another program begins."""
+    app = project.app(allowed=["mails"])
+    rename = Path.replace
 
-    def take() -> None:
-        while not stop.is_set():
-            taken.update(permits.withdraw(settings))
+    def rename_late(file: Path, target: Path) -> None:
+        permits.grant(app.settings, ["mails"])
+        rename(file, target)
 
-    thread = threading.Thread(target=take)
-    thread.start()
-    entries = [f"module{n}" for n in range(500)]
-    for entry in entries:
-        permits.grant(settings, [entry])
-    stop.set()
-    thread.join()
-    assert taken | {*permits.granted(settings)} == {*entries}
+    permits.grant(app.settings, ["mails"])
+    permits.withdraw(app.settings)
+    assert permits.granted(app.settings) == ("mails",)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", rename_late)
+        age(app)
+        permits.withdraw(app.settings)
+    assert permits.granted(app.settings) == ("mails",)
+    age(app)
+    permits.withdraw(app.settings)
+    assert not permits.granted(app.settings)
+
+
+def test_what_a_running_job_may_need_is_not_taken_back(project, environment):
+    """It may fail, and wait for whichever runner is there then."""
+    app = project.app(allowed=["orders"], spawn="auto")
+    worker = project.worker(queues=["elsewhere"])
+    project.app().run_background_job("app.jobs.wait_for_file", parameters={"name": "go"}, queue="elsewhere")
+    until(project.journal, what="it to begin")
+    job_id = app.run_background_job("orders.told")
+    starter = psutil.Process(until(lambda: app.get_job(job_id).worker and runner(app).pid)).parent()
+    finished(app, job_id)
+    age(app)
+    until(lambda: gone(starter.pid))
+    assert permits.granted(app.settings) == ("orders",)
+    worker.kill()
 
 
 def test_where_nothing_can_be_written_enqueuing_goes_on(project):

@@ -5,16 +5,18 @@ was changed since. So each program grants what its own list permits, in a file, 
 looks there before it resolves a name. Only programs with the same storage folder can grant anything, never the
 database; `lateshift work` permits what it was started with.
 
-What was granted holds until the runner has nothing more to do, or is told to stop: what waits runs after a restart of
-the machine, too, whichever program then starts the runner.
+What was granted holds as long as jobs wait or run. So what waits runs whichever program starts the next runner, after a
+restart of the machine or a runner that was told to stop. A runner that ends when there are no more takes it back.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -22,6 +24,10 @@ from msgspec.structs import replace
 from lateshift.allowlist import AllowList, check_entry
 from lateshift.host.presence import runner_file
 from lateshift.settings import Settings
+
+FRESH: Final = 20.0
+"""Seconds that a program has for storing a job after it looked whether its entries are there: it looks once a second, and
+the database may be locked, or the transaction its own. Less than a runner's idle time, after which all is old."""
 
 
 def granted(settings: Settings) -> tuple[str, ...]:
@@ -43,27 +49,33 @@ def runner_permits(settings: Settings, name: str) -> bool:
 
 def grant(settings: Settings, entries: Collection[str]) -> None:
     """Let the runner permit these entries as well. Where nothing can be written, it may refuse a job, and says why."""
+    file = runner_file(settings, "allowed")
     for _ in range(3):  # a runner that ends may take the file away while we write to it
+        with suppress(OSError):  # there is none yet
+            os.utime(file, (time.time(),) * 2)  # before we look: who takes it away after that puts it back
         there = AllowList(granted(settings))
         lacking = [entry for entry in entries if not there.covers(entry)]
         if not lacking:
             return
         with suppress(OSError):
-            _append(runner_file(settings, "allowed"), msgspec.json.encode(lacking))
+            _append(file, msgspec.json.encode(lacking))
 
 
-def withdraw(settings: Settings) -> tuple[str, ...]:
-    """Take back all that was granted; returns it. Whoever grants something meanwhile sees that it is to do so again."""
+def withdraw(settings: Settings) -> None:
+    """Take back what was granted, as no job waits or runs; but nothing if a program has looked at it just now."""
     file = runner_file(settings, "allowed")
     taken = file.with_suffix(".taken")
-    try:
+    with suppress(OSError):  # there is none; or, on Windows, somebody has it open: then it stays
+        if _is_fresh(file):
+            return
         file.replace(taken)
-    except OSError:  # there is none; or, on Windows, somebody has it open
-        return ()
-    entries = tuple(_read(taken))
-    with suppress(OSError):
+        if _is_fresh(taken):
+            grant(settings, tuple(_read(taken)))
         taken.unlink()
-    return entries
+
+
+def _is_fresh(file: Path) -> bool:
+    return abs(time.time() - file.stat().st_mtime) < FRESH
 
 
 def _append(file: Path, line: bytes) -> None:

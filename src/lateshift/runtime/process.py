@@ -55,7 +55,7 @@ from lateshift.runtime.wake import Wake, make_wake
 from lateshift.runtime.worker import Reason, Worker, WorkerConfig
 from lateshift.settings import Settings, to_environment
 from lateshift.settings_sources import env_name
-from lateshift.storage import open_database, workers
+from lateshift.storage import open_database, reads, workers
 from lateshift.storage.database import Database
 from lateshift.storage.migrations import go_on_with_newer
 from lateshift.storage.workers import NewWorker
@@ -129,8 +129,6 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
     def dismiss(how: Literal["drain", "stop"]) -> None:
         if not worker.dismissed:
             _want_runner(settings, wanted=False)  # only who looks from now on finds nobody
-            if config.kind == "runner":
-                withdraw(settings)
             presence.dismiss()
         worker.dismiss(how)
 
@@ -149,9 +147,9 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
 
 def _widen(settings: Settings) -> Settings:
     """What was granted to the runner is for what its jobs enqueue and start, too."""
+    widen_by(with_granted)
     wider = with_granted(settings)
     if wider is not settings:
-        widen_by(with_granted)
         os.environ[env_name("allowed")] = to_environment(wider)[env_name("allowed")]
     return wider
 
@@ -303,15 +301,17 @@ def _runner() -> int:
                 idle_exit=app.settings.idle_exit,
             )
             code = supervisor.run()
-            granted = withdraw(app.settings) if supervisor.idle else ()
         wanted = (
             runner_file(app.settings, "wanted").exists()
             if supervisor.dismissed
             else _anything_waits(app, unknown=code != CUT_OFF)
         )
-        if supervisor.stopping or not wanted:
+        if supervisor.stopping:
             break
-        grant(app.settings, granted)
+        if not wanted:
+            if not _anything_waits(app, unknown=True, or_runs=True):
+                withdraw(app.settings)
+            break
     return code
 
 
@@ -351,11 +351,11 @@ def _want_runner(settings: Settings, *, wanted: bool) -> None:
             mark.unlink(missing_ok=True)
 
 
-def _anything_waits(app: Lateshift, *, unknown: bool) -> bool:
+def _anything_waits(app: Lateshift, *, unknown: bool, or_runs: bool = False) -> bool:
     if app.database.file is not None and not os.path.exists(app.database.file):  # to look would make a new one
         return False
     try:
-        return bool(workers.look(app.database, ()))
+        return bool((or_runs and reads.held_jobs(app.database)) or workers.look(app.database, ()))
     except StorageError:
         return unknown
     finally:

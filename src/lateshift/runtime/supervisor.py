@@ -120,7 +120,6 @@ class Supervisor:
         self._stops = 0
         self._kill_at: float | None = None
         self._exit_code = 0
-        self._left = False  # whether others may have taken the place of a worker
         self.dismissed = False  # whether somebody asked a worker to stop for good, though jobs may wait
         self._is_first = os.getpid() == 1  # of a container: the orphans of all others are given to it
 
@@ -128,11 +127,6 @@ class Supervisor:
     def stopping(self) -> bool:
         """Whether it was asked to stop, or has given up."""
         return self._stops > 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether its workers have ended of themselves, since there was nothing to do, and nobody came after them."""
-        return self._exit_code == 0 and not (self._stops or self.dismissed or self._left)
 
     def run(self) -> int:
         """Run the workers; returns 0 when all have ended for good.
@@ -164,7 +158,6 @@ class Supervisor:
         if self._has_left is not None and not self._stops:
             for child in self._children():
                 child.left = child.left or self._has_left(child.worker_id)
-                self._left = self._left or child.left
         if self._is_first:
             collect_strangers([child.pid for child in self._children()])
         if all(seat.child is None and seat.start_at is None for seat in self._seats):
