@@ -244,7 +244,7 @@ def make(folder, **settings):
     """An application object on a file of its own, with no host of this machine in it."""
     assert host_name() not in ("app-1", "app-2")
     own = {"database_url": f"sqlite:///{folder}/lateshift.db", "allowed": ["shop"], "sqlite_durability": "normal"}
-    return Lateshift(root=folder, storage_dir=folder, spawn="never", **(own | settings))
+    return Lateshift(root=folder, storage_dir=folder, **(own | {"spawn": "never"} | settings))
 
 
 def main():

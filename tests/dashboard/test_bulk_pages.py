@@ -10,6 +10,7 @@ from lateshift.dashboard import create_dashboard
 from lateshift.dashboard.bulk_runs import Run, Runs
 from lateshift.dashboard.bulk_words import ACTIONS
 from lateshift.errors import SpawnError, StorageUnavailable
+from lateshift.host import permits
 from lateshift.job import FINISHED
 from lateshift.query import parse
 from lateshift.storage import audit, bulk
@@ -292,11 +293,17 @@ def test_what_cannot_be_done_is_told_in_words(site, client, path, fields, words)
     assert site.app.list_jobs(limit=500) == before
 
 
-def test_what_has_become_due_is_run(site, client, monkeypatch):
-    """After a retry a runner is started where none serves; that it could not be is told, and the jobs wait."""
+def test_what_has_become_due_is_run(make_site, monkeypatch):
+    """After a retry a runner is started where none serves; that it could not be is told, and the jobs wait.
+
+    One that lives with the list of a program may run what the dashboard's own permits.
+    """
+    site = make_site(spawn="auto")
+    client = site.client()
 
     def refuse(_, __, queues):
         assert "billing" in queues
+        assert permits.granted(site.app.settings) == site.app.settings.allowed
         raise SpawnError("No runner could be started.")
 
     monkeypatch.setattr("lateshift.dashboard.actions.ensure_runner", refuse)

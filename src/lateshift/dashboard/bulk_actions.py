@@ -16,6 +16,7 @@ from lateshift.dashboard.deeds import record
 from lateshift.dashboard.searching import read_address
 from lateshift.dashboard.view import View
 from lateshift.errors import InvalidOption, InvalidSearch
+from lateshift.host.fleet import Neighbours
 from lateshift.query import Query
 from lateshift.storage import bulk, reads, search, trash
 from lateshift.storage.bulk import BulkAction
@@ -104,7 +105,7 @@ def start(view: View) -> Response:
         back=target.back,
         details=detail(priority),
     )
-    view.desk.runs.start(work, run, lambda run: end(view, run, target.name))
+    begin(view, work, run, target.name)
     if soon_done(run):
         return view.done(told(run), target.back, _kind(run), run.id if run.undoable else "")
     return RedirectResponse(view.url(f"/bulk/{run.id}"), 303)
@@ -155,6 +156,13 @@ def _stop(run: Run) -> str:
 def detail(priority: int | None) -> str:
     """What an action changes jobs to, for the one that does."""
     return "" if priority is None else f"to {priority}"
+
+
+def begin(view: View, work: BulkAction, run: Run, name: str) -> None:
+    """Let an action go on in the background, and a runner run what it wakes."""
+    if run.action in WAKING:
+        Neighbours(view.desk.database).grant(view.desk.settings)
+    view.desk.runs.start(work, run, lambda run: end(view, run, name))
 
 
 def end(view: View, run: Run, name: str, note: str = "") -> None:

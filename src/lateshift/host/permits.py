@@ -26,7 +26,7 @@ from lateshift.host.presence import runner_file
 from lateshift.settings import Settings
 
 FRESH: Final = 20.0
-"""Seconds that a program has for storing a job after it looked whether its entries are there: it looks once a second, and
+"""Seconds that a program has to store a job after it looked whether its entries are there: it looks once a second, and
 the database may be locked, or the transaction its own. Less than a runner's idle time, after which all is old."""
 
 

@@ -10,7 +10,7 @@ from lateshift.dashboard.api import forms, shapes
 from lateshift.dashboard.api.asking import NewBulk, Nothing
 from lateshift.dashboard.api.reading import unfit
 from lateshift.dashboard.api.reads import query_of
-from lateshift.dashboard.bulk_actions import detail, end
+from lateshift.dashboard.bulk_actions import begin, detail
 from lateshift.dashboard.bulk_runs import Run
 from lateshift.dashboard.bulk_words import words
 from lateshift.dashboard.deeds import record
@@ -39,7 +39,7 @@ def act_on_many(view: View, asked: NewBulk) -> shapes.Bulk:
     what = count(len(asked.ids), "chosen job") if asked.ids is not None else asked.q or "all jobs"
     back = view.url("/jobs", q=asked.q)
     run = Run(action.id, asked.action, what, view.user.name, view.now, total, back, detail(asked.priority))
-    view.desk.runs.start(action, run, lambda run: end(view, run, what))
+    begin(view, action, run, what)
     run.over.wait(AT_ONCE)
     return forms.bulk(run)
 
