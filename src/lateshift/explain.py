@@ -11,7 +11,7 @@ from lateshift.allowlist import AllowList
 from lateshift.app import Lateshift
 from lateshift.errors import CallableNotAllowed, LateshiftError
 from lateshift.host import presence
-from lateshift.host.fleet import LEASE, is_here, living, serves
+from lateshift.host.fleet import LEASE, is_here, left_to_runners, living, serves
 from lateshift.host.permits import runner_permits, with_granted
 from lateshift.job import WAITING, Job, JobError, moment
 from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
@@ -152,8 +152,8 @@ def _next_attempt(job: Job) -> str:
 
 def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
     """Whether the worker will be able to find the callable, tried out here."""
-    only_runners = all(worker.kind == "runner" for worker in scene.alive)
-    settings = with_granted(scene.settings) if only_runners else scene.settings
+    serving = [worker for worker in scene.alive if serves(worker, scene.job.queue)]
+    settings = with_granted(scene.settings) if left_to_runners(serving, scene.settings) else scene.settings
     try:
         resolve(scene.job.name, AllowList(settings.allowed))
     except CallableNotAllowed as error:

@@ -1,5 +1,7 @@
 """Jobs of a program with an allow-list in its code, met by commands whose own list does not permit them."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from lateshift import Lateshift
@@ -63,22 +65,27 @@ def test_retry_of_many_leaves_out_what_would_fail_at_once(project, script):
 
 
 @pytest.mark.parametrize(
-    ("kind", "elsewhere", "refused"),
-    [("runner", False, False), ("worker", False, True), ("worker", True, False)],
-    ids=["the runner permits it", "lateshift work of this folder", "of another folder"],
+    ("kinds", "elsewhere", "refused"),
+    [
+        (["runner"], False, False),
+        (["worker"], False, True),
+        (["runner", "worker"], False, True),
+        (["worker"], True, False),
+    ],
+    ids=["the runner permits it", "lateshift work of this folder", "both", "of another folder"],
 )
-def test_a_living_worker_may_have_another_list(project, script, kind, elsewhere, refused):
+def test_a_living_worker_may_have_another_list(project, script, kinds, elsewhere, refused):
     """That of a runner here is known; a worker of this folder has the folder's; of others nobody can tell."""
-    job_id, worker = cancelled(script), new_worker_id()
+    job_id = cancelled(script)
     folder = project.folder / "elsewhere" if elsewhere else presence_folder(script.settings)
-    presence = Presence(folder, worker, 1)
-    presence.acquire()
     grant(script.settings, script.settings.allowed)
-    row = worker_of_this_process(worker, folder, (), kind=kind)
-    workers.register_worker(script.database, row, script.database.now())
-    try:
+    with ExitStack() as living:
+        for kind in kinds:
+            presence = Presence(folder, new_worker_id(), 1)
+            presence.acquire()
+            living.callback(presence.release)
+            row = worker_of_this_process(presence.worker_id, folder, (), kind=kind)
+            workers.register_worker(script.database, row, script.database.now())
+            living.callback(workers.remove_worker, script.database, row.id)
         project.invoke("retry", job_id, code=2 if refused else 0)
-    finally:
-        presence.release()
-        workers.remove_worker(script.database, worker)
     assert script.get_job(job_id).status == ("cancelled" if refused else "pending_retry")

@@ -10,6 +10,7 @@ from explain_stage import DAY, MINUTE, SECOND, START, Stage, staged
 
 from lateshift import Call, JobNotFound
 from lateshift.explain import explain
+from lateshift.host import permits
 from lateshift.job import JobError, moment
 from lateshift.outcome import Outcome, returned
 from lateshift.storage import counting
@@ -172,6 +173,23 @@ def test_not_allowed(stage, tmp_path):
         in text
     )
     assert "LATESHIFT_ALLOWED=other,shop" in text
+
+
+@pytest.mark.parametrize(
+    ("spawn", "workers", "told"),
+    [("auto", [], False), ("never", [], True), ("never", ["runner"], False), ("auto", ["runner", "worker"], True)],
+)
+def test_what_its_program_has_granted_to_the_runner(stage, tmp_path, spawn, workers, told):
+    """It is for runners only: a `lateshift work` that serves the queue, or is to be started, has a list of its own."""
+    job_id = stage.enqueue()
+    stage.app.close()
+    strict = Stage(tmp_path, allowed=["other"], spawn=spawn)
+    permits.grant(strict.app.settings, ["shop"])
+    strict.hire("of another queue", ("mail",))
+    for kind in workers:
+        strict.hire(kind, kind=kind)
+    assert ("It is not allowed" in strict.explained(job_id)) is told
+    strict.app.close()
 
 
 @pytest.mark.parametrize(

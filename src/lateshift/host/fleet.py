@@ -85,6 +85,11 @@ def serves(worker: reads.WorkerRow, queue: str) -> bool:
     return not worker.queues or queue in worker.queues
 
 
+def left_to_runners(serving: Collection[reads.WorkerRow], settings: Settings) -> bool:
+    """Whether runners alone take what these workers serve; when there is none of them, because one starts then."""
+    return all(worker.kind == "runner" for worker in serving) and (bool(serving) or settings.spawn != "never")
+
+
 class Neighbours:
     """The workers of this host as read a moment ago: whether they still claim is told by their locks, without a query.
 
