@@ -231,6 +231,17 @@ def test_what_a_running_job_may_need_is_not_taken_back(project, environment):
     worker.kill()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links are for administrators there")
+def test_a_link_to_the_folder_leads_to_what_was_granted(project):
+    """A release is a link in many a deployment; the database, and so its runner, is the same one."""
+    app = project.app(allowed=["orders"])
+    link = project.folder.with_name("link")
+    link.symlink_to(project.folder)
+    linked = project.app(database_url=f"sqlite:///{link}/storage/lateshift.db", storage_dir=link / "storage")
+    permits.grant(linked.settings, ["mails"])
+    assert permits.granted(app.settings) == ("mails",)
+
+
 def test_where_nothing_can_be_written_enqueuing_goes_on(project):
     """A folder that can only be read: its runner may refuse the job then, and says why."""
     app = project.app(storage_dir=project.folder / "app/jobs.py/storage")

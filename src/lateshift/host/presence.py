@@ -51,7 +51,10 @@ def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted", "a
 
 def short_name(settings: Settings) -> str:
     """A name for the tables that these settings lead to, the same in every process of this host."""
-    place = f"{mask_url(settings.database_url)} {settings.schema} {settings.table_prefix}"
+    scheme, _, file = settings.database_url.partition("///")
+    # By another path, as through a link, programs would share a runner and not know what the others have granted to it.
+    url = f"{scheme}///{os.path.realpath(file)}" if scheme == "sqlite:" else mask_url(settings.database_url)
+    place = f"{url} {settings.schema} {settings.table_prefix}"
     return f"{crc32(place.encode()):08x}"
 
 
