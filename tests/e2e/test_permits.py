@@ -231,6 +231,13 @@ def test_what_a_running_job_may_need_is_not_taken_back(project, environment):
     worker.kill()
 
 
+def test_a_private_module_is_granted_beside_the_package_it_is_in(project):
+    """An entry lets public names run that are below it, and a program may name a private module itself."""
+    app = project.app(allowed=["orders"])
+    permits.grant(app.settings, ["orders", "orders._late"])
+    assert permits.runner_permits(app.settings, "orders._late.told")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links are for administrators there")
 def test_a_link_to_the_folder_leads_to_what_was_granted(project):
     """A release is a link in many a deployment; the database, and so its runner, is the same one."""

@@ -23,7 +23,7 @@ class Permission:
         self._elsewhere: dict[tuple[str, str], bool] = {}
 
     def here(self, name: str) -> bool:
-        """Whether this process, or a worker that it starts, would run the callable."""
+        """Whether this process, or a `lateshift work` of this folder, would run the callable."""
         return self._own.permits(name)
 
     def anywhere(self, name: str, queue: str) -> bool:

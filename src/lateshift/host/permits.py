@@ -37,8 +37,7 @@ def granted(settings: Settings) -> tuple[str, ...]:
 
 def with_granted(settings: Settings) -> Settings:
     """The settings of a runner with what was granted to it; the same object if that is nothing more."""
-    own = AllowList(settings.allowed)
-    more = tuple(entry for entry in granted(settings) if not own.covers(entry))
+    more = tuple(entry for entry in granted(settings) if entry not in settings.allowed)
     return replace(settings, allowed=(*settings.allowed, *more)) if more else settings
 
 
@@ -53,8 +52,8 @@ def grant(settings: Settings, entries: Collection[str]) -> None:
     for _ in range(3):  # a runner that ends may take the file away while we write to it
         with suppress(OSError):  # there is none yet
             os.utime(file, (time.time(),) * 2)  # before we look: who takes it away after that puts it back
-        there = AllowList(granted(settings))
-        lacking = [entry for entry in entries if not there.covers(entry)]
+        there = granted(settings)
+        lacking = [entry for entry in entries if entry not in there]
         if not lacking:
             return
         with suppress(OSError):
