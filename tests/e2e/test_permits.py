@@ -163,9 +163,11 @@ def test_to_run_a_job_again_grants_what_it_needs(project, environment, verb):
 def test_a_runner_that_has_ended_leaves_nothing_granted(project, environment, asked):
     """A list that was made shorter since would have its old entries for ever."""
     app = project.app(allowed=["orders"], spawn="auto", idle_exit=60 if asked else 0.5)
+    waits = app.run_background_job("orders.told", delay=3600)
     finished(app, app.run_background_job("orders.told"))
     assert permits.granted(app.settings) == ("orders",)
     age(app)
+    app.cancel_job(waits)
     if asked:
         requests.ask(app.database, runner(app).id, "stop", app.database.now())
     until(lambda: not permits.granted(app.settings), what="it to be taken back")
@@ -218,15 +220,15 @@ def test_what_a_program_is_about_to_need_is_not_taken_back(project, monkeypatch)
 
 def test_what_a_running_job_may_need_is_not_taken_back(project, environment):
     """It may fail, and wait for whichever runner is there then."""
-    app = project.app(allowed=["orders"], spawn="auto")
+    app = project.app(allowed=["orders"], spawn="auto", idle_exit=60)
     worker = project.worker(queues=["elsewhere"])
     project.app().run_background_job("app.jobs.wait_for_file", parameters={"name": "go"}, queue="elsewhere")
     until(project.journal, what="it to begin")
-    job_id = app.run_background_job("orders.told")
-    starter = psutil.Process(until(lambda: app.get_job(job_id).worker and runner(app).pid)).parent()
-    finished(app, job_id)
+    finished(app, app.run_background_job("orders.told"))
     age(app)
-    until(lambda: gone(starter.pid))
+    supervisor = psutil.Process(runner(app).pid).parent()
+    requests.ask(app.database, runner(app).id, "stop", app.database.now())
+    until(lambda: gone(supervisor.pid))
     assert permits.granted(app.settings) == ("orders",)
     worker.kill()
 
