@@ -12,7 +12,7 @@ from lateshift.app import Lateshift
 from lateshift.errors import CallableNotAllowed, LateshiftError
 from lateshift.host import presence
 from lateshift.host.fleet import LEASE, is_here, left_to_runners, living, serves
-from lateshift.host.permits import runner_permits, with_granted
+from lateshift.host.permits import runner_permits
 from lateshift.job import WAITING, Job, JobError, moment
 from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
@@ -152,10 +152,13 @@ def _next_attempt(job: Job) -> str:
 
 def _obstacles_of_the_callable(scene: _Scene) -> Iterator[str]:
     """Whether the worker will be able to find the callable, tried out here."""
+    name, allow = scene.job.name, AllowList(scene.settings.allowed)
     serving = [worker for worker in scene.alive if serves(worker, scene.job.queue)]
-    settings = with_granted(scene.settings) if left_to_runners(serving, scene.settings) else scene.settings
+    runs = left_to_runners(serving, scene.settings) and runner_permits(scene.settings, name)
+    if runs and not allow.permits(name):  # another program's module: it may configure whoever imports it
+        return
     try:
-        resolve(scene.job.name, AllowList(settings.allowed))
+        resolve(name, allow)
     except CallableNotAllowed as error:
         yield f"It is not allowed, and fails as soon as a worker with the settings of this folder takes it: {error}"
     except LateshiftError as error:

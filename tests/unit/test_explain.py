@@ -179,16 +179,21 @@ def test_not_allowed(stage, tmp_path):
     ("spawn", "workers", "told"),
     [("auto", [], False), ("never", [], True), ("never", ["runner"], False), ("auto", ["runner", "worker"], True)],
 )
-def test_what_its_program_has_granted_to_the_runner(stage, tmp_path, spawn, workers, told):
-    """It is for runners only: a `lateshift work` that serves the queue, or is to be started, has a list of its own."""
+def test_what_its_program_has_granted_to_the_runner(stage, tmp_path, monkeypatch, spawn, workers, told):
+    """It is for runners only: a `lateshift work` that serves the queue, or is to be started, has a list of its own.
+
+    And no dashboard imports it, whose own list it would set in its place.
+    """
     job_id = stage.enqueue()
     stage.app.close()
+    monkeypatch.delitem(sys.modules, "shop")
     strict = Stage(tmp_path, allowed=["other"], spawn=spawn)
     permits.grant(strict.app.settings, ["shop"])
     strict.hire("of another queue", ("mail",))
     for kind in workers:
         strict.hire(kind, kind=kind)
     assert ("It is not allowed" in strict.explained(job_id)) is told
+    assert "shop" not in sys.modules
     strict.app.close()
 
 
