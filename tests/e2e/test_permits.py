@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
 import subprocess
@@ -231,6 +232,21 @@ def test_what_a_running_job_may_need_is_not_taken_back(project, environment):
     until(lambda: gone(supervisor.pid))
     assert permits.granted(app.settings) == ("orders",)
     worker.kill()
+
+
+def test_where_nobody_can_tell_what_was_granted_no_job_is_refused(project, monkeypatch):
+    """A job that leaks files had others fail for good; so they are tried again. Enqueuing goes on."""
+    app = project.app(allowed=["orders"])
+    permits.grant(app.settings, ["mails"])
+
+    def read(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read)
+        with pytest.raises(OSError, match="Too many"):
+            permits.with_granted(app.settings)
+        permits.grant(app.settings, ["reports"])
 
 
 def test_a_private_module_is_granted_beside_the_package_it_is_in(project):

@@ -31,7 +31,10 @@ the database may be locked, or the transaction its own. Less than a runner's idl
 
 
 def granted(settings: Settings) -> tuple[str, ...]:
-    """The entries that programs with this storage folder have granted to its runner."""
+    """The entries that programs with this storage folder have granted to its runner.
+
+    Raises OSError where nobody can tell now, as with too many open files: a job that is refused has failed for good.
+    """
     return tuple(dict.fromkeys(_read(runner_file(settings, "allowed"))))
 
 
@@ -52,11 +55,11 @@ def grant(settings: Settings, entries: Collection[str]) -> None:
     for _ in range(3):  # a runner that ends may take the file away while we write to it
         with suppress(OSError):  # there is none yet
             os.utime(file, (time.time(),) * 2)  # before we look: who takes it away after that puts it back
-        there = granted(settings)
-        lacking = [entry for entry in entries if entry not in there]
-        if not lacking:
-            return
         with suppress(OSError):
+            there = granted(settings)
+            lacking = [entry for entry in entries if entry not in there]
+            if not lacking:
+                return
             _append(file, msgspec.json.encode(lacking))
 
 
@@ -84,6 +87,7 @@ def _append(file: Path, line: bytes) -> None:
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(handle, b"\n" + line + b"\n")
+        os.fsync(handle)  # the job is on disk, too, and whoever comes after a power cut may have another list
     finally:
         os.close(handle)
 
@@ -91,7 +95,7 @@ def _append(file: Path, line: bytes) -> None:
 def _read(file: Path) -> Iterator[str]:
     try:
         lines = file.read_bytes().splitlines()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     for line in lines:
         with suppress(msgspec.MsgspecError, ValueError):  # cut off, or by other hands: what it says is nothing
