@@ -16,7 +16,7 @@ NOBODYS: Final = sys.stdlib_module_names | {"__main__"}
 class AllowList:
     """The packages, modules and classes whose callables may run. Raises ValueError for an entry that is none.
 
-    With `of_worker` its refusals are those of a process that has had this list since it began.
+    With `of_worker` its refusals are those of a process that does not see when the setting changes.
     """
 
     def __init__(self, entries: Iterable[str], *, of_worker: bool = False) -> None:
@@ -79,7 +79,7 @@ class AllowList:
         listed = ",".join(self.entries) or "no entry"
         module = _module_part(segments)
         if self._of_worker:
-            return f"LATESHIFT_ALLOWED had {listed} when this worker began. {self.advice(module)}."
+            return f"LATESHIFT_ALLOWED is {listed} in this worker. {self.advice(module)}."
         if segments[0] in NOBODYS:
             whose = "the program that was started" if segments[0] == "__main__" else "Python's own"
             advice = f"{segments[0]} is {whose}: name a function of yours, in a module of the list."

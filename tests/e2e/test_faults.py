@@ -222,8 +222,8 @@ def test_what_is_not_allowed_is_not_imported_whatever_the_database_says(project)
     for job_id in ids:
         job = finished(app, job_id)
         assert (job.status, job.attempts, job.error.type) == ("failed", 1, "lateshift.errors.CallableNotAllowed")
-    had = "'secret.f' may not run: LATESHIFT_ALLOWED had app when this worker began. If you have changed"
-    assert app.get_job(ids[0]).error.message.startswith(had)
+    refused = "'secret.f' may not run: LATESHIFT_ALLOWED is app in this worker. If you have changed"
+    assert app.get_job(ids[0]).error.message.startswith(refused)
     assert not (project.folder / "imported").exists()
 
 

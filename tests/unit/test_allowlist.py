@@ -80,7 +80,7 @@ def test_nobody_is_told_to_open_the_list_for_everything(path):
 def test_a_worker_tells_that_its_list_may_be_an_older_one():
     """What it refuses may be on the list of today, so it proposes no list but to start anew."""
     text = refusal("retries.FetchReport.handle", AllowList(("orders",), of_worker=True))
-    assert "LATESHIFT_ALLOWED had orders when this worker began" in text
+    assert "LATESHIFT_ALLOWED is orders in this worker" in text
     assert "`lateshift workers stop --here`" in text
     assert text.endswith("the list of another script's configure(): one in .env is for all programs and workers.")
     assert "set LATESHIFT_ALLOWED" not in text

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from lateshift.allowlist import AllowList
 from lateshift.app import Lateshift
 from lateshift.cli.base import Refusal
-from lateshift.host import permits
 from lateshift.host.fleet import left_to_runners, living, serves
+from lateshift.host.permits import runner_permits
 from lateshift.host.presence import presence_folder
 from lateshift.job import Job
 from lateshift.storage import reads
@@ -56,4 +56,4 @@ class Permission:
         folder = str(presence_folder(settings))
         if any(row.folder != folder for row in serving):  # of other machines and folders nobody can tell
             return True
-        return left_to_runners(serving, settings) and AllowList(permits.granted(settings)).permits(name)
+        return left_to_runners(serving, settings) and runner_permits(settings, name)
