@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -37,6 +38,7 @@ VALUES = st.one_of(TEXTS, st.integers(-(2**63), 2**63 - 1), st.floats(), st.bina
 def work_on(project: Project, examples: int) -> None:
     """A worker process, and rows one after the other that have a hostile value in a column, each with a good one."""
     (project.folder / "evil.py").write_text(EVIL)
+    long_due = datetime.now(UTC)  # older than the worker, which would be replaced for a younger job without code
     worker = project.worker()
     app = project.app()
 
@@ -45,7 +47,7 @@ def work_on(project: Project, examples: int) -> None:
     @given(st.dictionaries(st.sampled_from(COLUMNS), VALUES, min_size=1, max_size=3))
     def try_it(values: dict[str, object]) -> None:
         app.pause_queue("bad")
-        bad = app.run_background_job("app.jobs.note", parameters={"label": "bad"}, queue="bad")
+        bad = app.run_background_job("app.jobs.note", parameters={"label": "bad"}, queue="bad", run_at=long_due)
         for column, value in values.items():
             with contextlib.suppress(StorageError):  # this database does not take it
                 app.database.execute(
