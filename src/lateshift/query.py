@@ -248,6 +248,11 @@ def _unquoted(raw: str) -> str:
     return raw
 
 
+def written(value: str) -> str:
+    """A value as it stands behind its field: in quotes, where it needs them."""
+    return value if _PLAIN.fullmatch(value) else _quoted(value)
+
+
 def _quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
@@ -257,7 +262,7 @@ def _written(term: Term) -> str:
     if term.field == "text":
         return minus + _quoted(term.values[0])
     field = ".".join((term.field, *term.path))
-    values = (value if _PLAIN.fullmatch(value) and not term.path else _quoted(value) for value in term.values)
+    values = map(_quoted if term.path else written, term.values)
     comparison = "" if term.comparison == "=" else term.comparison
     return f"{minus}{field}:{comparison}{','.join(values)}"
 

@@ -346,6 +346,14 @@ def test_suggestions(crowd):
     assert ("a queue:ma b"[: offer.start] + offer.text + "a queue:ma b"[offer.end :]) == "a queue:mail b"
 
 
+def test_a_suggestion_reads_back_as_what_was_suggested(steps):
+    """A backslash was taken for the one that keeps a quote, so such a queue was not found."""
+    names = ["back\\slash", "plain", 'say "so"', "two words"]
+    for name in names:
+        steps.enqueue(queue=name)
+    assert [parse(f"queue:{offer}").terms[0].values for offer in offers(steps, "queue:")] == [(name,) for name in names]
+
+
 def test_a_few_retries_in_a_long_queue_are_found(steps, monkeypatch):
     """However many jobs are due before them, and without looking at those."""
     monkeypatch.setattr(search, "WINDOW", 100)

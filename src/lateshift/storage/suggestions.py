@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lateshift.job import STATUSES
-from lateshift.query import FIELDS, GROUPS, Place, place_at
+from lateshift.query import FIELDS, GROUPS, Place, place_at, written
 from lateshift.storage import failures, history, reads
 from lateshift.storage.database import Database
 
@@ -56,7 +56,7 @@ def suggest(db: Database, text: str, caret: int, limit: int = MOST) -> list[Sugg
     typed = place.typed.lower()
     begin = [value for value in values if value.lower().startswith(typed)]
     inside = [value for value in values if typed in value.lower() and value not in begin]
-    return [_offer(place, _quoted(value), "") for value in [*begin, *inside][:limit] if value.lower() != typed]
+    return [_offer(place, written(value), "") for value in [*begin, *inside][:limit] if value.lower() != typed]
 
 
 def known(db: Database, field: str) -> list[str]:
@@ -70,10 +70,6 @@ def _names(place: Place) -> list[str]:
 
 def _offer(place: Place, text: str, hint: str) -> Suggestion:
     return Suggestion(text, hint, place.start, place.end)
-
-
-def _quoted(value: str) -> str:
-    return value if not any(character in ' ",\\' for character in value) else '"' + value.replace('"', '\\"') + '"'
 
 
 def _parameters(db: Database, typed: str) -> list[str]:
