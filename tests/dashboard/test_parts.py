@@ -1,6 +1,7 @@
 """The parts that pages are made of: numbers and times in words, tracebacks, timelines, charts, the verdict."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import pytest
 
 from lateshift import wording
 from lateshift.dashboard import charts, formatting, timeline, tracebacks
+from lateshift.dashboard.rows import lasted
 from lateshift.dashboard.watcher import Watcher
 from lateshift.fingerprint import fingerprint
 from lateshift.job import Attempt, Job, JobError
@@ -147,6 +149,15 @@ def job(**changes):
 
 def later(seconds):
     return NOW + timedelta(seconds=seconds)
+
+
+def test_a_job_that_was_cancelled_while_it_waited_has_not_run_until_then():
+    """It failed after three seconds, and was cancelled an hour later: that was told as how long it had run."""
+    cancelled = job(status="cancelled", attempts=1, started_at=NOW, finished_at=later(3600))
+    history = (Attempt(1, "retry", NOW, later(3), "w", None),)
+    assert [lasted(one) for one in (cancelled, replace(cancelled, history=history))] == [None, 3]
+    assert lasted(replace(cancelled, cancel_requested=True)) == 3600
+    assert lasted(replace(cancelled, error=JobError("lateshift.outcome.Cancel", "enough"))) == 3600
 
 
 def test_a_timeline_has_no_gaps():

@@ -32,7 +32,14 @@ def _row(job: Job, now: datetime) -> JobRow:
 
 
 def lasted(job: Job) -> float | None:
-    """Seconds that the last attempt took; None if there was none."""
-    if job.started_at is None or job.finished_at is None or not job.attempts:
+    """Seconds that the last attempt took; None if there was none, or only the history, which is not here, could tell.
+
+    A job that was cancelled while it waited for a retry has finished long after its last attempt.
+    """
+    last = job.history[-1] if job.history else job
+    if last.started_at is None or last.finished_at is None or not job.attempts:
         return None
-    return max(0.0, (job.finished_at - job.started_at).total_seconds())
+    itself = job.error is not None and job.error.type.endswith(".Cancel")
+    if last is job and job.status == "cancelled" and not (job.cancel_requested or itself):
+        return None
+    return max(0.0, (last.finished_at - last.started_at).total_seconds())
