@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from lateshift.storage.database import Database, transactional
@@ -51,7 +51,7 @@ def append(
         "insert into lateshift_audit (id, at, actor, action, target, number, details)"
         " values (:id, :at, :actor, :action, :target, :number, :details)"
         " {on_conflict(id)} at = {new(at)}",  # there only if the answer got lost
-        {name: getattr(entry, name) for name in AuditEntry.__slots__},
+        asdict(entry),
     )
     return entry
 
@@ -80,17 +80,14 @@ def mark_deploy(db: Database, now: int, worker: str, label: str) -> bool:
     worn = "select 1 from lateshift_workers where revision = :label and id <> :worker limit 1"
     if last and db.query(worn, {"label": label, "worker": worker}):
         return False
-    # Workers that start together write the same row.
-    _mark(db, f"{now // 60_000_000:012x}-{hashlib.sha256(label.encode()).hexdigest()[:8]}", now, "deploy", label, "")
+    _mark(db, now, "deploy", label, "")
     return True
 
 
 @transactional
 def mark_death(db: Database, now: int, worker: str, details: str) -> None:
     """Mark that a worker was found dead, and what became of its jobs."""
-    _mark(
-        db, f"{now // 60_000_000:012x}-{hashlib.sha256(worker.encode()).hexdigest()[:8]}", now, "death", worker, details
-    )
+    _mark(db, now, "death", worker, details)
 
 
 def marks(db: Database, since: int, until: int, *, kind: str | None = None, limit: int = MOST_MARKS) -> list[Mark]:
@@ -128,7 +125,9 @@ def _id(now: int) -> str:
     return f"{now:014x}-{secrets.token_hex(4)}"
 
 
-def _mark(db: Database, id_: str, now: int, kind: str, label: str, details: str) -> None:
+def _mark(db: Database, now: int, kind: str, label: str, details: str) -> None:
+    """Whoever marks the same in the same minute writes the same row, as workers that start together do."""
+    id_ = f"{now // 60_000_000:012x}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
     values: dict[str, Any] = {"id": id_, "at": now, "kind": kind, "label": label[:300], "details": details[:1000]}
     db.execute(
         "insert into lateshift_marks (id, at, kind, label, details) values (:id, :at, :kind, :label, :details)"

@@ -116,7 +116,10 @@ class BulkAction:
 @repeatable(0)
 def retry(db: Database, ids: Sequence[str], now: int) -> int:
     """Make failed and cancelled jobs wait again with all their attempts, and waiting retries due; returns how many."""
-    finished, waiting = _chosen(db, ids, ("failed", "cancelled")), _chosen(db, ids, ("pending_retry",))
+    finished, waiting = (
+        writes.locked_of(db, ids, ("failed", "cancelled")),
+        writes.locked_of(db, ids, ("pending_retry",)),
+    )
     changed = db.execute_many(writes.RETRY, [{"id": id_, "now": now} for id_ in finished])
     return max(0, changed) + _make_due(db, waiting, now)
 
@@ -124,7 +127,7 @@ def retry(db: Database, ids: Sequence[str], now: int) -> int:
 @repeatable(0)
 def cancel(db: Database, ids: Sequence[str], now: int) -> int:
     """Cancel waiting jobs, and ask the workers of running ones to; returns how many."""
-    waiting, running = _chosen(db, ids, WAITING), _chosen(db, ids, ("running",))
+    waiting, running = writes.locked_of(db, ids, WAITING), writes.locked_of(db, ids, ("running",))
     db.execute_many(writes.CANCEL, [{"id": id_, "now": now} for id_ in waiting])
     db.execute_each(writes.ASK_TO_CANCEL, running)
     return len(waiting) + len(running)
@@ -135,7 +138,7 @@ def change_priority(db: Database, ids: Sequence[str], priority: int) -> int:
     """Give waiting jobs another priority; returns how many had a different one."""
     changed = db.execute_many(
         "update lateshift_jobs set priority = :priority where id = :id and priority <> :priority",
-        [{"id": id_, "priority": priority} for id_ in _chosen(db, ids, WAITING)],
+        [{"id": id_, "priority": priority} for id_ in writes.locked_of(db, ids, WAITING)],
     )
     db.announce()
     return max(0, changed)
@@ -144,7 +147,7 @@ def change_priority(db: Database, ids: Sequence[str], priority: int) -> int:
 @repeatable(0)
 def run_now(db: Database, ids: Sequence[str], now: int) -> int:
     """Make delayed jobs and waiting retries due; returns how many were not."""
-    return _make_due(db, _chosen(db, ids, WAITING), now)
+    return _make_due(db, writes.locked_of(db, ids, WAITING), now)
 
 
 def callables(db: Database, ids: Sequence[str]) -> list[Row]:
@@ -169,9 +172,3 @@ def _make_due(db: Database, ids: Sequence[str], now: int) -> int:
     changed = db.execute_many(writes.MAKE_DUE, [{"id": id_, "now": now} for id_ in ids])
     db.announce()
     return max(0, changed)
-
-
-def _chosen(db: Database, ids: Sequence[str], statuses: Sequence[str]) -> list[str]:
-    """Those of the jobs that have one of the statuses, locked, in the order in which everybody locks several."""
-    rows = db.query_each("select id, status from lateshift_jobs where id {among ids} order by id{lock}", sorted(ids))
-    return sorted(id_ for id_, status in rows if status in statuses)

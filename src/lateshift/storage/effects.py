@@ -24,6 +24,7 @@ from lateshift.storage import foreign, open_database, reads
 from lateshift.storage.database import Database
 from lateshift.storage.dialect import Dialect
 from lateshift.storage.settlements import Settlement, completion_row
+from lateshift.storage.sqlite_errors import code_of
 from lateshift.storage.writes import COMPLETE
 
 _logger = logging.getLogger("lateshift")
@@ -354,8 +355,7 @@ def _in_django(db: Database) -> tuple[str, Any, str]:
 
 def _refused_lock(error: BaseException) -> bool:
     """Whether SQLite did not give its write lock, by the driver's error or Django's or SQLAlchemy's around it."""
-    busy = getattr(error.__cause__ or error, "sqlite_errorcode", 0) & 0xFF
-    return busy == _BUSY
+    return code_of(error.__cause__ or error) == _BUSY
 
 
 _WAYS: Final[Mapping[Transactional, Callable[[Source], _Way]]] = {

@@ -62,28 +62,25 @@ async def ainsert(db: Database, connection: object, jobs: Sequence[NewJob]) -> N
 
 def tables_on(db: Database, connection: object) -> str:
     """What stands before the names of our tables on a connection. Raises InvalidOption if it leads elsewhere."""
-    caller = _caller(connection)
-    if caller.database != db.dialect.name:
-        raise InvalidOption(_elsewhere(_SQL_NAMES.get(caller.database, caller.database), db))
-    return _finish(_tables(db, caller))
+    return _finish(_tables(db, _caller(connection)))
 
 
 async def _insert(db: Database, connection: object, jobs: Sequence[NewJob], *, awaited: bool) -> None:
     caller = _caller(connection)
     if caller.awaited != awaited:
         raise InvalidOption(_REFUSALS[awaited].format(name=_name(connection)))
-    if caller.database != db.dialect.name:
-        raise InvalidOption(_elsewhere(_SQL_NAMES.get(caller.database, caller.database), db))
     dialect = msgspec.structs.replace(db.dialect, tables=await _tables(db, caller), parameter=caller.parameter)
     for sql, rows in _statements(db, jobs):
         await caller.run(dialect.render(sql), rows)
 
 
 async def _tables(db: Database, caller: _Caller) -> str:
-    """What stands before the names of our tables there, seen before the first insert.
+    """What stands before the names of our tables there, seen before the first insert. Raises InvalidOption.
 
     On PostgreSQL a statement that fails would abort the whole transaction.
     """
+    if caller.database != db.dialect.name:
+        raise InvalidOption(_elsewhere(_SQL_NAMES.get(caller.database, caller.database), db))
     known = _known.setdefault(db, WeakKeyDictionary())
     home = None if caller.database == "sqlite" else caller.home  # there a file may be attached by another name later
     if home is not None and home in known:

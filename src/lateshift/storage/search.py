@@ -106,13 +106,10 @@ def state_counts(db: Database, query: Query) -> dict[str, Count]:
         return {status: Count(count.number, count.more or more) for status, count in counts.items()}
     now = db.now()
     filters = make_filters(query, now)
-    for way, statuses in _states(db, query):
-        numbers, ended = _count(
-            db, way, filters if way.access != _QUEUED else make_filters(query, now, without=["queue"])
-        )
-        for status in statuses:
-            counts[status] = Count.of(numbers.get(status, 0))
-            counts[status] = Count(counts[status].number, counts[status].more or not ended)
+    for way, status in _states(db, query):
+        left = filters if way.access != _QUEUED else make_filters(query, now, without=["queue"])
+        numbers, ended = _count(db, way, left)
+        counts[status] = Count.of(numbers.get(status, 0)) + Count(0, more=not ended)
     return counts
 
 
@@ -193,20 +190,20 @@ def _queues(query: Query) -> list[str]:
     return [] if any(term.negated for term in terms) else [value for term in terms for value in term.values]
 
 
-def _states(db: Database, query: Query) -> Iterator[tuple[Stream, tuple[str, ...]]]:
-    """Streams that tell apart the states, for counting."""
+def _states(db: Database, query: Query) -> Iterator[tuple[Stream, str]]:
+    """A stream for each state, for counting."""
     for status in FINISHED:
-        yield streams.finished(db, status), (status,)
-    yield streams.running(db), ("running",)
-    yield streams.retrying(db), ("pending_retry",)
+        yield streams.finished(db, status), status
+    yield streams.running(db), "running"
+    yield streams.retrying(db), "pending_retry"
     queues = _queues(query)
     # In the order of the index, for PostgreSQL would else read the table from its beginning; and not by the queue where
     # there is only one, for MariaDB would else sort all of it.
     if len(queues) == 1:
         only = {"queue": queues[0]}
-        yield Stream(("executor",), descending=False, access=_QUEUED, parameters=only), ("pending",)
+        yield Stream(("executor",), descending=False, access=_QUEUED, parameters=only), "pending"
     else:
-        yield Stream(("queue",), descending=False, access="{waiting}"), ("pending",)
+        yield Stream(("queue",), descending=False, access="{waiting}"), "pending"
 
 
 def _count(db: Database, stream: Stream, filters: Filters) -> tuple[dict[str, int], bool]:

@@ -20,7 +20,7 @@ _CORRUPT: Final = frozenset({11, 26})
 _UNIQUE: Final = frozenset({1555, 2067})
 
 
-def code_of(error: Exception) -> int:
+def code_of(error: BaseException) -> int:
     """The error's primary code; 0 for one that is not SQLite's own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 

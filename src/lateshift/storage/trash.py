@@ -60,8 +60,7 @@ def portions(db: Database, lists: Iterable[Sequence[str]]) -> Iterator[list[str]
 @repeatable(0)
 def throw_away(db: Database, batch: str, ids: Sequence[str], statuses: Sequence[str], now: int) -> int:
     """Delete those of these jobs that have one of these statuses, so that `restore` can bring them back; how many."""
-    found = db.query_each("select id, status from lateshift_jobs where id {among ids}{lock}", sorted(ids))
-    chosen = sorted(id_ for id_, status in found if status in statuses)
+    chosen = writes.locked_of(db, ids, statuses)
     if not chosen:
         return 0
     rows: dict[str, list[tuple[str, bytes]]] = defaultdict(list)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.errors import AlreadyStored
-from lateshift.job import Claimed, ExecutorKind, NewJob
+from lateshift.job import FINISHED, WAITING, Claimed, ExecutorKind, NewJob
 from lateshift.storage import reads
 from lateshift.storage.database import Database, Row, repeatable, transactional
 from lateshift.storage.settlements import UNCOUNTED, Batch, Settlement
@@ -208,7 +208,7 @@ def save_progress(db: Database, progress: Sequence[tuple[Claimed, float | None, 
 def cancel(db: Database, job_id: str, now: int) -> str | None:
     """Cancel a waiting job, or ask the worker of a running one to; returns the status found, None for no such job."""
     status = reads.locked_status(db, job_id)
-    if status in ("pending", "pending_retry"):
+    if status in WAITING:
         db.execute(CANCEL, {"now": now, "id": job_id})
     elif status == "running":
         db.execute_each(ASK_TO_CANCEL, [job_id])
@@ -231,9 +231,15 @@ def retry(db: Database, job_id: str, now: int) -> str | None:
 def delete(db: Database, job_id: str) -> str | None:
     """Delete a finished job with its attempts and logs; returns the status found, None for no such job."""
     status = reads.locked_status(db, job_id)
-    if status in ("completed", "failed", "cancelled"):
+    if status in FINISHED:
         delete_all(db, [job_id])
     return status
+
+
+def locked_of(db: Database, ids: Sequence[str], statuses: Sequence[str]) -> list[str]:
+    """Those of these jobs that have one of the statuses, locked, in the order in which everybody locks several."""
+    rows = db.query_each("select id, status from lateshift_jobs where id {among ids} order by id{lock}", sorted(ids))
+    return sorted(id_ for id_, status in rows if status in statuses)
 
 
 def delete_all(db: Database, ids: Sequence[str]) -> None:
