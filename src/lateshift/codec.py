@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.errors import ResultNotStorable
+from lateshift.texts import type_name
 
 TOO_DEEP: Final = "it is nested too deeply, or contains itself"
 
@@ -76,12 +77,9 @@ def encode_hook(value: Any) -> Any:
         return _dump_model(value)
     if isinstance(value, tuple):
         raise NotJson("it has a dict with a tuple as a key: in JSON keys are text")
-    kind = type(value)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    instead = (
-        "what its .tolist() gives" if hasattr(type(value), "tolist") else "its id or plain values"
-    )  # numpy, pandas
-    raise NotJson(f"it has a value of type {name}, which JSON cannot hold; use {instead} instead")
+    is_array = hasattr(type(value), "tolist")  # of numpy, pandas
+    instead = "what its .tolist() gives" if is_array else "its id or plain values"
+    raise NotJson(f"it has a value of type {type_name(type(value))}, which JSON cannot hold; use {instead} instead")
 
 
 def decode_hook(kind: Any, value: Any) -> Any:

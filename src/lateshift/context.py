@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, cast
 
 from lateshift.errors import InvalidOption, NotInsideJob
 from lateshift.job import WAITING, Claimed
-from lateshift.texts import storable
+from lateshift.texts import shown, storable
 
 LOG_LINES: Final = 200
 """How many of its last log lines are kept with each attempt."""
@@ -114,7 +114,7 @@ def _fraction(given: object) -> float | None:
     except (TypeError, ValueError, OverflowError):
         fraction = math.nan
     if not math.isfinite(fraction):
-        raise InvalidOption(f"The progress is {given!r:.80}: give a number from 0 to 1, or None.")
+        raise InvalidOption(f"The progress is {shown(given)}: give a number from 0 to 1, or None.")
     return min(1.0, max(0.0, fraction))
 
 

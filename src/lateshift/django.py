@@ -111,7 +111,7 @@ def _connections() -> list[Any]:
 
 
 def _is_configured() -> bool:
-    if "django.db" not in sys.modules:
+    if _DB not in sys.modules:
         return False
     settings = getattr(sys.modules.get("django.conf"), "settings", None)  # another thread may just be importing both
     return hasattr(sys.modules[_DB], "connections") and settings is not None and bool(settings.configured)

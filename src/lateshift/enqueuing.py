@@ -27,6 +27,7 @@ from lateshift.outcome import EnqueuedByImport
 from lateshift.settings import Settings
 from lateshift.signature import Signature
 from lateshift.target import Target, importing, resolve, resolve_job
+from lateshift.texts import shown
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ def calls_of(given: Iterable[Call]) -> list[Call]:
         if all(isinstance(call, Call) for call in calls):
             return calls
     raise InvalidJob(
-        f"enqueue_many was given {given!r:.80}: give a list of Call objects, such as "
+        f"enqueue_many was given {shown(given)}: give a list of Call objects, such as "
         '[Call("app.jobs.send_receipt", parameters={"order_id": 1})].'
     )
 

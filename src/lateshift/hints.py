@@ -228,6 +228,7 @@ def _checked_enum(kind: type[Enum], value: Any) -> Enum:
 
 
 def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
     return codec.decode(codec.to_json(value).decode())
 
 
@@ -303,7 +304,7 @@ def _taken(kind: type[Either], value: Any) -> tuple[Any, Any]:
 def _checked_member(kind: type[Either], value: Any) -> Any:
     """The value, if it comes back from JSON as what it is: a union may not tell two members apart."""
     member, result = _taken(kind, value)
-    plain = codec.decode(codec.to_json(value).decode())
+    plain = _plain(value)
     reader, back = (None, None) if plain is None and kind.with_none else _read(kind, plain)
     sent = list(result) if isinstance(result, tuple) and type(back) is list else result
     if type(back) is not type(sent):

@@ -20,13 +20,14 @@ from lateshift.errors import InvalidJob, ResultNotStorable, TransactionEnded
 from lateshift.job import Claimed, JobError, Status
 
 MAX_CRASHES: Final = 3
+"""Crashes after which a job has failed."""
+
+MAX_SHARED_CRASHES: Final = 10
+"""The same for crashes that may be another job's doing: a neighbour of poison jobs must not fail for them."""
 
 CRASH_PAUSE: Final = 1.0
 """Seconds before a job is tried again that had crashed before, for each time; after its first crash it is at once.
 Without a pause three crashes took 0.3 s: as long as a library is being replaced, or memory is short."""
-
-MAX_SHARED_CRASHES: Final = 10
-"""The same for crashes that may be another job's doing: a neighbour of poison jobs must not fail for them."""
 
 WORKER_DIED: Final = "lateshift.errors.WorkerDied"
 """The type of the error of an attempt that ended with its process."""

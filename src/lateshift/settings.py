@@ -14,8 +14,9 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from lateshift import settings_values as kinds
+from lateshift.durations import LONGEST
 from lateshift.errors import SettingsError
-from lateshift.settings_sources import Found, env_name, find_root, gather, unknown_name
+from lateshift.settings_sources import Found, env_name, gather, unknown_name
 from lateshift.texts import shown
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -120,14 +121,14 @@ _KINDS: Final[dict[str, kinds.Kind]] = {
     "allowed": kinds.packages,
     "release": kinds.or_none(kinds.label),
     "max_retries": kinds.whole(0, 10_000),
-    "retry_delay": kinds.number(0, 315_360_000),
-    "timeout": kinds.or_none(kinds.number(0.001, 315_360_000)),
+    "retry_delay": kinds.number(0, LONGEST),
+    "timeout": kinds.or_none(kinds.number(0.001, LONGEST)),
     "storage_dir": kinds.path,
     "log_level": kinds.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
     "log_days": kinds.whole(1, 36_500),
     "log_format": kinds.one_of("text", "json"),
     "spawn": kinds.one_of("auto", "never"),
-    "idle_exit": kinds.number(0, 315_360_000),
+    "idle_exit": kinds.number(0, LONGEST),
     "sqlite_durability": kinds.one_of("full", "normal"),
     "busy_timeout": kinds.number(0, 86_400),
     "database_timeout": kinds.number(0.1, 86_400),
@@ -282,7 +283,7 @@ def _gather(code: dict[str, Any]) -> dict[str, Found]:
         if name not in _KINDS:
             raise unknown_name(name, NAMES, "code")
     given = {name: Found(value, "code") for name, value in code.items() if value is not None or name == "timeout"}
-    return gather(given, NAMES, find_root)
+    return gather(given, NAMES)
 
 
 def _settings(found: dict[str, Found]) -> Settings:

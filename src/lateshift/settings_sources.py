@@ -38,7 +38,7 @@ def env_name(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def gather(given: Mapping[str, Found], names: Sequence[str], find_root: Callable[[], Path]) -> dict[str, Found]:
+def gather(given: Mapping[str, Found], names: Sequence[str]) -> dict[str, Found]:
     """What is known of each setting, the strongest source winning; `given` comes from code."""
     found = _from_environment(names) | dict(given)
     if len(found) == len(names):

@@ -37,6 +37,11 @@ def megabytes(size: int) -> str:
     return f"{size / 1024**2:,.0f}M"
 
 
+def type_name(kind: type) -> str:
+    """The dotted name of a type, without a module for those that are built in."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
 def of_type(value: object) -> str:
     """What stands for a value of which only the type is told: an Order, a str."""
     name = type(value).__qualname__

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lateshift import codec, options, retry
 from lateshift.durations import check_seconds, check_wait
+from lateshift.enqueuing import calls_of
 from lateshift.errors import LateshiftError, SettingsError
 from lateshift.query import parse
 from lateshift.settings import Settings, load_settings
@@ -59,6 +60,7 @@ CHECKS: dict[str, Callable[[object], object]] = {
     "wait": lambda value: check_wait(value, "delay"),
     "seconds": lambda value: check_seconds(value, "grace"),
     "retry_delay": retry.to_policy,
+    "calls": calls_of,
 }
 
 

@@ -48,6 +48,12 @@ def test_what_is_no_fraction_is_refused(job, told, given):
     assert told == []
 
 
+def test_what_no_text_can_be_made_of_is_refused_as_well(job):
+    """Python does not write out numbers of so many digits."""
+    with pytest.raises(InvalidOption, match=r"^The progress is an int: give a number"):
+        job.progress(10**5_000)
+
+
 @pytest.mark.parametrize("given", [2**70, object(), b"half", 0.5])
 def test_a_message_that_is_no_text_is_refused(job, told, given):
     """The error names the type and says what to do."""

@@ -12,7 +12,7 @@ from lateshift.errors import MemoryExceeded, WorkerDied
 from lateshift.job import JobError
 from lateshift.outcome import Cancel, JobTimeout, Retry, Snooze
 from lateshift.target_advice import import_hint
-from lateshift.texts import storable
+from lateshift.texts import storable, type_name
 
 TRACEBACK_LIMIT: Final = 64 * 1024
 MESSAGE_LIMIT: Final = 4 * 1024
@@ -48,7 +48,6 @@ def without_group(error: BaseException) -> BaseException:
 def describe(error: BaseException) -> JobError:
     """An exception as it is stored: dotted type, message, and the traceback from the first frame that is not ours."""
     kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
         if isinstance(error, ModuleNotFoundError):
@@ -59,7 +58,7 @@ def describe(error: BaseException) -> JobError:
     text = "".join(lines)
     if len(text) > TRACEBACK_LIMIT:
         text = f"{text[: TRACEBACK_LIMIT // 2]}\n... shortened ...\n{text[-TRACEBACK_LIMIT // 2 :]}"
-    return JobError(storable(name[:MESSAGE_LIMIT]), storable(message[:MESSAGE_LIMIT]), storable(text))
+    return JobError(storable(type_name(kind)[:MESSAGE_LIMIT]), storable(message[:MESSAGE_LIMIT]), storable(text))
 
 
 def _own_frames(trace: TracebackType | None) -> TracebackType | None:

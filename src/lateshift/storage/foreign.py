@@ -23,7 +23,7 @@ from lateshift.job import NewJob
 from lateshift.storage.database import Database, Parameters, Row
 from lateshift.storage.dialect import PARAMETER
 from lateshift.storage.writes import INSERT_JOB
-from lateshift.texts import in_three_bytes
+from lateshift.texts import in_three_bytes, type_name
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def tables_on(db: Database, connection: object) -> str:
 async def _insert(db: Database, connection: object, jobs: Sequence[NewJob], *, awaited: bool) -> None:
     caller = _caller(connection)
     if caller.awaited != awaited:
-        raise InvalidOption(_REFUSALS[awaited].format(name=_name(connection)))
+        raise InvalidOption(_REFUSALS[awaited].format(name=type_name(type(connection))))
     dialect = msgspec.structs.replace(db.dialect, tables=await _tables(db, caller), parameter=caller.parameter)
     for sql, rows in _statements(db, jobs):
         await caller.run(dialect.render(sql), rows)
@@ -355,20 +355,15 @@ def _caller(connection: object) -> _Caller:
     for name in names:
         if name in _CALLERS:
             return _CALLERS[name](connection)
+    kind = type_name(type(connection))
     if not _GIVERS.isdisjoint(names):
         raise InvalidOption(
-            f"connection= is a {_name(connection)}, which gives out connections: take the one that your transaction "
-            "is on."
+            f"connection= is a {kind}, which gives out connections: take the one that your transaction is on."
         )
     raise InvalidOption(
         "connection= takes a connection or session of SQLAlchemy, or a connection of Django, psycopg 3, asyncpg, "
-        f"sqlite3, PyMySQL or mysqlclient, not a {_name(connection)}."
+        f"sqlite3, PyMySQL or mysqlclient, not a {kind}."
     )
-
-
-def _name(connection: object) -> str:
-    cls = type(connection)
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
 def _as_tuples(rows: Iterable[Any]) -> list[Row]:
