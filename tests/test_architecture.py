@@ -74,8 +74,8 @@ PUBLIC_MODULES = {
 # From the bottom up. A module may import its own layer and those before it.
 LAYERS = {
     "values": "allowlist clock codec context django durations errors events fingerprint hints histogram job keywords"
-    " options openness outcome parameters positions query redaction retry settings settings_sources settings_values"
-    " signature target target_advice target_kinds target_program texts version",
+    " loops options openness outcome parameters positions query redaction retry settings settings_sources"
+    " settings_values signature target target_advice target_kinds target_program texts version",
     "storage": "storage",
     "host": "host",
     "app": "app background cache default enqueuing",

@@ -8,6 +8,8 @@ import threading
 from contextlib import suppress
 from typing import Any, Final
 
+from lateshift.loops import outside_of_loops
+
 SETTINGS: Final = "DJANGO_SETTINGS_MODULE"
 _DB: Final = "django.db"
 
@@ -29,14 +31,7 @@ def set_up() -> BaseException | None:
     """
     if not _ours or not os.environ.get(SETTINGS):
         return None
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - the other one raises where none runs
-        return _set_up()
-    answers: list[BaseException | None] = []  # where a loop runs, Django refuses the queries of a `ready()`
-    thread = threading.Thread(target=lambda: answers.append(_set_up()), name="lateshift-django")
-    thread.start()
-    thread.join()
-    return answers[0]
+    return outside_of_loops(_set_up, "lateshift-django")  # where one runs, Django refuses the queries of a `ready()`
 
 
 def _set_up() -> BaseException | None:

@@ -19,12 +19,13 @@ from lateshift.host.fleet import host_name
 from lateshift.host.job_logs import JobLogHandler
 from lateshift.host.registration import worker_of_this_process
 from lateshift.job import WAITING, Claimed, to_microseconds
+from lateshift.loops import outside_of_loops
 from lateshift.outcome import Outcome
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.settling import settle_one, told
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.settlements import Settlement
-from lateshift.testing_loop import job_loop, outside_of_loops
+from lateshift.testing_loop import job_loop
 
 DEEPEST: Final = 20
 """How deep jobs in line may enqueue one another for each to run at once."""
@@ -118,7 +119,7 @@ class Attempts:
         """Run an attempt and store its outcome. A Ctrl-C that fell into it goes on when that is done."""
         context = copy_context()  # as in a worker: what a job sets there, no other sees
         context.run(_around.set, (*_around.get(), self))
-        outcome = outside_of_loops(lambda: context.run(self._execute, job))
+        outcome = outside_of_loops(lambda: context.run(self._execute, job), "lateshift-test")
         writes.save_progress(self._db, self._progress)
         self._progress.clear()
         done, refused = settle_one(self._db, Settlement(job, outcome))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakKeyDictionary
 
 from lateshift.app import Lateshift
+from lateshift.loops import outside_of_loops
 
 if TYPE_CHECKING:
     import asyncio
-
-T = TypeVar("T")
 
 
 class JobLoop:
@@ -37,7 +35,7 @@ class JobLoop:
             if self._holders or runner is None:
                 return
             self._runner = None
-        outside_of_loops(runner.close)
+        outside_of_loops(runner.close, "lateshift-test")
 
     def run(self, value: Awaitable[Any]) -> Any:
         """Await what a job has returned, in this thread.
@@ -66,25 +64,3 @@ _loops: Final[WeakKeyDictionary[Lateshift, JobLoop]] = WeakKeyDictionary()
 def job_loop(app: Lateshift) -> JobLoop:
     """That of an application object."""
     return _loops.setdefault(app, JobLoop())
-
-
-def outside_of_loops(work: Callable[[], T]) -> T:
-    """Run `work` here; in a thread of its own if this one runs an event loop, where a coroutine job could have none."""
-    if not _in_loop():
-        return work()
-    answers: list[T] = []
-    thread = threading.Thread(target=lambda: answers.append(work()), name="lateshift-test")
-    thread.start()
-    thread.join()
-    return answers[0]
-
-
-def _in_loop() -> bool:
-    asyncio = sys.modules.get("asyncio")  # where nobody has imported it, no loop runs, and it costs 58 ms
-    if asyncio is None:
-        return False
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
