@@ -107,6 +107,7 @@ class Lateshift:
         """
         from lateshift.storage import bulk  # 15 ms that a program which only enqueues need not pay
 
+        refuse_to_wait_for_itself(self.database.place)
         old = bulk.original(self.database, check_id(job_id))
         if old is None:
             raise JobNotFound(job_id)

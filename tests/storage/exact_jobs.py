@@ -151,6 +151,12 @@ def enqueue_elsewhere(number: int) -> None:
     run_background_job(pay, parameters={"number": number + 1})
 
 
+@background(transactional=True, max_retries=0)
+def run_again_elsewhere(number: int, job_id: str) -> None:
+    write(number)
+    get_app().run_again(job_id)
+
+
 @background(transactional="django")
 def enqueue_after_commit_by_django(number: int) -> None:
     from django.db import transaction

@@ -87,6 +87,9 @@ def test_a_job_that_would_wait_for_itself_is_refused(app, place):
         return
     assert (job.status, job.error.type, written(app)) == ("failed", "lateshift.errors.InvalidOption", [1])
     assert "enqueue with connection=current_job().connection" in job.error.message
+    waiting = app.run_background_job(jobs.pay, parameters={"number": 3}, delay=3600)
+    job = run(app, jobs.run_again_elsewhere, number=1, job_id=waiting)
+    assert (job.status, job.error.type, written(app)) == ("failed", "lateshift.errors.InvalidOption", [1])
 
 
 @pytest.mark.usefixtures("django")
