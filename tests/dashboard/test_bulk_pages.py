@@ -13,7 +13,7 @@ from lateshift.errors import SpawnError, StorageUnavailable
 from lateshift.host import permits
 from lateshift.job import FINISHED
 from lateshift.query import parse
-from lateshift.storage import audit, bulk
+from lateshift.storage import audit, bulk, trash
 from lateshift.storage.bulk import BulkAction
 from lateshift.storage.counting import Count
 
@@ -117,6 +117,17 @@ def test_only_what_was_chosen_is_acted_on(site, client):
     assert {site.app.get_job(job_id).status for job_id in chosen} == {"pending_retry"}
     assert len(ids(site, status="failed")) == 4
     assert entries(site) == [("retry", "3 chosen jobs", 2, "")]
+
+
+@pytest.mark.parametrize("path", ["/bulk/{}/undo", "/api/undo/{}"])
+def test_a_runner_that_is_there_is_permitted_what_is_brought_back(make_site, path):
+    """It may have the allow-list of another program, and failed these jobs."""
+    site = make_site(spawn="auto")
+    db, batch = site.app.database, "0" * 16
+    trash.throw_away(db, batch, ids(site, status="pending"), ["pending"], db.now())
+    answer = site.client().post(path.format(batch), json={} if "api" in path else None)
+    assert not answer.is_error
+    assert permits.granted(site.app.settings) == ("shop",)
 
 
 def test_a_deletion_can_be_undone_from_where_one_is(site, client):

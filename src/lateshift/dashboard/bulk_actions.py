@@ -137,6 +137,7 @@ def undo(view: View) -> Response:
     what = deletion.what if deletion else "deleted jobs"
     total = Count(deletion.changed) if deletion else Count(0, more=True)
     run = Run(make_id(), "undo", what, view.user.name, view.now, total, back=deletion.back if deletion else "")
+    Neighbours(view.desk.database).grant(view.desk.settings)
     view.desk.runs.undo(batch, run, lambda run: end(view, run, what.replace("`", "")))
     if soon_done(run):
         return view.done(told(run), run.back or view.url("/jobs"), _kind(run))

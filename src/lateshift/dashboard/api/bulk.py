@@ -16,6 +16,7 @@ from lateshift.dashboard.bulk_words import words
 from lateshift.dashboard.deeds import record
 from lateshift.dashboard.problems import Refused
 from lateshift.dashboard.view import View
+from lateshift.host.fleet import Neighbours
 from lateshift.storage import trash
 from lateshift.storage.bulk import STATUSES, TAKEN_BACK, BulkAction
 from lateshift.wording import count
@@ -68,6 +69,7 @@ def undo(view: View, _: Nothing) -> shapes.Undone:
     deletion = view.desk.runs.get(batch)
     if deletion is not None and deletion.state == "running":
         raise Refused(409, "Not yet", "It still deletes: wait for its end, which /api/bulk tells.")
+    Neighbours(db).grant(view.desk.settings)
     until = time.monotonic() + UNDOING
     while time.monotonic() < until and (more := trash.restore(db, batch)):
         restored += more
