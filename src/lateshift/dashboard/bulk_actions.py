@@ -205,10 +205,9 @@ def refuse_action(view: View) -> Response | None:
 
 
 def _refuse(view: View, action: Words) -> Response:
-    said = "This dashboard is read-only." if view.desk.read_only else f"To {action.verb.lower()} jobs takes the role"
-    return view.desk.refuse(
-        view.request, 403, "Not yours to do", said if view.desk.read_only else f"{said} {action.role}."
-    )
+    needed = f"To {action.verb.lower()} jobs takes the role {action.role}."
+    said = "This dashboard is read-only." if view.desk.read_only else needed
+    return view.desk.refuse(view.request, 403, "Not yours to do", said)
 
 
 def _kind(run: Run) -> str:

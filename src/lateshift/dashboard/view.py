@@ -18,8 +18,10 @@ from lateshift.app import Lateshift
 from lateshift.dashboard.desk import Desk, theme
 from lateshift.dashboard.guard import below_root, desk_root
 from lateshift.dashboard.sections import SECTIONS
-from lateshift.job import moment
+from lateshift.errors import JobNotFound
+from lateshift.job import Job, moment
 from lateshift.redaction import for_viewers
+from lateshift.storage import reads
 from lateshift.storage.database import Database
 
 T = TypeVar("T")
@@ -60,6 +62,13 @@ class View:
     def read(self, function: Callable[Concatenate[Database, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What a storage function answers; the same for all who ask within a second."""
         return self.desk.read(function, *args, **kwargs)
+
+    def job(self) -> Job:
+        """The job that the address names, with its history, as it was within the last second. Raises JobNotFound."""
+        found = self.read(reads.get, self.path["id"], history=True)
+        if found is None:
+            raise JobNotFound(self.path["id"])
+        return found
 
     def may(self, role: Role) -> bool:
         """Whether this user may do what that role may, here and now."""

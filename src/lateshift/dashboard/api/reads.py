@@ -20,10 +20,10 @@ from lateshift.dashboard.redaction import refuse_hidden
 from lateshift.dashboard.view import View
 from lateshift.doctor import examine
 from lateshift.doctor.place import Check
-from lateshift.errors import InvalidSearch, JobNotFound
+from lateshift.errors import InvalidSearch
 from lateshift.explain import explain
 from lateshift.host.fleet import living
-from lateshift.job import STATUSES, Job, to_microseconds
+from lateshift.job import STATUSES, to_microseconds
 from lateshift.judgement import judge, observe
 from lateshift.query import Query, parse, seconds_ago
 from lateshift.settings import explain_in_force
@@ -75,7 +75,7 @@ def counts(view: View, asked: Counted) -> shapes.StatusCounts:
 
 def job(view: View, _: Nothing) -> shapes.JobWithHistory:
     """One job, with its attempts."""
-    found = job_of(view)
+    found = view.job()
     return shapes.JobWithHistory(
         **forms.job_fields(view, found), history=[forms.attempt(attempt) for attempt in found.history]
     )
@@ -83,13 +83,13 @@ def job(view: View, _: Nothing) -> shapes.JobWithHistory:
 
 def logs(view: View, _: Nothing) -> list[shapes.AttemptLogs]:
     """What a job logged, by attempt."""
-    attempts = map(forms.attempt, job_of(view).history)
+    attempts = map(forms.attempt, view.job().history)
     return [shapes.AttemptLogs(a.number, a.outcome, a.started_at, a.finished_at, a.logs) for a in attempts]
 
 
 def explanation(view: View, _: Nothing) -> shapes.Explanation:
     """Why a job is where it is, and what will happen next."""
-    found = job_of(view)
+    found = view.job()
     told = view.desk.once(("explain", found.id, found.status), lambda: explain(view.app, found.id))
     return shapes.Explanation(told.job_id, found.status, list(told.sentences))
 
@@ -183,14 +183,6 @@ def query_of(view: View, text: str, place: str = "query.q") -> Query:
     except InvalidSearch as error:
         raise unfit(str(error), f"{place}[{error.start}:{error.end}]") from None
     return query.labels_only()
-
-
-def job_of(view: View) -> Job:
-    """The job that the address names. Raises JobNotFound."""
-    found = view.read(reads.get, view.path["id"], history=True)
-    if found is None:
-        raise JobNotFound(view.path["id"])
-    return found
 
 
 def no_worker(view: View) -> Refused:

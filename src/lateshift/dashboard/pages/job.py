@@ -9,21 +9,17 @@ from lateshift.dashboard.formatting import json_part
 from lateshift.dashboard.python_call import as_python
 from lateshift.dashboard.rows import lasted
 from lateshift.dashboard.view import View
-from lateshift.errors import JobNotFound
 from lateshift.explain import explain
 from lateshift.job import FINISHED, Job
-from lateshift.storage import bulk, reads
+from lateshift.storage import bulk
 
 
 def show(view: View) -> Response:
     """The page. Raises JobNotFound."""
-    job_id = view.path["id"]
-    job = view.read(reads.get, job_id, history=True)
-    if job is None:
-        raise JobNotFound(job_id)
-    key = ("explain", job_id, job.status)
+    job = view.job()
+    key = ("explain", job.id, job.status)
     parameters, result = json_part(view.shown(job.parameters)), json_part(view.shown(job.result))
-    explanation = view.desk.once(key, lambda: explain(view.app, job_id))
+    explanation = view.desk.once(key, lambda: explain(view.app, job.id))
     return view.page(
         "job.html",
         section="jobs",
@@ -41,7 +37,7 @@ def show(view: View) -> Response:
         days=neighbours.DAYS,
         parameters=parameters,
         result=result,
-        call=as_python(job, view.read(bulk.original, job_id), view.shown(job.parameters)) if parameters.whole else None,
+        call=as_python(job, view.read(bulk.original, job.id), view.shown(job.parameters)) if parameters.whole else None,
         masked=view.shown(job.parameters) != job.parameters,
         may=permitted(view, job),
     )

@@ -8,9 +8,8 @@ from starlette.responses import HTMLResponse, Response
 
 from lateshift.dashboard import deeds, tracebacks
 from lateshift.dashboard.view import View
-from lateshift.errors import JobNotFound
 from lateshift.job import Job, moment
-from lateshift.storage import reads, requests
+from lateshift.storage import requests
 from lateshift.storage.requests import Request
 from lateshift.texts import is_id, storable
 
@@ -20,7 +19,7 @@ PATIENCE: Final = 10_000_000
 
 def ask(view: View) -> Response:
     """Ask the worker. Raises JobNotFound, and JobStateError for a job that does not run."""
-    job = _job(view)
+    job = view.app.get_job(view.path["id"])
     asked = deeds.stack(view, job)
     if view.is_fragment:
         return _show(view, job, asked.worker, asked.id)
@@ -30,8 +29,8 @@ def ask(view: View) -> Response:
 
 def show(view: View) -> Response:
     """The answer, or that there is none yet. Raises JobNotFound."""
-    asked = view.query.get("asked", "")
-    return _show(view, _job(view), storable(view.query.get("worker", "")), asked if is_id(asked) else "")
+    job, asked = view.app.get_job(view.path["id"]), view.query.get("asked", "")
+    return _show(view, job, storable(view.query.get("worker", "")), asked if is_id(asked) else "")
 
 
 def _show(view: View, job: Job, worker: str, asked: str) -> Response:
@@ -61,11 +60,3 @@ def _state(request: Request | None, now: int) -> str:
     if request.answer is not None:
         return "here"
     return "late" if now - request.asked_at > PATIENCE else "awaited"
-
-
-def _job(view: View) -> Job:
-    job_id = view.path["id"]
-    job = reads.get(view.desk.database, job_id)
-    if job is None:
-        raise JobNotFound(job_id)
-    return job
