@@ -68,8 +68,6 @@ def list_(
     if name == "":
         raise Refusal("--name is empty: give a part of a callable's dotted name, or leave it out.")
     app = open_app()
-    if before is not None:
-        app.get_job(before)  # a job that is not there would give an empty page
     jobs = app.list_jobs(status=status, queue=queue, name=name, limit=limit, before=before)
     if as_json:
         print_json([job_shape(job) for job in jobs])
