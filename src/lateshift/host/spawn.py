@@ -34,6 +34,9 @@ ROLE_OPTION: Final = "--lateshift-process"
 PROCESS_VARIABLE: Final = "_LATESHIFT_PROCESS"
 """The environment variable that carries, as JSON, what a process of ours has to know beside its settings."""
 
+CHILD_VARIABLE: Final = "_LATESHIFT_CHILD"
+"""The same for the child process of an isolated job."""
+
 LOG_LIMIT: Final = 1_000_000
 """Bytes of runner.log beyond which the next start empties it: it only holds what nobody meant to print."""
 

@@ -24,6 +24,7 @@ import msgspec
 from lateshift import django
 from lateshift.context import LOG_LINES
 from lateshift.host.job_logs import capture_logging
+from lateshift.host.spawn import CHILD_VARIABLE
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
 from lateshift.runtime import stacks, wall
@@ -112,7 +113,7 @@ def main() -> None:
     _die_with_worker()
     channel = Channel()
     prepare()
-    sys.path[:] = json.loads(os.environ.pop("_LATESHIFT_CHILD")).get("path", sys.path)
+    sys.path[:] = json.loads(os.environ.pop(CHILD_VARIABLE)).get("path", sys.path)
     go_on_with_newer()
     django.process_is_ours()
     settings = load_settings()

@@ -135,7 +135,7 @@ class Cancellations:
 
 
 class Reports:
-    """Writes the progress and the log lines of running jobs about once a second, those that changed."""
+    """Writes the progress and the log lines of running jobs twice a second, those that changed."""
 
     INTERVAL: Final = 0.5
 

@@ -13,6 +13,7 @@ from typing import Final
 from lateshift import histogram
 from lateshift.events import Event, Events, JobFinished
 from lateshift.fingerprint import fingerprint
+from lateshift.job import JobError
 from lateshift.storage import audit, failures, requests, tallies, trash
 from lateshift.storage.database import Database
 from lateshift.storage.failures import FailureCount
@@ -99,14 +100,12 @@ class Statistics:
                     row.waits[waited.bit_length()] += 1
                 else:
                     row.waits[0] += 1
-                if outcome.error is not None:
-                    self._count_failure(event)
+                if outcome.error is not None and outcome.kind in FAILURES:
+                    self._count_failure(event, outcome.error)
 
-    def _count_failure(self, event: JobFinished) -> None:
+    def _count_failure(self, event: JobFinished, error: JobError) -> None:
         outcome = event.outcome
-        if outcome.error is None or outcome.kind not in FAILURES:
-            return
-        mark, at = fingerprint(outcome.error), outcome.finished_at
+        mark, at = fingerprint(error), outcome.finished_at
         key = (mark.key, event.name, at // failures.HOUR)
         known = self._failures.get(key)
         if known is None and len(self._failures) >= MOST_GROUPS:
@@ -115,7 +114,7 @@ class Statistics:
         self._failures[key] = FailureCount(
             fingerprint=mark,
             name=event.name,
-            message=known.message if known else outcome.error.message,
+            message=known.message if known else error.message,
             failed=failed + (known.failed if known else 0),
             retried=1 - failed + (known.retried if known else 0),
             first_at=min(known.first_at, at) if known else at,

@@ -1,4 +1,4 @@
-"""One outcome written by itself: what the worker does with a batch that the database cannot hold."""
+"""How outcomes are written: a batch of them, or one by itself, where the database cannot hold the batch."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from typing import Any, Final
 import msgspec
 
 from lateshift.context import Report
-from lateshift.host.spawn import command_of, describe_process, unpacked_anew
+from lateshift.host.spawn import CHILD_VARIABLE, command_of, describe_process, unpacked_anew
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, Outcome, failed, lost, returned
 from lateshift.runtime.child import Errand
@@ -198,7 +198,7 @@ class ProcessExecutor:
 
     def _environment(self) -> dict[str, str]:
         settings = to_environment(self._execution.look_for_permits())
-        return {**os.environ, **unpacked_anew(), **settings, "_LATESHIFT_CHILD": json.dumps(describe_process())}
+        return {**os.environ, **unpacked_anew(), **settings, CHILD_VARIABLE: json.dumps(describe_process())}
 
 
 class _Child:
@@ -339,10 +339,8 @@ class _Child:
         self._tree.end_group()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with suppress(OSError):  # the child is gone; so is what we had not written
                     pipe.close()
-                except OSError:  # the child is gone; so is what we had not written
-                    pass
         self.process.wait()
         self._tree.close()
 

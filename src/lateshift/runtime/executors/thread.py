@@ -170,7 +170,7 @@ class ThreadExecutor:
         outcome: Outcome | None = None
         cause: BaseException | None = None
         try:
-            slot.begin(run)
+            slot.run = run
             if self._started(run):
                 outcome = copy_context().run(self._execution.execute, run, slot.arm)
                 django.close_old_connections()
@@ -204,9 +204,6 @@ class _Slot:
         self._door = threading.Lock()
         self._deadline: float | None = None
         self._raised_at: float | None = None
-
-    def begin(self, run: Run) -> None:
-        self.run = run
 
     def arm(self, run: Run) -> None:
         if run.timeout is not None:
