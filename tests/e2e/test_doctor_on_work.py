@@ -83,9 +83,7 @@ def test_jobs_that_nobody_takes(project, app):  # noqa: F811
     busy, held, lonely = find(diagnose(**project.settings), "jobs")
     said = r"The queue 'busy' has 1 due job, the oldest since 5 min( \d+ s)?, and 1 worker at it\."
     assert re.search(said, busy.message), "a busy machine takes some seconds more"
-    assert (held.message[-14:], held.remedy) == (
-        "it is paused.",
-        "`lateshift queues resume held`.",
-    ) or "paused" in held.message
+    assert held.message.endswith(": it is paused.")
+    assert held.remedy == "`lateshift queues resume held`."
     assert "no worker serves it" in lonely.message
     assert [check.level for check in (busy, held, lonely)] == ["warning", "warning", "error"]

@@ -12,7 +12,7 @@ from user_code import ALLOW, imported
 from lateshift import run_background_job
 from lateshift.background import background
 from lateshift.errors import InvalidJob
-from lateshift.target import main_name, path_of, resolve_job
+from lateshift.target import path_of, resolve_job
 from lateshift.testing import drain, isolated
 
 
@@ -305,11 +305,6 @@ def test_programs_without_a_name(project, how):
         (project.folder / "my-script.py").write_text(code)
         out = run(project.folder, "my-script.py")
     assert "has no module that a background process could import" in out
-
-
-def test_main_name_here():
-    """Under pytest the program has a name, or none; it is never an error."""
-    assert main_name() is None or isinstance(main_name(), str)
 
 
 class Comparing(type):

@@ -24,6 +24,12 @@ SAMPLE_LENGTH: Final = 2_000
 BATCH: Final = 500
 """Rows that are folded in one transaction."""
 
+FOLDED_WITHIN: Final = 48
+"""Hours back that are looked through each time: what nobody has folded by then stays, and counts, as it is."""
+
+PRUNED: Final = 6
+"""Hours, the oldest, that one transaction forgets."""
+
 GroupState = Literal["open", "resolved", "returned"]
 
 
@@ -156,11 +162,12 @@ def reopen(db: Database, fingerprint: str) -> bool:
 def fold_failures(db: Database, now: int) -> int:
     """Make one row of those that workers wrote in hours gone by; returns how many. For who has the turn to fold."""
     keys = ("hour", "fingerprint", "name", "worker")
+    hour = now // HOUR - 1
     rows = db.query(
         f"select {', '.join(keys)}, failed, retried, first_at, last_at, job_id from lateshift_failures"
-        " where hour < :hour and hour > :hour - 48 and worker <> ''"
+        " where hour < :hour and hour > :oldest and worker <> ''"
         " order by hour, fingerprint, name, worker limit :limit{skip_locked}",
-        {"hour": now // HOUR - 1, "limit": BATCH},
+        {"hour": hour, "oldest": hour - FOLDED_WITHIN, "limit": BATCH},
     )
     names = (*keys, "failed", "retried", "first_at", "last_at", "job_id")
     found = [dict(zip(names, row, strict=True)) for row in rows]
@@ -180,7 +187,7 @@ def prune_failures(db: Database, now: int) -> None:
     oldest = db.query("select min(hour) from lateshift_failures")[0][0]
     if oldest is None or oldest >= before:
         return
-    db.execute("delete from lateshift_failures where hour < :before", {"before": min(before, oldest + 6)})
+    db.execute("delete from lateshift_failures where hour < :before", {"before": min(before, oldest + PRUNED)})
     db.execute(
         "delete from lateshift_groups where first_at < :before and fingerprint not in"
         " (select fingerprint from lateshift_failures)",

@@ -14,7 +14,9 @@ from lateshift.storage.database import Database, transactional
 KEPT: Final = 60_000_000
 """Microseconds for which a request is kept."""
 
-LONGEST_ANSWER: Final = 64 * 1024
+LONGEST_ANSWER: Final = 65_536
+"""Characters that are kept of an answer."""
+
 RequestKind = Literal["stack", "stop", "drain"]
 
 
@@ -60,7 +62,7 @@ def unanswered(db: Database, worker: str) -> list[Request]:
 
 @transactional
 def answer(db: Database, request: Request, now: int, text: str) -> None:
-    """Answer a request; the text is cut at 64 KiB."""
+    """Answer a request; a text that is too long is cut."""
     db.execute(
         "update lateshift_requests set answered_at = :now, answer = :answer where worker = :worker and id = :id",
         {"now": now, "answer": text[:LONGEST_ANSWER], "worker": request.worker, "id": request.id},

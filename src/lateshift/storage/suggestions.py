@@ -14,6 +14,9 @@ from lateshift.storage.database import Database
 
 RECENT: Final = 7 * 86_400_000_000
 MOST: Final = 10
+MOST_VALUES: Final = 200
+"""Lanes up to which the queues that wait are read, and workers that are offered."""
+
 LOOKED_AT: Final = 100
 """Jobs, the newest, whose parameters are offered by name."""
 
@@ -79,7 +82,7 @@ def _parameters(db: Database, typed: str) -> list[str]:
 
 
 def _queues(db: Database) -> list[str]:
-    named = {row.name for row in reads.queues(db, db.now())} if len(reads.lanes(db)) < 200 else set()
+    named = {row.name for row in reads.queues(db, db.now())} if len(reads.lanes(db)) < MOST_VALUES else set()
     return sorted(named | set(history.queue_names(db, db.now() - RECENT)))
 
 
@@ -91,7 +94,7 @@ _VALUES: Final[dict[str, Callable[[Database], list[str]]]] = {
     "status": lambda _: [*STATUSES, *GROUPS],
     "queue": _queues,
     "name": lambda db: history.names(db, db.now() - RECENT),
-    "worker": lambda db: [worker.id for worker in reads.workers(db)][:200],
+    "worker": lambda db: [worker.id for worker in reads.workers(db)][:MOST_VALUES],
     "error": _errors,
     "fingerprint": lambda db: [group.fingerprint for group in failures.groups(db, db.now() - RECENT)],
     "priority": lambda _: [str(number) for number in range(10, 0, -1)],

@@ -21,7 +21,10 @@ PORTION: Final = 4_000_000
 """Characters that one transaction moves: 200 MB took 2 s, for which nobody else writes to an SQLite file."""
 
 _BATCH: Final = 200
+"""Jobs that one call brings back, if they are not large."""
+
 _LARGE: Final = 2_000
+"""Rows that one call gives up for good."""
 
 _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "lateshift_jobs": (
