@@ -165,6 +165,7 @@ class Lateshift:
         A running coroutine is cancelled and a child process killed; code in a thread has to look at
         `current_job().cancelled`.
         """
+        refuse_to_wait_for_itself(self.database.place)
         status = writes.cancel(self.database, check_id(job_id), self.database.now())
         if self._found(job_id, status) in FINISHED:
             raise JobStateError(f"Job {job_id} is {status} already, it cannot be cancelled.", job_id, str(status))
@@ -175,6 +176,7 @@ class Lateshift:
 
         Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
         """
+        refuse_to_wait_for_itself(self.database.place)
         check_id(job_id)
         self._neighbours.grant(self.settings)
         status = writes.retry(self.database, job_id, self.database.now())
@@ -186,6 +188,7 @@ class Lateshift:
 
     def delete_job(self, job_id: str) -> None:
         """Delete a finished job with its attempts and logs. Raises JobNotFound; JobStateError if unfinished."""
+        refuse_to_wait_for_itself(self.database.place)
         job = self.get_job(job_id)
         status = writes.delete(self.database, job_id)
         if self._found(job_id, status) not in FINISHED:
@@ -199,6 +202,7 @@ class Lateshift:
 
         Raises InvalidOption for an age that is negative or more than ten years.
         """
+        refuse_to_wait_for_itself(self.database.place)
         age = self.settings.keep_days * 86_400 if older_than is None else check_seconds(older_than, "The age")
         now, total = self.database.now(), 0
         while pruned := writes.prune(self.database, now - round(age * 1_000_000)):
@@ -355,6 +359,7 @@ class Lateshift:
             raise
 
     def _pause(self, name: str, *, paused: bool) -> bool:
+        refuse_to_wait_for_itself(self.database.place)
         now = self.database.now()
         changed = writes.pause_queue(self.database, check_queue(name), now if paused else None)
         if changed:

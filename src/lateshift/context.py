@@ -144,12 +144,12 @@ def current_job() -> CurrentJob:
 
 
 def refuse_to_wait_for_itself(place: str) -> None:
-    """Raise InvalidOption where a job is about to enqueue into a database that its own transaction has locked."""
+    """Raise InvalidOption where a job is about to write to a database that its own transaction has locked."""
     context = current.get()
     if context is not None and context.effects is not None and context.effects.keeps_out(place):
         raise InvalidOption(
             f"{context.job.name} has written to {place}, and until it ends SQLite lets nobody else write there: "
-            "enqueue with connection=current_job().connection."
+            "enqueue with connection=current_job().connection, or do this before the job writes."
         )
 
 

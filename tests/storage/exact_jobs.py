@@ -152,9 +152,9 @@ def enqueue_elsewhere(number: int) -> None:
 
 
 @background(transactional=True, max_retries=0)
-def run_again_elsewhere(number: int, job_id: str) -> None:
+def act_elsewhere(number: int, verb: str, about: list[str]) -> None:
     write(number)
-    get_app().run_again(job_id)
+    getattr(get_app(), verb)(*about)
 
 
 @background(transactional="django")

@@ -87,9 +87,18 @@ def test_a_job_that_would_wait_for_itself_is_refused(app, place):
         return
     assert (job.status, job.error.type, written(app)) == ("failed", "lateshift.errors.InvalidOption", [1])
     assert "enqueue with connection=current_job().connection" in job.error.message
+
+
+@pytest.mark.parametrize(
+    "verb", ["run_again", "cancel_job", "retry_job", "delete_job", "pause_queue", "resume_queue", "prune"]
+)
+def test_so_is_one_that_would_change_other_jobs(app, place, verb):
+    """It waited half a minute, and failed as if the storage were not available."""
     waiting = app.run_background_job(jobs.pay, parameters={"number": 3}, delay=3600)
-    job = run(app, jobs.run_again_elsewhere, number=1, job_id=waiting)
-    assert (job.status, job.error.type, written(app)) == ("failed", "lateshift.errors.InvalidOption", [1])
+    about = [] if verb == "prune" else ["default"] if "queue" in verb else [waiting]
+    job = run(app, jobs.act_elsewhere, number=1, verb=verb, about=about)
+    refused = job.error is not None and job.error.type == "lateshift.errors.InvalidOption"
+    assert refused == (place.kind == "sqlite"), job.error
 
 
 @pytest.mark.usefixtures("django")
