@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from lateshift.host.presence import Presence, claims, forget, is_alive, signed_off, started_jobs, try_lock
+from lateshift.host.presence import (
+    Presence,
+    claims,
+    forget,
+    is_alive,
+    presence_folder,
+    signed_off,
+    started_jobs,
+    try_lock,
+)
+from lateshift.settings import Settings
 
 UNIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, shared locks, file modes and limits")
 
@@ -233,3 +243,16 @@ def test_only_one_process_has_a_lock_of_one_name(tmp_path):
     second = try_lock(tmp_path / "run/runner.only")
     assert second is not None
     os.close(second)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("sqlite:///c:/Shop/lateshift.db", "sqlite:///C:/shop/Lateshift.db", sys.platform == "win32"),
+        ("postgresql://shop@db/Shop", "postgresql://shop@db/shop", False),
+    ],
+)
+def test_a_database_is_one_however_its_folder_is_spelled(tmp_path, one, other, same):
+    """Two runners for one file of Windows took jobs that only the other may run; a server's names have a case."""
+    folders = {presence_folder(Settings(database_url=url, storage_dir=tmp_path)) for url in (one, other)}
+    assert (len(folders) == 1) is same

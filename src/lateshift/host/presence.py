@@ -51,9 +51,11 @@ def runner_file(settings: Settings, ending: Literal["only", "turn", "wanted", "a
 
 def short_name(settings: Settings) -> str:
     """A name for the tables that these settings lead to, the same in every process of this host."""
-    scheme, _, file = settings.database_url.partition("///")
-    # By another path, as through a link, programs would share a runner and not know what the others have granted to it.
-    url = f"{scheme}///{os.path.realpath(file)}" if scheme == "sqlite:" else mask_url(settings.database_url)
+    file = settings.database_url.removeprefix("sqlite:///")
+    # By another path, as through a link, or c:\shop and C:\Shop of Windows, programs would share a runner and not know
+    # what the others have granted to it.
+    is_file = file != settings.database_url
+    url = os.path.normcase(os.path.realpath(file)) if is_file else mask_url(settings.database_url)
     place = f"{url} {settings.schema} {settings.table_prefix}"
     return f"{crc32(place.encode()):08x}"
 
