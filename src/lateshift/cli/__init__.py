@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name from the database must not end in a UnicodeError
-    return report(lambda: cli.main(arguments, prog_name="lateshift", standalone_mode=False))
+    # On Windows click would expand %NAME%, $NAME, ~ and * also in what is quoted, such as a job's parameters.
+    return report(lambda: cli.main(arguments, "lateshift", standalone_mode=False, windows_expand_args=False))
 
 
 def _open_streams() -> None:
