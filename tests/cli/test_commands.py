@@ -14,13 +14,14 @@ JOB_KEYS = {
 
 
 def test_enqueue_prints_the_id(project):
-    """`enqueue` prints nothing but the id, and stores the options."""
+    """`enqueue` prints nothing but the id, and stores the options, and parameters also as Python writes them."""
     result = project.invoke(
-        *("enqueue", "app.jobs.ProcessOrder", "--method", "refund", "--params", '{"order_id": 3}'),
+        *("enqueue", "app.jobs.ProcessOrder", "--method", "refund", "--params", "{'order_id': 3}"),
         *("--priority", "9", "--delay", "60", "--queue", "slow"),
     )
     job = project.invoke_json("status", result.stdout.strip())
     assert (job["name"], job["priority"], job["queue"]) == ("app.jobs.ProcessOrder.refund", 9, "slow")
+    assert job["parameters"] == {"order_id": 3}
     run_at = datetime.fromisoformat(job["run_at"])
     assert timedelta(seconds=50) < run_at - datetime.now(UTC) < timedelta(seconds=61)
     assert result.stderr == ""

@@ -41,6 +41,8 @@ def refusal(project, *arguments, code=2):
         (["enqueue", "app.jobs.quick", "--queue", ""], "queue"),
         (["enqueue", "app.jobs.quick", "--params", "{"], "--params is not JSON"),
         (["enqueue", "app.jobs.quick", "--params", "[1]"], "--params must be a JSON object"),
+        (["enqueue", "app.jobs.quick", "--params", "{print('x')}"], "--params is not JSON"),
+        (["enqueue", "app.jobs.quick", "--params", "{1: 'x'}"], "1"),
         (["enqueue", "app.jobs.quick", "--params", '{"x": "\udcff"}'], "--params is not JSON"),
         (["enqueue", "app.jobs.quick", "--params", '{"x": 1}'], "x"),
         (["enqueue", "app.jobs.ProcessOrder"], "order_id"),
@@ -49,7 +51,7 @@ def refusal(project, *arguments, code=2):
         (["enqueue", "os.system"], "LATESHIFT_ALLOWED"),
         (
             ["enqueue", "app.jobs.quick", "{}"],
-            "unexpected extra argument ({}). Parameters of the job go into --params.",
+            "unexpected extra argument ({}). Parameters of the job go into --params, in quotes: ",
         ),
         (["work", "--max-memory", "lots"], "500M"),
         (["work", "--processes", "0"], "--processes"),

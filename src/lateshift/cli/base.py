@@ -48,6 +48,10 @@ _CODES: Final[dict[type[LateshiftError], Code]] = {
 }
 
 
+PARAMS: Final = "\"{'order_id': 123}\"" if sys.platform == "win32" else """'{"order_id": 123}'"""
+"""A job's parameters for the shell; PowerShell and cmd.exe agree on nothing that has double quotes inside."""
+
+
 class Refusal(click.ClickException):
     """Ends a command with one line on standard error and an exit code."""
 
@@ -94,7 +98,7 @@ def report(run: Callable[[], Any]) -> int:
         sys.stdout.flush()
     except click.UsageError as error:
         extra = "unexpected extra argument" in error.message and error.ctx and error.ctx.command.name == "enqueue"
-        hint = " Parameters of the job go into --params." if extra else ""
+        hint = f" Parameters of the job go into --params, in quotes: --params {PARAMS}." if extra else ""
         hint += f" Try `{error.ctx.command_path} --help`." if error.ctx is not None else ""
         complain(f"{as_sentence(error.format_message())}{hint}")
         return Code.REFUSED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import logging
 import signal
@@ -13,7 +14,7 @@ import click
 import msgspec
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import Code, Refusal, duration_of, open_app, tell
+from lateshift.cli.base import PARAMS, Code, Refusal, duration_of, open_app, tell
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json, when
 from lateshift.cli.permission import Permission
@@ -38,7 +39,7 @@ def moment_of(text: str) -> datetime:
 @click.command()
 @click.argument("callable_path", metavar="CALLABLE")
 @click.option("--method", default="handle", show_default=True, metavar="M", help="The method, if CALLABLE is a class.")
-@click.option("--params", default="{}", metavar="JSON", help="""Keyword arguments, such as '{"order_id": 123}'.""")
+@click.option("--params", default="{}", metavar="JSON", help=f"Keyword arguments, such as {PARAMS}.")
 @click.option("--priority", type=int, metavar="N", help="1 to 10, 10 first. Default: the job's own, else 1.")
 @click.option("--delay", type=duration_of, default=0.0, metavar="S", help="Time before it may start: 90, 5m, 2h, 1d.")
 @click.option("--run-at", type=moment_of, metavar="T", help="When it may start instead: 2026-01-31T08:30+01:00.")
@@ -163,14 +164,23 @@ def _somebody_serves(app: Lateshift, queue: str) -> bool:
 
 
 def _parameters(text: str) -> dict[str, Any]:
-    example = """Write an object in quotes: --params '{"order_id": 123}'."""
+    example = f"Write an object in quotes: --params {PARAMS}."
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        raise Refusal(f"--params is not JSON: {text!r} ({error}). {example}") from error
+        value = _as_python(text)
+        if value is None:
+            raise Refusal(f"--params is not JSON: {text!r} ({error}). {example}") from error
     if not isinstance(value, dict):
         raise Refusal(f"--params must be a JSON object with the keyword arguments, not {text!r}. {example}")
     return value
+
+
+def _as_python(text: str) -> object:
+    """What Python's literals say, for a shell that takes the double quotes away; see `PARAMS`."""
+    with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return ast.literal_eval(text)
+    return None
 
 
 COMMANDS: Final = (enqueue, run, wait)

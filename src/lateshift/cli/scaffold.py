@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from lateshift.allowlist import AllowList
+from lateshift.cli.base import PARAMS
 from lateshift.settings import load_settings
 from lateshift.settings_sources import PREFIX
 
@@ -84,8 +84,7 @@ def scaffold(folder: Path, origins: Mapping[str, str]) -> Scaffold:
     _ignore(done, folder / ".gitignore")
     if find_spec("pydantic_settings") is not None:
         done.lines.append(PYDANTIC)
-    parameters = r'"{\"order_id\": 123}"' if sys.platform == "win32" else """'{"order_id": 123}'"""
-    done.command = f"lateshift enqueue {module}.ProcessOrder --params {parameters} --wait"
+    done.command = f"lateshift enqueue {module}.ProcessOrder --params {PARAMS} --wait"
     done.advice = "Now have a first job done, with nothing else to start:"
     allowed = load_settings().allowed
     if not AllowList(allowed).permits(f"{module}.ProcessOrder"):
