@@ -24,6 +24,7 @@ SHOP = '''
 
 
 def process(order_id: int, note: str) -> str:
+    print("七 ü")
     return f"order {order_id} processed: {note}"
 '''
 
@@ -52,7 +53,7 @@ def run(folder: Path, *arguments: str) -> str:
 @pytest.fixture
 def dashboard(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder, and the address of the dashboard that Windows serves of it."""
-    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
     process = start(tmp_path, "dashboard", "--port", "0")
     assert process.stdout is not None
     for line in process.stdout:
@@ -76,6 +77,7 @@ def test_a_job_is_enqueued_run_and_seen(dashboard: tuple[Path, str]) -> None:
     [job] = json.loads(run(folder, "list", "--json"))
     assert (job["id"], job["status"]) == (job_id, "completed")
     assert job["result"] == "order 7 processed: 100 $PATH, 50 %PATH%"
+    assert "七 ü" in (folder / "storage/logs/runner.log").read_text(encoding="utf-8")
     assert "completed" in "".join(path.read_text() for path in (folder / "storage/logs").glob("background-jobs-2*.log"))
 
 

@@ -18,7 +18,8 @@ _kept: Final[list[int]] = []
 def prepare() -> None:
     """Let what jobs print go out line by line: a process that is killed, or ends at once, takes its buffers with it.
 
-    And whatever it is: a job must not fail by a character that the system's encoding lacks.
+    And whatever it is: a job must not fail by a character that the system's encoding lacks. On Windows what is no
+    console gets UTF-8, as our own log files and messages are.
     """
     try:
         _kept.append(os.dup(2))
@@ -26,7 +27,9 @@ def prepare() -> None:
         _kept.append(os.open(os.devnull, os.O_WRONLY))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+            as_it_is = sys.platform != "win32" or stream.isatty() or "PYTHONIOENCODING" in os.environ
+            encoding = None if as_it_is else "utf-8"
+            stream.reconfigure(line_buffering=True, errors="backslashreplace", encoding=encoding)
 
 
 def standard_error() -> int:
