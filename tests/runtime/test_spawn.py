@@ -261,6 +261,15 @@ def test_under_an_application_server_the_environments_python_is_found(tmp_path, 
     assert hear(pipe)["pid"]
 
 
+def test_a_program_without_a_console_has_a_runner_with_one_that_is_hidden(tmp_path, pipe, monkeypatch):
+    """Of pythonw.exe on Windows, whose runner's jobs opened a window with each program that they started."""
+    (tmp_path / "pythonw.exe").touch()
+    (tmp_path / "python.exe").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "pythonw.exe"))
+    start_runner(settings(tmp_path), arguments(pipe))
+    assert hear(pipe)["pid"]
+
+
 def test_odd_entries_of_the_module_path_are_left_out(monkeypatch, tmp_path):
     """Relative entries become absolute, and what is no text is not imported from anyhow."""
     monkeypatch.chdir(tmp_path)

@@ -133,8 +133,14 @@ def _absolute(entry: object) -> str | None:
 
 
 def _interpreter() -> str:
-    """The Python to run. Under uWSGI and mod_wsgi `sys.executable` is something else, or empty."""
+    """The Python to run. Under uWSGI and mod_wsgi `sys.executable` is something else, or empty.
+
+    Not pythonw.exe: it has no console that stays hidden, so each program that a job starts would open a window.
+    """
     executable = sys.executable or ""
+    if os.path.basename(executable).lower() == "pythonw.exe":
+        beside = os.path.join(os.path.dirname(executable), "python.exe")
+        executable = beside if os.path.exists(beside) else executable
     if os.path.basename(executable).lower().startswith(("python", "pypy", "graalpy")):
         return executable
     for name in ("bin/python3", "bin/python", "python.exe"):
