@@ -14,7 +14,16 @@ import pytest
 from stand_ins import COMMAND, Stage
 
 from lateshift.runtime import supervisor as module
-from lateshift.runtime.supervisor import CUT_OFF, FINISHED, RECYCLE, REPLACED, UNFINISHED, Supervisor, pause_before
+from lateshift.runtime.supervisor import (
+    CUT_OFF,
+    FINISHED,
+    RECYCLE,
+    REPLACED,
+    UNFINISHED,
+    Supervisor,
+    how_it_died,
+    pause_before,
+)
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)
@@ -84,6 +93,12 @@ def test_a_good_exit_code_is_not_believed_of_a_worker_that_has_not_signed_off(st
     assert stage.end() == 0
     assert ("rescue", worker.worker) in stage.story
     assert f"died with exit code {code}" in stage.events()
+
+
+def test_a_crash_on_windows_is_told_by_the_code_that_it_is_known_by():
+    """An access violation was "exit code 3221225477"; codes of a program's own stay as they are."""
+    assert how_it_died(0xC0000005) == "died with exit code 0xC0000005"
+    assert how_it_died(70) == "died with exit code 70"
 
 
 def test_a_rescue_that_fails_does_not_end_the_supervisor(stage):

@@ -369,8 +369,13 @@ def pause_before(quick_deaths: int) -> float:
 def how_it_died(code: int | None) -> str:
     """The end of a process in words, by its exit code: `was killed by SIGSEGV`."""
     if code is None or code >= 0:
-        return f"died with exit code {code}"
+        return f"died with exit code {in_digits(code)}"
     try:
         return f"was killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"was killed by signal {-code}"
+
+
+def in_digits(code: int | None) -> str:
+    """An exit code as one looks it up: that of a crash on Windows is known by its hexadecimal digits."""
+    return str(code) if code is None or code < 1 << 31 else f"0x{code:X}"

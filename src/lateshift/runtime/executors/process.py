@@ -34,7 +34,7 @@ from lateshift.runtime.exceptions import describe
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Finished, Started
 from lateshift.runtime.run import Interruption, Run
-from lateshift.runtime.supervisor import how_it_died
+from lateshift.runtime.supervisor import how_it_died, in_digits
 from lateshift.runtime.tree import ProcessTree, tree_memory
 from lateshift.settings import to_environment
 from lateshift.texts import megabytes
@@ -356,4 +356,4 @@ def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:
         return "could not be followed"
     if code < 0:
         return how_it_died(code)
-    return f"ended with exit code {code} before the job was done"
+    return f"ended with exit code {in_digits(code)} before the job was done"
