@@ -172,12 +172,17 @@ def path(value: Any) -> Path:
         raise ValueError("expected a path")
     if "\0" in os.fspath(value):
         raise ValueError("a path holds no NUL character")
-    _refuse_bytes(os.fspath(value))
+    _refuse_no_name(os.fspath(value))
     return expanded(Path(value))
 
 
-def _refuse_bytes(name: str) -> None:
-    """Python keeps bytes of a path that are no text as halves of surrogate pairs, which JSON and databases refuse."""
+def _refuse_no_name(name: str) -> None:
+    """Python keeps bytes of a path that are no text as halves of surrogate pairs, which JSON and databases refuse.
+
+    Windows has no names with control characters, as `.env` makes them of backslashes.
+    """
+    if os.name == "nt" and min(name) < " ":
+        raise ValueError(r"in double quotes a backslash begins something else, as \t a tab: write / or single quotes")
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -205,7 +210,7 @@ def url(value: Any) -> str:
         raise ValueError("jobs need a file that other processes can open, such as sqlite:///storage/lateshift.db")
     if "?" in text:
         raise ValueError("an SQLite URL is a path only: it takes no options after a ?, and no ? in a name")
-    _refuse_bytes(text)
+    _refuse_no_name(text)
     expanded(Path(text.removeprefix(_SQLITE)))
     return text
 

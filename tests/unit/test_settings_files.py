@@ -79,6 +79,16 @@ def test_a_foreign_file_may_be_in_any_encoding(project, name, monkeypatch):
     assert load_settings().root == project / "inner"
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere a file may be called so")
+@pytest.mark.parametrize(
+    "line", [r'LATESHIFT_STORAGE_DIR="C:\temp\new"', r'LATESHIFT_DATABASE_URL="sqlite:///C:\temp\new.db"']
+)
+def test_a_backslash_in_double_quotes_is_refused(project, line):
+    """The folder with a tab and a new line in its name could not be made; why, nobody saw."""
+    (project / ".env").write_text(line)
+    assert "in double quotes" in refusal()
+
+
 def test_root_in_pyproject_is_refused(project):
     """In the words in which .env is told so."""
     (project / "pyproject.toml").write_text('[tool.lateshift]\nroot = "/elsewhere"\n')
