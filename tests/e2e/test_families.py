@@ -12,6 +12,7 @@ import psutil
 import pytest
 from project import Project, finished, gone, project_in, until
 
+from lateshift.runtime.tree import HELD, ProcessTree
 from lateshift.storage import reads
 
 FAMILY_JOBS = Path(__file__).with_name("family_jobs.py").read_text(encoding="utf-8")
@@ -131,6 +132,17 @@ def test_a_runner_that_a_job_started_outlives_its_worker(family):
     job = finished(app, job_id)
     assert (job.status, job.crashes) == ("completed", 0)
     (family.folder / "go").touch()  # for the first one, which runs again
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has such processes")
+def test_a_process_begins_when_its_tree_has_it():
+    """The other Python that one of a virtual environment starts at once escaped from a worker that was busy."""
+    process = subprocess.Popen(["cmd", "/c", "exit 7"], creationflags=HELD)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    tree = ProcessTree(process.pid)
+    assert process.wait(30) == 7
+    tree.close()
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="only Windows has such windows")

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Final, Literal
 
 from lateshift.host.spawn import PROCESS_VARIABLE, command_of
-from lateshift.runtime.tree import ProcessTree, collect_strangers
+from lateshift.runtime.tree import HELD, ProcessTree, collect_strangers
 
 FINISHED: Final = 0
 """Exit code of a worker that has ended for good: told to, nothing left, or idle."""
@@ -62,7 +62,7 @@ KILL_AFTER: Final = 10.0
 """Seconds beyond the grace period, for settling, after which a worker that was told to stop is killed."""
 
 if sys.platform == "win32":
-    _OWN_GROUP: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    _OWN_GROUP: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | HELD}
 else:
     _OWN_GROUP: Final[dict[str, Any]] = {"process_group": 0}
 """Ctrl-C in a terminal is to reach the supervisor only, and no running job or what that has started."""

@@ -19,11 +19,16 @@ if sys.platform == "win32":
 
     _KERNEL: Final = ctypes.WinDLL("kernel32", use_last_error=True)
     _KERNEL.CreateJobObjectW.restype = _KERNEL.OpenProcess.restype = wintypes.HANDLE
+    _NT: Final = ctypes.WinDLL("ntdll")
 
-    _SET_QUOTA_AND_TERMINATE: Final = 0x0101
+    _SET_QUOTA_TERMINATE_AND_RESUME: Final = 0x0901
     _EXTENDED_LIMITS: Final = 9
     _BREAKAWAY_OK: Final = 0x0800
     _KILL_ON_JOB_CLOSE: Final = 0x2000
+
+    HELD: Final = 0x4
+    """Creation flag (CREATE_SUSPENDED) for a process that begins when it is put into its tree, with all that it starts:
+    python.exe of a virtual environment starts another Python at once, and may be faster than we are."""
 
     class _Limits(ctypes.Structure):
         """JOBOBJECT_EXTENDED_LIMIT_INFORMATION, of which we set the flags."""
@@ -40,9 +45,10 @@ if sys.platform == "win32":
         )
 
     class ProcessTree:
-        """A process that has just been started, and whatever it starts from now on, as a job object of Windows.
+        """A process that has just been started, HELD, and whatever it starts, as a job object of Windows.
 
         `tied`: all of it ends with this process, however that ends. A runner that a job's code starts is let go.
+        Raises OSError when it does not begin.
         """
 
         def __init__(self, pid: int, *, tied: bool = True) -> None:
@@ -50,9 +56,14 @@ if sys.platform == "win32":
             self._pid = pid
             self._job = wintypes.HANDLE(_KERNEL.CreateJobObjectW(None, None))
             _KERNEL.SetInformationJobObject(self._job, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits))
-            process = wintypes.HANDLE(_KERNEL.OpenProcess(_SET_QUOTA_AND_TERMINATE, False, pid))
+            process = wintypes.HANDLE(_KERNEL.OpenProcess(_SET_QUOTA_TERMINATE_AND_RESUME, False, pid))
             self._holds = bool(_KERNEL.AssignProcessToJobObject(self._job, process))
+            begun = _NT.NtResumeProcess(process) == 0
             _KERNEL.CloseHandle(process)
+            if not begun:
+                self.end_group()
+                self.close()
+                raise OSError(f"process {pid} was not there to begin")
 
         def end(self, *, hard: bool) -> None:  # noqa: ARG002 - there is but one way
             """Kill all of them, `hard` or not: Windows has no way to ask."""
@@ -72,6 +83,7 @@ if sys.platform == "win32":
             self._holds = False
 
 else:
+    HELD: Final = 0
 
     class ProcessTree:
         """The tree below a process that leads a group of its own.

@@ -35,7 +35,7 @@ from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Finished, Started
 from lateshift.runtime.run import Interruption, Run
 from lateshift.runtime.supervisor import how_it_died, in_digits
-from lateshift.runtime.tree import ProcessTree, tree_memory
+from lateshift.runtime.tree import HELD, ProcessTree, tree_memory
 from lateshift.settings import to_environment
 from lateshift.texts import megabytes
 
@@ -233,7 +233,7 @@ class _Child:
             stdout=subprocess.PIPE,
             env=environment,
             start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0) | HELD,
         )
         self._tree = ProcessTree(self.process.pid)
         if self._interrupted_at is not None:
