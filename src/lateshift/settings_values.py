@@ -181,7 +181,7 @@ def _refuse_no_name(name: str) -> None:
 
     Windows has no names with control characters, as `.env` makes them of backslashes.
     """
-    if os.name == "nt" and min(name) < " ":
+    if os.name == "nt" and any(character < " " for character in name):
         raise ValueError(r"in double quotes a backslash begins something else, as \t a tab: write / or single quotes")
     try:
         name.encode()

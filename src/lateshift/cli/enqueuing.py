@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import logging
 import signal
@@ -178,6 +177,8 @@ def _parameters(text: str) -> dict[str, Any]:
 
 def _as_python(text: str) -> object:
     """What Python's literals say, for a shell that takes the double quotes away; see `PARAMS`."""
+    import ast
+
     with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return ast.literal_eval(text)
     return None

@@ -134,11 +134,11 @@ class FileLog:
 
     def _write(self, path: str, data: bytes) -> None:
         try:
-            handle = _open_to_append(path)
+            handle = open_to_append(path)
         except FileNotFoundError:  # the first line of all, or somebody has deleted the folder
             for folder in (self.folder.parent, self.folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = _open_to_append(path)
+            handle = open_to_append(path)
         written = 0
         try:
             while written < len(data):
@@ -337,7 +337,7 @@ if sys.platform == "win32":
 
     from lateshift.host.file_lock import lock_file
 
-    def _open_to_append(path: str) -> int:
+    def open_to_append(path: str) -> int:
         """Open with FILE_APPEND_DATA, as C's O_APPEND seeks first and loses lines; others wait until it is closed.
 
         The lock is for what does not append in one step either: shared folders, and Wine.
@@ -360,5 +360,6 @@ if sys.platform == "win32":
 
 else:
 
-    def _open_to_append(path: str) -> int:
+    def open_to_append(path: str) -> int:
+        """Open so that what is written at once stands together at the end, whoever else writes. Raises OSError."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

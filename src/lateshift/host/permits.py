@@ -12,6 +12,7 @@ restart of the machine or a runner that was told to stop. A runner that ends whe
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ import msgspec
 from msgspec.structs import replace
 
 from lateshift.allowlist import AllowList, check_entry
+from lateshift.host.logs import open_to_append
 from lateshift.host.presence import runner_file
 from lateshift.settings import Settings
 
@@ -84,7 +86,7 @@ def _append(file: Path, line: bytes) -> None:
     """Write a line at once, after one that a full disk may have cut off."""
     for folder in (file.parent.parent, file.parent):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    handle = open_to_append(str(file))
     try:
         os.write(handle, b"\n" + line + b"\n")
         os.fsync(handle)  # the job is on disk, too, and whoever comes after a power cut may have another list
@@ -95,7 +97,11 @@ def _append(file: Path, line: bytes) -> None:
 def _read(file: Path) -> Iterator[str]:
     try:
         lines = file.read_bytes().splitlines()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:
+        if sys.platform == "win32":  # for a moment, as somebody has it open for himself alone: a virus scanner
+            raise
         return
     for line in lines:
         with suppress(msgspec.MsgspecError, ValueError):  # cut off, or by other hands: what it says is nothing
