@@ -8,14 +8,22 @@ import threading
 import pytest
 from worker_here import store, worker_in
 
+from lateshift.enqueuing import new_id
+from lateshift.job import NewJob
+from lateshift.runtime import rounds
 from lateshift.runtime.worker import FULL_PAUSE
-from lateshift.storage import reads
+from lateshift.storage import reads, writes
 
 began, go = threading.Event(), threading.Event()
 
 
 def nothing() -> None:
     pass
+
+
+def fail() -> None:
+    go.wait(30)
+    raise ValueError
 
 
 def hold() -> None:
@@ -88,3 +96,25 @@ def test_the_last_jobs_of_a_worker_are_counted_over_all_kinds(tmp_path):
         assert worker.ledger.ended == 2
         assert reads.counts(worker._db)["completed"] == 2
         assert not worker._db.query("select 1 from lateshift_jobs where lease > 1 or (lease = 1 and attempts = 0)")
+
+
+def test_it_waits_for_a_retry_in_a_queue_that_the_round_has_passed(tmp_path, monkeypatch):
+    """Of more queues than a turn looks at, all are seen once more before the worker sleeps."""
+    monkeypatch.setattr(rounds, "MOST", 12)
+    go.clear()
+    with worker_in(tmp_path, allowed=[__name__]) as worker:
+        now = worker._db.now()
+        due = {"queue-00": now, **{f"queue-{number}": now + 60_000_000 for number in range(10, 50)}}
+        row = (f"{__name__}.fail", "thread", 1, "{}", 3)
+        jobs = [NewJob(new_id(now), row[0], queue, *row[1:], run_at, now) for queue, run_at in due.items()]
+        writes.enqueue(worker._db, jobs)
+        while worker.ledger.look:
+            worker.turn()
+        worker.look_again()
+        worker.turn()
+        go.set()
+        while not worker.crew.inbox:
+            worker._wake.wait(20)
+        while worker.ledger.look:
+            worker.turn()
+        assert worker.ledger.due_at < now + 30_000_000

@@ -13,6 +13,7 @@ from lateshift.events import Event, Events
 from lateshift.job import Claimed, ExecutorKind
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
+from lateshift.runtime.rounds import Rounds
 from lateshift.runtime.settling import may_pass, settle, settle_one, told
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.database import Database
@@ -30,16 +31,26 @@ class Ledger:
     def __init__(
         self, worker: str, queues: Sequence[str], max_jobs: int | None, db: Database, events: Events, crew: Crew
     ) -> None:
-        self.look = True
         self.due_at: int | None = None
         self.due_now = True
         self.unsettled: list[Settlement] = []
         self.ended = 0
         self.in_doubt = False
-        self._worker, self._queues, self._max_jobs = worker, queues, max_jobs
+        self._worker, self._max_jobs = worker, max_jobs
         self._db, self._events, self._crew = db, events, crew
+        self._look = True
         self._blocked = False
-        self._rotation = 0
+        self._rounds = Rounds(db, queues)
+
+    @property
+    def look(self) -> bool:
+        """Whether there may be something to claim."""
+        return self._look or self._rounds.underway
+
+    @look.setter
+    def look(self, look: bool) -> None:
+        """In the midst of a round there always may be."""
+        self._look = look
 
     def exchange(self, done: list[Settlement], *, claim: bool = True) -> bool:
         """Write what has come in and hand on what there is room for; whether anything was claimed.
@@ -96,7 +107,8 @@ class Ledger:
         return None if self._max_jobs is None else self._max_jobs - self.ended - done - self._crew.busy
 
     def _write_and_claim(self, done: list[Settlement], room: Mapping[ExecutorKind, int]) -> list[Claimed]:
-        self.look = self.look or (self._blocked and bool(done)) or any(s.outcome.run_at is not None for s in done)
+        if (self._blocked and done) or any(s.outcome.run_at is not None for s in done):
+            self._look = True
         batch, left = Batch(done), self._left(len(done))
         stands, refused = batch.settlements, list[Settlement]()
         taken: writes.Taken = ()
@@ -111,26 +123,16 @@ class Ledger:
         return writes.claimed(taken)
 
     def _take(self, room: Mapping[ExecutorKind, int], most: int | None) -> writes.Taken:
-        return writes.take(self._db, self._worker, self._db.now(), self._due_lanes(room), room, most)
-
-    def _due_lanes(self, room: Mapping[ExecutorKind, int]) -> list[reads.Lane]:
-        """The lanes to claim from, in order; takes note of when to look again if there is none.
-
-        Within a queue the highest priority comes first. Queues take turns, so that a long one starves no other.
-        """
-        now = self._db.now()
-        lanes = reads.lanes(self._db)
-        served = [lane for lane in lanes if not lane.paused and (not self._queues or lane.queue in self._queues)]
-        due = [lane for lane in served if lane.run_at <= now]
-        open_ = [lane for lane in due if room.get(lane.executor, 0) > 0]
-        self.due_now = bool(due)
-        self._blocked = len(open_) < len(due)  # looked at again when something ends, not before
-        self.look = bool(open_)
-        self.due_at = min((lane.run_at for lane in served if lane.run_at > now), default=None)
-        names = sorted({lane.queue for lane in open_})
-        self._rotation += 1
-        turn = {name: (place - self._rotation) % len(names) for place, name in enumerate(names)}
-        return sorted(open_, key=lambda lane: (turn[lane.queue], -lane.priority))
+        """Claim; takes note of when to look again if there is nothing."""
+        rounds, now = self._rounds, self._db.now()
+        lanes = rounds.look(now, room, again=self._look)
+        taken = writes.take(self._db, self._worker, now, lanes, room, most)
+        seen, self._look = rounds.took(taken, room), False
+        if seen:
+            self._look = seen.open or seen.again
+            self._blocked = seen.blocked  # looked at again when something ends, not before
+            self.due_now, self.due_at = seen.open or seen.blocked, seen.due_at
+        return taken
 
     def _settle_singly(self, cause: Exception) -> None:
         """Write one outcome after the other: one that the database cannot hold must not keep its neighbours back."""

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import wraps
+from operator import itemgetter
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from lateshift.storage.dialect import Dialect
@@ -182,9 +183,17 @@ class Database(ABC):
         """Have `hear` called, from another thread, when there is something new; None where that cannot be."""
         return None
 
-    def query_lanes(self, sql: str) -> list[Row]:
-        """Run the statement of `reads.lanes`, or what gives the same rows faster."""
-        return self.query(sql)
+    def query_lanes(self, sql: str, start: str, most: int, *, only: bool = False) -> tuple[list[Row], str | None]:
+        """Run the statement of `reads.lanes_from`, or what gives such rows faster; the queue to go on with, if any.
+
+        The last queue of `most` rows may have more of them, and comes the next time. `only` is for that queue alone.
+        """
+        rows = self.query(sql, {"start": start, "most": most, "only": int(only)})
+        if len(rows) < most:
+            return rows, None
+        last = max(rows, key=itemgetter(-1))[0]
+        whole = [row for row in rows if row[0] != last]
+        return (whole, last) if whole else self.query_lanes(sql, start, 2 * most)
 
     def execute_schema(self, statement: str) -> None:
         """Run a rendered statement of a migration."""

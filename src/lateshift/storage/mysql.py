@@ -19,9 +19,9 @@ import msgspec
 
 from lateshift.errors import SettingsError, StorageError, StorageUnavailable
 from lateshift.settings import mask_url
+from lateshift.storage import mysql_lanes
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.dialect import Dialect
-from lateshift.storage.mysql_lanes import lanes
 from lateshift.storage.mysql_link import MysqlLink, too_large
 from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
 
@@ -134,7 +134,7 @@ class MysqlDatabase(ServerDatabase):
     def __init__(self, url: str, *, prefix: str = "lateshift_", **options: Any) -> None:
         self._driver = _mysqldb() if "mysqldb" in url.partition("://")[0] else _pymysql()
         self.errors = self._driver.Error
-        self._queues = {"default"}  # one, so that what is wrong with the statement of `lanes` shows before a job waits
+        self._queues = ["default"]  # one, so that what is wrong with the statement of `lanes` shows before a job waits
         self._mariadb = False
         self._most = math.inf
         super().__init__(mysql_dialect(prefix), url, **options)
@@ -214,11 +214,19 @@ class MysqlDatabase(ServerDatabase):
         halves = rows[:middle], rows[middle:]
         return self.transact(lambda: sum(self.write_batch(name, sql, half) for half in halves))
 
-    def query_lanes(self, sql: str) -> list[Row]:  # noqa: ARG002 - it has a way of its own
-        """The lanes, looked up for the queues that had waiting jobs when this was called last."""
-        rows = lanes(self, self._queues)
-        self._queues = {row[0] for row in rows}
-        return rows
+    def query_lanes(
+        self,
+        sql: str,  # noqa: ARG002 - it has a way of its own
+        start: str,
+        most: int,
+        *,
+        only: bool = False,
+    ) -> tuple[list[Row], str | None]:
+        """The lanes, looked up for the queues that are known to have had waiting jobs."""
+        if only:
+            return mysql_lanes.of_queues(self, [start]), None
+        rows, following, self._queues = mysql_lanes.lanes(self, self._queues, start, most)
+        return rows, following
 
     def has_tables(self) -> bool:
         """Whether it has tables of ours."""

@@ -21,9 +21,9 @@ from lateshift.storage.soundness import CLAIMED, TEXT, WHOLE, Kind, sound
 
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
 _LANES = """
-with recursive head(place) as (
-    select (select {row} from lateshift_jobs where {waiting}
-            order by queue, executor, priority desc, run_at, seq limit 1)
+with recursive head(place, number) as (
+    select (select {row} from lateshift_jobs where {waiting} and queue >= :start
+            order by queue, executor, priority desc, run_at, seq limit 1), 1
     union all
     select coalesce(
         (select n.{row} from lateshift_jobs n
@@ -33,13 +33,16 @@ with recursive head(place) as (
          where n.{waiting} and n.queue = c.queue and n.executor > c.executor
          order by n.executor, n.priority desc, n.run_at, n.seq limit 1),
         (select n.{row} from lateshift_jobs n
-         where n.{waiting} and n.queue > c.queue
-         order by n.queue, n.executor, n.priority desc, n.run_at, n.seq limit 1))
+         where n.{waiting} and n.queue > c.queue and :only = 0
+         order by n.queue, n.executor, n.priority desc, n.run_at, n.seq limit 1)), head.number + 1
     from head join lateshift_jobs c on c.{row} = head.place
+    where head.number < :most
 )
 select j.queue, j.executor, j.priority, j.run_at,
-       exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
+       exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null), head.number
 from head join lateshift_jobs j on j.{row} = head.place"""
+
+_ALL: Final = 2**31 - 1
 
 FEW: Final = 1_000
 """Jobs of a status that are looked at one and all, rather than looked for among those of all ages."""
@@ -96,14 +99,27 @@ class QueueRow(msgspec.Struct, frozen=True):
 
 def lanes(db: Database) -> list[Lane]:
     """Every lane that has waiting jobs, by queue, executor and falling priority."""
-    found = db.query_lanes(_LANES)
+    return lanes_from(db, "", _ALL)[0]
+
+
+def lanes_of(db: Database, queue: str) -> list[Lane]:
+    """The lanes of one queue, in the same order."""
+    return [lane for lane in lanes_from(db, queue, _ALL, only=True)[0] if lane.queue == queue]
+
+
+def lanes_from(db: Database, start: str, most: int, *, only: bool = False) -> tuple[list[Lane], str | None]:
+    """Some `most` lanes, in the same order, of whole queues from `start` on; the queue to go on with, if there is one.
+
+    `only` is for no other queue than `start`.
+    """
+    found, following = db.query_lanes(_LANES, start, most, only=only)
     lanes = [
         Lane(queue, kind, priority, run_at, bool(paused))
-        for queue, kind, priority, run_at, paused in found
+        for queue, kind, priority, run_at, paused, *_ in found
         # SQLite lets a row of other hands hold a text where a number belongs: nobody can say when it is due.
         if isinstance(queue, str) and isinstance(priority, int) and isinstance(run_at, int)
     ]
-    return sorted(lanes, key=lambda lane: (lane.queue, lane.executor, -lane.priority))
+    return sorted(lanes, key=lambda lane: (lane.queue, lane.executor, -lane.priority)), following
 
 
 def anything_waiting(db: Database, queues: Collection[str]) -> bool:

@@ -155,6 +155,11 @@ def claimed(taken: Taken) -> list[Claimed]:
     return [_claimed(row) for rows in taken for row in sorted(rows, key=_by_age)]  # `returning` promises no order
 
 
+def whence(rows: Sequence[Row]) -> tuple[str, ExecutorKind, int]:
+    """The queue and the kind of executor of the claimed rows of a lane, and how many they are."""
+    return rows[0][3], rows[0][4], len(rows)
+
+
 @transactional
 def claim_one(db: Database, worker: str, now: int, job_id: str) -> Claimed | None:
     """Take one waiting job, due or not; None when it does not wait."""
