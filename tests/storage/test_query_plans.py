@@ -130,7 +130,7 @@ def middle(steps: Steps) -> str:
 # steps of SQLite's machine.
 VERBS = {
     "lanes": (lambda steps: reads.lanes(steps.db), 150, 400, 150),
-    "claim": (claim, 250, 600, 410),
+    "claim": (claim, 250, 600, 400),
     "complete": (complete, 120, 300, 600),
     "fail": (fail, 120, 200, 300),
     "cancel requests": (lambda steps: reads.cancel_requests(steps.db, "worker-1"), 60, 60, 100),

@@ -39,7 +39,7 @@ with recursive head(place, number) as (
     where head.number < :most
 )
 select j.queue, j.executor, j.priority, j.run_at,
-       exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null), head.number
+       exists (select 1 from lateshift_queues q where q.name = j.queue and q.paused_at is not null)
 from head join lateshift_jobs j on j.{row} = head.place"""
 
 _ALL: Final = 2**31 - 1
@@ -115,7 +115,7 @@ def lanes_from(db: Database, start: str, most: int, *, only: bool = False) -> tu
     found, following = db.query_lanes(_LANES, start, most, only=only)
     lanes = [
         Lane(queue, kind, priority, run_at, bool(paused))
-        for queue, kind, priority, run_at, paused, *_ in found
+        for queue, kind, priority, run_at, paused in found
         # SQLite lets a row of other hands hold a text where a number belongs: nobody can say when it is due.
         if isinstance(queue, str) and isinstance(priority, int) and isinstance(run_at, int)
     ]
