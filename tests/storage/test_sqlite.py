@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -258,6 +259,22 @@ def test_a_batch_is_completed_by_its_ids(clock, tmp_path):
         return work_for(steps.db, lambda: writes.settle(steps.db, batch))
 
     assert work("analysed", "analyze") <= 1.3 * work("unknown")
+
+
+KEPT = """\
+import sys
+from lateshift import Lateshift
+app = Lateshift(database_url=sys.argv[1], storage_dir=sys.argv[2], spawn="never")
+app.list_jobs()
+sys._kept = app
+"""
+
+
+def test_a_program_that_keeps_an_application_to_the_very_end_ends_without_a_word(place, tmp_path):
+    """Modules are emptied before it is let go of, and what it does then needs none of their names."""
+    command = [sys.executable, "-c", KEPT, place.url, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
 
 
 def test_a_change_by_another_connection_is_noticed_once(steps, place):

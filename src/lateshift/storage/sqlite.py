@@ -8,7 +8,6 @@ with plain file I/O, because closing it would drop every POSIX lock of the proce
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import sqlite3
@@ -219,8 +218,10 @@ class SqliteDatabase(Database):
 
     def __del__(self) -> None:
         """An application object that is let go of closes its file; Python 3.13 warns of those that do not."""
-        with contextlib.suppress(sqlite3.Error, AttributeError):
+        try:
             self.close()
+        except Exception:  # SQLite's; or for a name that is None, as modules are emptied when the interpreter ends
+            return
 
     def held_inside(self) -> threading.RLock:
         """The lock: a child inherits SQLite's note in memory that this thread writes, and would wait for ever."""
