@@ -267,6 +267,15 @@ def test_a_link_to_the_folder_leads_to_what_was_granted(project):
     assert permits.granted(app.settings) == ("mails",)
 
 
+def test_where_nobody_can_read_what_was_granted_each_goes_by_its_own_list(project):
+    """As with too many open files: who waited for a job, or asked about one, got that error for an answer."""
+    settings = project.app(allowed=["mails"]).settings
+    runner_file(settings, "allowed").mkdir(parents=True)
+    assert permits.runner_permits(settings, "mails.told")
+    assert not permits.runner_permits(settings, "orders.told")
+    permits.grant(settings, ["orders"])
+
+
 def test_where_nothing_can_be_written_enqueuing_goes_on(project):
     """A folder that can only be read: its runner may refuse the job then, and says why."""
     app = project.app(storage_dir=project.folder / "app/jobs.py/storage")
