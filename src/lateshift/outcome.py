@@ -159,6 +159,11 @@ def lost(job: Claimed, started_at: int, now: int, error: JobError, *, shared: bo
     return Outcome("lost", "pending_retry", started_at, now, run_at=due, error=error, counts=False, crashed=True)
 
 
+def unwritten(started_at: int, now: int, error: JobError) -> Outcome:
+    """The process died after the attempt had ended and before that was written: run it again; that is no crash."""
+    return Outcome("lost", "pending_retry", started_at, now, run_at=now, error=error, counts=False)
+
+
 def _delay(job: Claimed, exception: BaseException, retry_delay: RetryDelay) -> float | None:
     if job.attempt > job.max_retries or isinstance(exception, ResultNotStorable | TransactionEnded):
         return None

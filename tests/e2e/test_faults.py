@@ -277,7 +277,7 @@ def test_a_full_disk_while_settling_reports_nothing_that_is_not_on_disk(project)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit")
 def test_a_worker_that_has_to_stop_while_the_disk_is_full(project):
-    """It has its grace for writing what its job has done; after that the job runs again elsewhere."""
+    """It has its grace for writing what its job has done; after that the job runs again, and its history tells so."""
     import resource
 
     app = project.app()
@@ -292,6 +292,7 @@ def test_a_worker_that_has_to_stop_while_the_disk_is_full(project):
     project.worker()
     job = finished(app, job_id)
     assert (job.status, job.attempts, job.crashes) == ("completed", 1, 0)
+    assert [attempt.outcome for attempt in job.history] == ["lost", "completed"]
     assert len(project.journal()) == 2
 
 

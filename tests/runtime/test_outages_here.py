@@ -13,12 +13,14 @@ from lateshift import Lateshift
 from lateshift.errors import StorageUnavailable
 from lateshift.events import Events
 from lateshift.job import Claimed
+from lateshift.outcome import returned
 from lateshift.runtime import inline
-from lateshift.runtime.duties import Reports, Rescue
+from lateshift.runtime.duties import Reports, Rescue, rescue
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, requests, workers, writes
 from lateshift.storage.failures import HOUR
 from lateshift.storage.migrations import migrate
+from lateshift.storage.settlements import Batch, Settlement
 
 go = threading.Event()
 
@@ -149,6 +151,33 @@ def test_a_late_claim_outlives_its_worker_without_a_crash(tmp_path, held_by):
             Rescue(db, Events(), "another").tick(db.now())
         job = reads.get(db, job_id)
         assert (job.status, job.attempts, job.crashes) == ("pending", 0, 0)
+
+
+def test_an_attempt_whose_end_nobody_could_write_is_in_the_history(tmp_path):
+    """It had ended while the database was away, and then its worker was killed: the job ran as if for the first time.
+
+    An attempt that was claimed after one that is written, and has not begun, was none.
+    """
+    go.set()
+    with worker_in(tmp_path, allowed=[__name__]) as worker:
+        db, told = worker._db, []
+        for written in (False, True):
+            job_id = store(worker, f"{__name__}.hold")
+            worker.look_again()
+            worker.turn()
+            while not worker.crew.inbox:
+                worker._wake.wait(0.01)
+            [ended] = worker.crew.collect(0.0)
+            if written:
+                now = db.now()
+                writes.settle(db, Batch([Settlement(ended.job, returned(now, now))]))
+                writes.claim_one(db, "mine", now, job_id)
+            told.append(job_id)
+        assert rescue(db, Events(), "mine", worker.config.folder) == 2
+        jobs = [reads.get(db, job_id, history=True) for job_id in told]
+        assert [(job.status, job.attempts, job.crashes) for job in jobs] == [("pending_retry", 0, 0)] * 2
+        assert [[attempt.outcome for attempt in job.history] for job in jobs] == [["lost"], ["returned"]]
+        assert jobs[0].history[0].error.message.endswith("before it could write how this attempt ended")
 
 
 def test_progress_that_could_not_be_written_is_written_later(tmp_path, monkeypatch):

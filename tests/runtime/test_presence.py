@@ -13,6 +13,7 @@ import pytest
 from lateshift.host.presence import (
     Presence,
     claims,
+    ended_jobs,
     forget,
     is_alive,
     presence_folder,
@@ -32,7 +33,7 @@ presence.acquire()
 presence.mark(0, "first")
 presence.mark(1, "second")
 presence.mark(511, "last")
-presence.clear(1)
+presence.ended(1, "second", 2**62)
 """
 WAIT = "print('ready', flush=True); sys.stdin.read()"
 
@@ -82,6 +83,7 @@ def test_a_killed_worker_is_dead_at_once_and_leaves_what_it_was_executing(tmp_pa
         worker.wait()
     assert is_alive(tmp_path, "w") is False
     assert started_jobs(tmp_path, "w") == {"first", "last"}
+    assert ended_jobs(tmp_path, "w") == {("second", 2**62)}
     forget(tmp_path, "w")
     assert is_alive(tmp_path, "w") is None
     assert started_jobs(tmp_path, "w") is None
@@ -184,7 +186,7 @@ def test_marks_outside_of_acquire_and_release_go_nowhere(tmp_path):
     presence.acquire()
     presence.release()
     presence.mark(0, "late")
-    presence.clear(0)
+    presence.ended(0, "late" * 20, 1)
     presence.release()
     assert list(tmp_path.iterdir()) == []
 

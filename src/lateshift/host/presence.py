@@ -1,10 +1,10 @@
 """A worker's life as the other processes of this host see it, without asking the database.
 
 Three files in a folder: `<worker>.lock`, on which the worker holds a lock for as long as it lives, `<worker>.open`, the
-same for as long as it claims jobs, and `<worker>.run`, a memory map of slots with the job that each is executing. The
-operating system drops the locks at the very moment of a `kill -9`, and keeps what was written to the map; so whoever
-comes next knows that the worker is dead, and which of its jobs had begun. Neither a process id that is used again nor
-a slow heartbeat can deceive.
+same for as long as it claims jobs, and `<worker>.run`, a memory map of slots with the job that each is executing, or
+has executed last. The operating system drops the locks at the very moment of a `kill -9`, and keeps what was written to
+the map; so whoever comes next knows that the worker is dead, and which of its jobs had begun. Neither a process id that
+is used again nor a slow heartbeat can deceive.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ from lateshift.errors import StorageUnavailable
 from lateshift.settings import Settings, mask_url
 
 SLOT: Final = 64
-"""Bytes for one job id: more than a UUID's 36, and a whole cache line, so that a write does not cross one."""
+"""Bytes for a mark, of at most 36 for a UUID and 21 for a lease: a cache line, so that a write does not cross one."""
+
+_ENDED: Final = "="
+"""Begins the mark of an attempt that has ended, before the id and the lease; that of one that runs is the id alone."""
 
 _LIVES: Final = b"locked"
 _DISMISSED: Final = b"dismissed"
@@ -81,7 +84,6 @@ class Presence:
         self._lock: int | None = None
         self._open: int | None = None
         self._marks: mmap.mmap | bytearray = bytearray(slots * SLOT)
-        self._empty = bytes(SLOT)
 
     def acquire(self) -> None:
         """Take the locks and make the slots.
@@ -104,13 +106,12 @@ class Presence:
 
     def mark(self, slot: int, job_id: str) -> None:
         """Note that `slot` is executing this job: one write to memory, which a `kill -9` does not undo."""
-        start = slot * SLOT
-        self._marks[start : start + SLOT] = job_id.encode().ljust(SLOT, b"\0")
+        start, mark = slot * SLOT, job_id.encode()[:SLOT]  # an id by other hands may be longer
+        self._marks[start : start + SLOT] = mark.ljust(SLOT, b"\0")
 
-    def clear(self, slot: int) -> None:
-        """Note that `slot` is executing nothing."""
-        start = slot * SLOT
-        self._marks[start : start + SLOT] = self._empty
+    def ended(self, slot: int, job_id: str, lease: int) -> None:
+        """Note that `slot` is executing this job no more; what became of it is perhaps not in the database yet."""
+        self.mark(slot, f"{_ENDED}{job_id} {lease}")
 
     def dismiss(self) -> None:
         """Note that somebody asked this worker to stop for good: should it die on the way, nobody is to replace it."""
@@ -209,12 +210,24 @@ def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
 
     Raises OSError where it is for another reason, such as too many open files, that nobody can tell now.
     """
+    marks = _read_marks(folder, worker_id)
+    return None if marks is None else frozenset(mark for mark in marks if not mark.startswith(_ENDED))
+
+
+def ended_jobs(folder: Path | str, worker_id: str) -> frozenset[tuple[str, int]]:
+    """(id, lease) of the last job of each slot that runs nothing. Raises OSError as `started_jobs` does."""
+    marks = _read_marks(folder, worker_id) or ()
+    ended = (mark[1:].rpartition(" ") for mark in marks if mark.startswith(_ENDED))
+    return frozenset((job_id, int(lease)) for job_id, _, lease in ended if lease.isdecimal())
+
+
+def _read_marks(folder: Path | str, worker_id: str) -> list[str] | None:
     try:
         marks = Path(_run_file(folder, worker_id)).read_bytes()
     except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
         return None
     slots = (marks[start : start + SLOT].rstrip(b"\0") for start in range(0, len(marks), SLOT))
-    return frozenset(job_id.decode(errors="replace") for job_id in slots if job_id)
+    return [mark.decode(errors="replace") for mark in slots if mark]
 
 
 def forget(folder: Path | str, worker_id: str) -> None:

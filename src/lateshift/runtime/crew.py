@@ -237,7 +237,7 @@ class Crew:
         """An executor has an answer. Wakes the control thread when it is short of work or has much to write."""
         mark = self._marks.pop(id(job), None)
         if mark is not None:
-            self._presence.clear(mark)
+            self._presence.ended(mark, job.id, job.lease)
             self._free_marks.append(mark)
         self.inbox.append(Settlement(job, outcome))
         if len(self.inbox) * 2 >= self.hand or not self._executors[job.executor].unstarted:

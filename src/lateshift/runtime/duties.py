@@ -19,7 +19,7 @@ from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopp
 from lateshift.host import presence
 from lateshift.host.fleet import HEARTBEAT, LEASE, is_alive, is_here
 from lateshift.job import Claimed, JobError
-from lateshift.outcome import WORKER_DIED, lost
+from lateshift.outcome import WORKER_DIED, lost, unwritten
 from lateshift.runtime import settling
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.fence import AGAIN, Fence
@@ -236,11 +236,13 @@ def rescue(
     """Take the jobs of a dead worker back and forget the worker; returns how many jobs.
 
     Of a worker of this host (`folder` given) it is known which jobs had begun: only those count as crashed, and none of
-    a worker that has no row any more. Nothing is done if `beat`, by which the worker was found dead, is its last
-    heartbeat no more. `how` it died, in words, is for the jobs' error.
+    a worker that has no row any more. And which had ended without a word in the database: that is an attempt of theirs.
+    Nothing is done if `beat`, by which the worker was found dead, is its last heartbeat no more. `how` it died, in
+    words, is for the jobs' error.
     """
     begun = None if folder is None else presence.started_jobs(folder, worker)
-    taken = db.transact(lambda: _take_back(db, worker, begun, beat, how))
+    ended = frozenset() if folder is None else presence.ended_jobs(folder, worker)
+    taken = db.transact(lambda: _take_back(db, worker, begun, ended, beat, how))
     if taken is None:
         if folder is not None and presence.is_alive(folder, worker) is False and not _is_known(db, worker):
             presence.forget(folder, worker)  # another host was faster, and cannot
@@ -253,7 +255,12 @@ def rescue(
 
 
 def _take_back(
-    db: Database, worker: str, begun: frozenset[str] | None, beat: int | None, how: str = "died"
+    db: Database,
+    worker: str,
+    begun: frozenset[str] | None,
+    ended: frozenset[tuple[str, int]],
+    beat: int | None,
+    how: str,
 ) -> tuple[list[Event], int] | None:
     had = _memory_of(db, worker)
     removed = workers.remove_worker(db, worker, beat)
@@ -266,10 +273,13 @@ def _take_back(
     now = db.now()
     held = reads.running_jobs(db, worker)
     crashed = [(job, at) for job, at in held if begun is None or job.id in begun]
-    innocent = [job for job, _ in held if begun is not None and job.id not in begun]
+    others = [(job, at) for job, at in held if begun is not None and job.id not in begun]
+    innocent = [job for job, _ in others if (job.id, job.lease) not in ended]
     error = JobError(WORKER_DIED, f"the worker {worker} {how} while the job was running{had}")
     shared = len(crashed) > 1
     settlements = [Settlement(job, lost(job, at, now, error, shared=shared)) for job, at in crashed]
+    unknown = JobError(WORKER_DIED, f"the worker {worker} {how} before it could write how this attempt ended")
+    settlements += [Settlement(job, unwritten(at, now, unknown)) for job, at in others if (job.id, job.lease) in ended]
     refused = {id(settlement) for settlement in writes.settle(db, Batch(settlements))}
     writes.release(db, innocent, now)
     told: list[Event] = []
