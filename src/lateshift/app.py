@@ -108,7 +108,7 @@ class Lateshift:
         from lateshift.storage import bulk  # 15 ms that a program which only enqueues need not pay
 
         refuse_to_wait_for_itself(self.database.place)
-        old = bulk.original(self.database, check_id(job_id))
+        old = bulk.original(self.database, self._known(job_id))
         if old is None:
             raise JobNotFound(job_id)
         new = self._preparation.again(old, self.database.now(), parameters)
@@ -118,7 +118,7 @@ class Lateshift:
 
     def get_job(self, job_id: str) -> Job:
         """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
-        job = reads.get(self.database, check_id(job_id), history=True)
+        job = reads.get(self.database, self._known(job_id), history=True)
         if job is None:
             raise JobNotFound(job_id)
         return job
@@ -137,15 +137,16 @@ class Lateshift:
         Raises InvalidOption, and JobNotFound when there is no job `before` any more.
         """
         if before is not None:
-            self._found(before, reads.status(self.database, check_id(before)))
-        return reads.list_jobs(
-            self.database,
-            status=None if status is None else check_status(status),
-            queue=None if queue is None else check_queue(queue),
-            name=None if name is None else check_name(name),
-            limit=check_limit(limit),
-            before=before,
-        )
+            self._found(before, reads.status(self.database, self._known(before)))
+        asked = {
+            "status": None if status is None else check_status(status),
+            "queue": None if queue is None else check_queue(queue),
+            "name": None if name is None else check_name(name),
+        }
+        limit = check_limit(limit)
+        if not self.database.exists():
+            return []
+        return reads.list_jobs(self.database, **asked, limit=limit, before=before)
 
     def wait_for_job(self, job_id: str, timeout: float | timedelta | None = None, *, check: bool = False) -> Job:
         """Wait until the job is finished, at most `timeout` seconds, and return it. Raises JobNotFound, WaitTimeout.
@@ -166,7 +167,7 @@ class Lateshift:
         `current_job().cancelled`.
         """
         refuse_to_wait_for_itself(self.database.place)
-        status = writes.cancel(self.database, check_id(job_id), self.database.now())
+        status = writes.cancel(self.database, self._known(job_id), self.database.now())
         if self._found(job_id, status) in FINISHED:
             raise JobStateError(f"Job {job_id} is {status} already, it cannot be cancelled.", job_id, str(status))
         self._changed(job_id, "cancel_requested" if status == "running" else "cancelled")
@@ -177,7 +178,7 @@ class Lateshift:
         Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
         """
         refuse_to_wait_for_itself(self.database.place)
-        check_id(job_id)
+        self._known(job_id)
         self._neighbours.grant(self.settings)
         status = writes.retry(self.database, job_id, self.database.now())
         if self._found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
@@ -205,7 +206,7 @@ class Lateshift:
         refuse_to_wait_for_itself(self.database.place)
         age = self.settings.keep_days * 86_400 if older_than is None else check_seconds(older_than, "The age")
         now, total = self.database.now(), 0
-        while pruned := writes.prune(self.database, now - round(age * 1_000_000)):
+        while self.database.exists() and (pruned := writes.prune(self.database, now - round(age * 1_000_000))):
             total += pruned
         if total:
             self.events.emit([JobsPruned(now, total, age)])
@@ -303,7 +304,7 @@ class Lateshift:
         timeout = None if timeout is None else check_wait(timeout, "The timeout")
         began = steady()
         pause, nudged = 0.001, began
-        while (status := self._found(job_id, reads.status(self.database, check_id(job_id)))) not in FINISHED:
+        while (status := self._found(job_id, reads.status(self.database, self._known(job_id)))) not in FINISHED:
             now = steady()
             if timeout is not None and now - began >= timeout:
                 error = self.get_job(job_id).error if status == "pending_retry" else None
@@ -365,6 +366,13 @@ class Lateshift:
         if changed:
             self.events.emit([QueueChanged(now, name, paused)])
         return changed
+
+    def _known(self, job_id: str) -> str:
+        """An id to be looked for, which makes no database. Raises JobNotFound where there is none, and as check_id."""
+        check_id(job_id)
+        if not self.database.exists():
+            raise JobNotFound(job_id, self.database.place)
+        return job_id
 
     def _found(self, job_id: str, status: str | None) -> str:
         if status is None:

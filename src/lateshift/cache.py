@@ -21,7 +21,8 @@ class Cache:
         """The job behind `background_job:{id}` as a dict with at least "status"; None for any other key."""
         key = str(key)
         job_id = key.removeprefix(self.PREFIX)
-        job = reads.get(self._db, job_id) if job_id != key and is_id(job_id) else None
+        is_known = job_id != key and is_id(job_id) and self._db.exists()
+        job = reads.get(self._db, job_id) if is_known else None
         if job is None:
             return None
         return {

@@ -82,12 +82,18 @@ class InvalidSearch(LateshiftError):
 
 
 class JobNotFound(LateshiftError):
-    """No job has this id: it was never enqueued in this database, not committed yet, or it was deleted or pruned."""
+    """No job has this id: it was never enqueued in this database, not committed yet, or it was deleted or pruned.
 
-    def __init__(self, job_id: object) -> None:
+    `nowhere` is where a file was looked for that is not there.
+    """
+
+    def __init__(self, job_id: object, nowhere: str = "") -> None:
         super().__init__(
-            f"There is no job {job_id!r} in this database. It may have been deleted or pruned, or its transaction has "
-            "not been committed; `lateshift list` shows the jobs that are there."
+            f"There is no job {job_id!r}: there is no database at {nowhere} yet. If the job has been stored, "
+            "LATESHIFT_DATABASE_URL was another one, or was relative to another folder."
+            if nowhere
+            else f"There is no job {job_id!r} in this database. It may have been deleted or pruned, or its transaction "
+            "has not been committed; `lateshift list` shows the jobs that are there."
         )
         self.job_id = job_id
 

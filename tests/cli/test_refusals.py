@@ -104,7 +104,9 @@ def test_an_unknown_job_ends_with_3(project, command):
 def test_no_database_ends_with_5(empty):
     """In a folder without a database a reading command says so, and makes none."""
     for arguments in (["list"], ["status", "x"], ["queues"], ["workers"], ["prune"], ["cancel", "x"]):
-        assert "There is no database at" in refusal(empty, *arguments, code=5)
+        told = refusal(empty, *arguments, code=5)
+        assert "There is no database at" in told
+        assert "(LATESHIFT_DATABASE_URL, default)" in told
     assert not (empty.folder / "storage").exists()
 
 

@@ -23,6 +23,7 @@ from lateshift.errors import (
 )
 from lateshift.query import seconds_ago
 from lateshift.screen import one_line
+from lateshift.settings import explain_in_force
 from lateshift.wording import as_sentence
 
 
@@ -158,9 +159,10 @@ def open_app(*, create: bool = False, **code: Any) -> Lateshift:
     """
     app = Lateshift(**code)
     if not create and not app.database.exists():
+        origin = next(item.origin for item in explain_in_force(app.settings) if item.name == "database_url")
         raise Refusal(
-            f"There is no database at {app.database.place} yet. Run this in the project's folder; "
-            "`lateshift migrate` or the first enqueued job makes the database.",
+            f"There is no database at {app.database.place} yet (LATESHIFT_DATABASE_URL, {origin}). Run this in the "
+            "project's folder; `lateshift migrate` or the first enqueued job makes the database.",
             Code.DATABASE,
         )
     find_jobs_below(str(app.settings.root))
