@@ -14,10 +14,11 @@ import psutil
 import pytest
 from project import finished, gone, until
 
-from lateshift import Lateshift
+from lateshift import Lateshift, default
 from lateshift.errors import InvalidOption
 from lateshift.host import permits
 from lateshift.host.presence import runner_file
+from lateshift.runtime.process import _widen
 from lateshift.storage import reads, requests
 
 PROGRAM = """\
@@ -247,6 +248,20 @@ def test_where_nobody_can_tell_what_was_granted_no_job_is_refused(project, monke
         with pytest.raises(OSError, match="Too many"):
             permits.with_granted(app.settings)
         permits.grant(app.settings, ["reports"])
+
+
+def test_one_look_at_what_was_granted_does_for_a_new_name(project, monkeypatch):
+    """The file was read for the worker, and again for what its jobs enqueue."""
+    app, looks = project.app(allowed=["orders"]), []
+    permits.grant(app.settings, ["mails"])
+    read = permits._read
+    monkeypatch.setattr(permits, "_read", lambda file: looks.append(file) or read(file))
+    monkeypatch.setattr(default, "_widen", None)
+    monkeypatch.setattr(default, "_app", app)
+    monkeypatch.setenv("LATESHIFT_ALLOWED", "orders")
+    assert _widen(app.settings).allowed == app.settings.allowed == ("orders", "mails")
+    assert os.environ["LATESHIFT_ALLOWED"] == "orders,mails"
+    assert len(looks) == 1
 
 
 def test_a_private_module_is_granted_beside_the_package_it_is_in(project):

@@ -22,6 +22,7 @@ from lateshift.host.presence import (
     try_lock,
 )
 from lateshift.settings import Settings
+from lateshift.storage.files import create_private
 
 UNIX = pytest.mark.skipif(sys.platform == "win32", reason="forks, shared locks, file modes and limits")
 
@@ -219,6 +220,16 @@ def test_only_the_owner_may_read_what_it_writes(tmp_path):
     assert modes == {"run": 0o700, "w.lock": 0o600, "w.open": 0o600, "w.run": 0o600}
     assert stat.S_IMODE((tmp_path / "storage").stat().st_mode) == 0o700
     presence.release()
+
+
+@UNIX
+@pytest.mark.parametrize("make", [lambda path: os.close(try_lock(path)), create_private], ids=["lock", "database"])
+def test_every_folder_that_is_made_is_for_its_owner_only(tmp_path, make):
+    """The last one alone was: others could look into what lay above it, and rename it."""
+    tmp_path.chmod(0o755)
+    make(tmp_path / "storage/run/deep/file")
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_dir()} == {0o700}
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
 @UNIX

@@ -22,6 +22,7 @@ from lateshift.errors import CallableNotAllowed, LateshiftError, WaitTimeout
 from lateshift.host.fleet import ensure_runner, living, serves
 from lateshift.job import FINISHED, Job
 from lateshift.storage import reads
+from lateshift.storage.files import make_private
 
 QUEUE: Final = "demo"
 ALLOWED: Final = "lateshift.demo.jobs"
@@ -164,7 +165,7 @@ def _remember(path: Path, memory: dict[str, str]) -> None:
     if not memory:
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     fresh = path.with_suffix(".new")
     with open(fresh, "w", encoding="utf-8") as file:
         json.dump(memory, file, indent=1)

@@ -25,6 +25,7 @@ import msgspec
 
 from lateshift import events
 from lateshift.settings import Settings
+from lateshift.storage.files import make_private
 
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -136,8 +137,7 @@ class FileLog:
         try:
             handle = open_to_append(path)
         except FileNotFoundError:  # the first line of all, or somebody has deleted the folder
-            for folder in (self.folder.parent, self.folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.folder)
             handle = open_to_append(path)
         written = 0
         try:

@@ -26,6 +26,7 @@ from lateshift.allowlist import AllowList, check_entry
 from lateshift.host.logs import open_to_append
 from lateshift.host.presence import runner_file
 from lateshift.settings import Settings
+from lateshift.storage.files import make_private
 
 FRESH: Final = 20.0
 """Seconds that a program has to store a job after it looked whether its entries are there: it looks once a second, and
@@ -42,7 +43,12 @@ def granted(settings: Settings) -> tuple[str, ...]:
 
 def with_granted(settings: Settings) -> Settings:
     """The settings of a runner with what was granted to it; the same object if that is nothing more."""
-    more = tuple(entry for entry in granted(settings) if entry not in settings.allowed)
+    return with_entries(settings, granted(settings))
+
+
+def with_entries(settings: Settings, entries: Collection[str]) -> Settings:
+    """The settings with more entries in the allow-list; the same object if it has them all."""
+    more = tuple(entry for entry in entries if entry not in settings.allowed)
     return replace(settings, allowed=(*settings.allowed, *more)) if more else settings
 
 
@@ -86,8 +92,7 @@ def _is_fresh(file: Path) -> bool:
 
 def _append(file: Path, line: bytes) -> None:
     """Write a line at once, after one that a full disk may have cut off."""
-    for folder in (file.parent.parent, file.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(file.parent)
     handle = open_to_append(str(file))
     try:
         os.write(handle, b"\n" + line + b"\n")

@@ -22,6 +22,7 @@ from zlib import crc32
 
 from lateshift.errors import StorageUnavailable
 from lateshift.settings import Settings, mask_url
+from lateshift.storage.files import make_private
 
 SLOT: Final = 64
 """Bytes for a mark, of at most 36 for a UUID and 21 for a lease: a cache line, so that a write does not cross one."""
@@ -93,8 +94,7 @@ class Presence:
         if is_alive(self.folder, self.worker_id):
             raise FileExistsError(f"a living process is worker {self.worker_id} already")
         try:
-            for folder in (*reversed(self.folder.parents[:2]), self.folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.folder)
             self._marks = _make_marks(_run_file(self.folder, self.worker_id), self.slots * SLOT)
             self._lock = _take_lock(_lock_file(self.folder, self.worker_id))
             self._open = _take_lock(_open_file(self.folder, self.worker_id))
@@ -343,7 +343,7 @@ else:
 
 def try_lock(path: Path) -> int | None:
     """Take the one lock of this name for as long as the handle is open, or None because another process has it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock_now(handle)

@@ -13,6 +13,7 @@ import msgspec
 from lateshift.errors import SpawnError
 from lateshift.settings import Settings, to_environment
 from lateshift.storage.database import undivided
+from lateshift.storage.files import make_private
 
 Role = Literal["runner", "worker", "child"]
 """What a process of ours is."""
@@ -162,8 +163,7 @@ def _open_log(storage_dir: Path) -> IO[bytes]:
     """runner.log, for what escapes to standard output and error; the null device if it cannot be opened."""
     folder = storage_dir / "logs"
     try:
-        for each in (storage_dir, folder):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         handle = os.open(folder / "runner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError:
         return open(os.devnull, "wb")

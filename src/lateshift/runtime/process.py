@@ -28,7 +28,7 @@ from lateshift.errors import LateshiftError, StorageError, StorageUnavailable
 from lateshift.host.fleet import ensure_runner
 from lateshift.host.job_logs import capture_logging
 from lateshift.host.logs import delete_old
-from lateshift.host.permits import grant, with_granted, withdraw
+from lateshift.host.permits import grant, granted, with_entries, withdraw
 from lateshift.host.presence import (
     Presence,
     is_leaving,
@@ -147,8 +147,9 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
 
 def _widen(settings: Settings) -> Settings:
     """What was granted to the runner is for what its jobs enqueue and start, too."""
-    widen_by(with_granted)
-    wider = with_granted(settings)
+    entries = granted(settings)
+    widen_by(partial(with_entries, entries=entries))
+    wider = with_entries(settings, entries)
     if wider is not settings:
         os.environ[env_name("allowed")] = to_environment(wider)[env_name("allowed")]
     return wider

@@ -121,11 +121,21 @@ def with_owner(path: Path) -> str:
     return f"{path}, which belongs to user {path.stat().st_uid} (this is user {os.geteuid()})"
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, each for its owner only; one that is there stays as it is."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        if folder.parent == folder:  # a drive of Windows that is not there
+            raise
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def create_private(path: Path) -> None:
     """Make the file readable by its owner only, before SQLite makes it readable by all."""
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
         return
