@@ -12,6 +12,7 @@ import psutil
 import pytest
 from project import Project, finished, gone, project_in, until
 
+from lateshift.runtime import tree
 from lateshift.runtime.tree import HELD, ProcessTree
 from lateshift.storage import reads
 
@@ -140,9 +141,23 @@ def test_a_process_begins_when_its_tree_has_it():
     process = subprocess.Popen(["cmd", "/c", "exit 7"], creationflags=HELD)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
-    tree = ProcessTree(process.pid)
+    family = ProcessTree(process.pid)
     assert process.wait(30) == 7
-    tree.close()
+    family.close()
+
+
+def test_a_process_that_is_in_no_tree_ends(monkeypatch):
+    """On Windows it would wait for ever to begin, and its pipes stay open."""
+
+    def refuse(pid: int, **_: object) -> None:
+        started.append(psutil.Process(pid))
+        raise OSError(f"process {pid} was not there to begin")
+
+    started: list[psutil.Process] = []
+    monkeypatch.setattr(tree, "ProcessTree", refuse)
+    with pytest.raises(OSError, match="was not there to begin"):
+        tree.start_tree([sys.executable, "-c", "import time; time.sleep(60)"], stdin=subprocess.PIPE)
+    assert not started[0].is_running()
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="only Windows has such windows")

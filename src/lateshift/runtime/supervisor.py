@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Final, Literal
 
 from lateshift.host.spawn import PROCESS_VARIABLE, command_of
-from lateshift.runtime.tree import HELD, ProcessTree, collect_strangers
+from lateshift.runtime.tree import collect_strangers, start_tree
 
 FINISHED: Final = 0
 """Exit code of a worker that has ended for good: told to, nothing left, or idle."""
@@ -62,7 +62,7 @@ KILL_AFTER: Final = 10.0
 """Seconds beyond the grace period, for settling, after which a worker that was told to stop is killed."""
 
 if sys.platform == "win32":
-    _OWN_GROUP: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | HELD}
+    _OWN_GROUP: Final[dict[str, Any]] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 else:
     _OWN_GROUP: Final[dict[str, Any]] = {"process_group": 0}
 """Ctrl-C in a terminal is to reach the supervisor only, and no running job or what that has started."""
@@ -319,9 +319,9 @@ class _Child:
         self.exit_code: int | None = None
         self.left = False  # others may take its place, and nobody replaces it
         self._on_exit = on_exit
-        self._process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, bufsize=0, **_OWN_GROUP)
+        how = {"env": environment, "stdin": subprocess.PIPE, "bufsize": 0, **_OWN_GROUP}
+        self._process, self._tree = start_tree(command, tied=False, **how)  # without a supervisor it ends in good order
         self.pid = self._process.pid
-        self._tree = ProcessTree(self.pid, tied=False)  # a worker that loses its supervisor ends in good order
         waits = threading.Thread(target=self._await_end, name=f"lateshift-waits-{worker_id}", daemon=True)
         try:
             waits.start()

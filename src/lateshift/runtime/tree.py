@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import psutil
@@ -135,6 +136,17 @@ else:
                         process.suspend()
                     with suppress(psutil.Error):
                         waiting += process.children()
+
+
+def start_tree(command: Sequence[str], *, tied: bool = True, **how: Any) -> tuple[subprocess.Popen[bytes], ProcessTree]:
+    """Start a process and put it into a tree of its own. Raises OSError when that fails; then nothing is left of it."""
+    process = subprocess.Popen(command, creationflags=how.pop("creationflags", 0) | HELD, **how)
+    try:
+        return process, ProcessTree(process.pid, tied=tied)
+    except BaseException:
+        with process:
+            process.kill()  # by the handle that we have: perhaps nobody may open it, and it would never begin
+        raise
 
 
 def collect_strangers(own: Collection[int]) -> None:

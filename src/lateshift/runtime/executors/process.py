@@ -35,7 +35,7 @@ from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Finished, Started
 from lateshift.runtime.run import Interruption, Run
 from lateshift.runtime.supervisor import how_it_died, in_digits
-from lateshift.runtime.tree import HELD, ProcessTree, tree_memory
+from lateshift.runtime.tree import ProcessTree, start_tree, tree_memory
 from lateshift.settings import to_environment
 from lateshift.texts import megabytes
 
@@ -227,15 +227,14 @@ class _Child:
         return self._interrupted_at is not None
 
     def start(self, environment: dict[str, str], errand: Errand) -> None:
-        self.process = subprocess.Popen(
+        self.process, self._tree = start_tree(
             command_of("child"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
             start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0) | HELD,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
-        self._tree = ProcessTree(self.process.pid)
         if self._interrupted_at is not None:
             self._kill(hard=True)
         self._tell(msgspec.json.encode(errand))
