@@ -286,7 +286,7 @@ def _until_rescue(worker: WorkerRow | None) -> str:
 def _crashes(job: Job) -> Iterator[str]:
     if job.crashes and job.status != "failed":
         times = "once" if job.crashes == 1 else f"{job.crashes} times"
-        limits = f"the {MAX_CRASHES}rd time fails it, or the {MAX_SHARED_CRASHES}th if others ran beside it"
+        limits = f"it fails after {MAX_CRASHES} times, or after {MAX_SHARED_CRASHES} if others ran beside it"
         yield f"Its worker died under it {times}; {limits}."
 
 

@@ -50,7 +50,7 @@ def test_an_outcome_that_is_too_large_for_a_statement(worker):
     """It fails its job, and no other one; the worker sent the same again and again."""
     worker.ledger.unsettled = completions(worker, 0.6, 0.6, 1.0)
     ids = [one.job.id for one in worker.ledger.unsettled]
-    worker.ledger.exchange([], claim=False)
+    worker.ledger.exchange(claim=False)
     assert [reads.status(worker._db, job_id) for job_id in ids] == ["completed", "completed", "failed"]
     assert "max_allowed_packet is 1,048,576" in reads.get(worker._db, ids[-1]).error.message
 

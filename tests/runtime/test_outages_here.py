@@ -80,7 +80,7 @@ def test_what_was_claimed_without_an_answer_goes_back(tmp_path, monkeypatch):
             return real(db, *args)
 
         monkeypatch.setattr(writes, "take", twice)
-        worker.ledger.exchange([])
+        worker.ledger.exchange()
         assert reads.status(worker._db, job_id) == "pending"
 
 

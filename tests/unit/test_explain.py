@@ -268,7 +268,7 @@ def test_waiting_after_a_crash(stage):
     stage.dies(stage.claim(job_id))
     text = stage.explained(job_id)
     assert "Its worker died under it 0 ms ago, so it runs again" in text
-    assert "Its worker died under it once; the 3rd time fails it, or the 10th if others ran beside it." in text
+    assert "Its worker died under it once; it fails after 3 times, or after 10 if others ran beside it." in text
 
 
 def test_sent_to_run_again(stage):

@@ -52,13 +52,12 @@ class Ledger:
         """In the midst of a round there always may be."""
         self._look = look
 
-    def exchange(self, done: list[Settlement], *, claim: bool = True) -> bool:
+    def exchange(self, *, claim: bool = True) -> bool:
         """Write what has come in and hand on what there is room for; whether anything was claimed.
 
         Raises StorageError when the database is in trouble; nothing is forgotten then.
         """
-        batch = self.unsettled = [*self.unsettled, *done]
-        claimed: list[Claimed] = []
+        batch, claimed = self.unsettled, list[Claimed]()
         repeats = self._db.repeats
         try:
             claimed = self._write_and_claim(batch, self.room(len(batch)) if claim else {})
@@ -77,7 +76,8 @@ class Ledger:
 
     def settle(self, left: Sequence[Settlement]) -> None:
         """Write the last outcomes of a worker that ends."""
-        self.exchange(list(left), claim=False)
+        self.unsettled += left
+        self.exchange(claim=False)
 
     def release(self, jobs: Sequence[Claimed]) -> None:
         """Give back what has not begun. Raises StorageError; they are then settled as returned, which does the same."""

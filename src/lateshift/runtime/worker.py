@@ -184,7 +184,7 @@ class Worker:
                 self._beat(now)
                 self.on_end(self.ledger.unsettled)
                 no_more = self._told or self._heartbeat.evicted or self._execution.code.found
-                if self.ledger.exchange([], claim=not no_more):
+                if self.ledger.exchange(claim=not no_more):
                     self._moved_at = self._clock.monotonic()
                 self._do_duties(now)
                 self._well_at = now
