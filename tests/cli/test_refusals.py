@@ -1,12 +1,16 @@
 """A refused command prints one line on standard error, with what to do, and ends with a documented code."""
 
 import errno
+import json
 import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
+from lateshift import Lateshift
 from lateshift.cli import base
+from lateshift.errors import StorageUnavailable
 
 
 def refusal(project, *arguments, code=2):
@@ -103,11 +107,46 @@ def test_an_unknown_job_ends_with_3(project, command):
 
 def test_no_database_ends_with_5(empty):
     """In a folder without a database a reading command says so, and makes none."""
-    for arguments in (["list"], ["status", "x"], ["queues"], ["workers"], ["prune"], ["cancel", "x"]):
-        told = refusal(empty, *arguments, code=5)
+    for command in ("list", "status x", "queues", "workers", "prune", "cancel x", "queues resume x"):
+        told = refusal(empty, *command.split(), code=5)
         assert "There is no database at" in told
         assert "(LATESHIFT_DATABASE_URL, default)" in told
     assert not (empty.folder / "storage").exists()
+
+
+def test_a_database_that_is_locked_is_waited_for_once(project, monkeypatch):
+    """What is left of the jobs is not tried: with a hundred ids it took a hundred times as long to say so."""
+    ids = [project.enqueue("quick") for _ in range(3)]
+    monkeypatch.setenv("LATESHIFT_BUSY_TIMEOUT", "0.1")
+    with closing(sqlite3.connect(project.folder / "storage/lateshift.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        result = project.invoke("cancel", *ids, code=5)
+    assert result.stderr.count("was locked by another process") == 1
+    assert result.stderr.endswith("error: 2 more jobs were not tried.\n")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_id_of_a_job_that_is_stored_is_printed_though_nobody_runs_it(project, monkeypatch, as_json):
+    """With --json nothing was, so a script had to take the job for not stored."""
+    monkeypatch.setenv("LATESHIFT_SPAWN", "auto")
+    project.invoke("migrate")
+    (project.folder / "storage/run").write_text("a file where the folder should be")
+    result = project.invoke("enqueue", "app.jobs.quick", *(["--json"] if as_json else []), code=1)
+    job_id = json.loads(result.stdout)["id"] if as_json else result.stdout.strip()
+    assert "No runner could be started" in result.stderr
+    assert project.app().get_job(job_id).status == "pending"
+
+
+def test_the_id_of_a_job_that_is_stored_is_printed_though_nobody_can_read_it(project, monkeypatch):
+    """The database went away just after the commit: whoever took that for a refusal enqueued the job again."""
+
+    def away(*_: object) -> None:
+        raise StorageUnavailable("It is away for a moment.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lateshift, "get_job", away)
+        told = project.invoke_json("enqueue", "app.jobs.quick")
+    assert [job.id for job in project.app().list_jobs()] == [told["id"]]
 
 
 def test_a_damaged_database_ends_with_5(project):

@@ -16,7 +16,7 @@ from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json
 from lateshift.cli.permission import Permission
 from lateshift.cli.shapes import BULK_KEYS
-from lateshift.errors import LateshiftError
+from lateshift.errors import LateshiftError, StorageError
 from lateshift.host.fleet import Neighbours, ensure_runner
 from lateshift.job import FINISHED, STATUSES
 from lateshift.query import Query, Term
@@ -77,14 +77,21 @@ def _terms(status: str | None, queue: str | None, name: str | None) -> tuple[Ter
 
 
 def _each(app: Lateshift, act: Act, job_ids: tuple[str, ...], *, as_json: bool) -> int:
-    """Act on every job; what is refused does not hold up the others. The exit code is that of the first refusal."""
+    """Act on every job; what is refused does not hold up the others. The exit code is that of the first refusal.
+
+    But a database that cannot be used is not waited for again, for each of them.
+    """
     first, changed = Code.OK, 0
-    for job_id in job_ids:
+    for number, job_id in enumerate(job_ids, 1):
         try:
             done = act(app, job_id)
         except LateshiftError as error:
             complain(str(error))
             first = first or code_of(error)
+            if isinstance(error, StorageError):
+                if left := len(job_ids) - number:
+                    complain(f"{count(left, 'more job')} {'was' if left == 1 else 'were'} not tried.")
+                break
         else:
             changed += 1
             if not as_json:

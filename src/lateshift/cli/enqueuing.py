@@ -18,7 +18,7 @@ from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json, when
 from lateshift.cli.permission import Permission
 from lateshift.cli.shapes import JOB_KEYS, job_shape
-from lateshift.errors import SpawnError
+from lateshift.errors import SpawnError, StorageError
 from lateshift.host.fleet import living, serves
 from lateshift.job import WAITING, Job
 from lateshift.screen import as_json_text, clean, one_line
@@ -71,13 +71,15 @@ def enqueue(
     except SpawnError as error:
         if error.job_id is not None and not as_json:
             click.echo(error.job_id)
+        elif error.job_id is not None:
+            _print_stored(app, error.job_id)
         raise
     if not as_json:
         click.echo(job_id)
         sys.stdout.flush()
     if not wait_for_end:
         if as_json:
-            print_json(job_shape(app.get_job(job_id)))
+            _print_stored(app, job_id)
         return Code.OK
     _warn_if_nothing_moves(app, job_id)
     return _tell_end(app.wait_for_job(job_id), as_json=as_json)
@@ -121,6 +123,15 @@ def run(job_id: str, *, as_json: bool) -> int:
     return _tell_end(job, as_json=as_json)
 
 
+def _print_stored(app: Lateshift, job_id: str) -> None:
+    """A job that has just been stored as JSON; its id alone, should the database be away by now."""
+    try:
+        shape = job_shape(app.get_job(job_id))
+    except StorageError:
+        shape = {"id": job_id}
+    print_json(shape)
+
+
 def _tell_end(job: Job, *, as_json: bool) -> int:
     """Print what became of a job: the result on standard output, anything else as an error."""
     if as_json:
@@ -150,7 +161,7 @@ def _warn_if_nothing_moves(app: Lateshift, job_id: str) -> None:
         return
     queue, permission = job.queue, Permission(app)
     if reads.queue_paused(app.database, queue):
-        click.echo(f"The queue {queue} is paused, `lateshift queues resume {queue}` lets it go on. Waiting.", err=True)
+        tell(f"The queue {queue} is paused, `lateshift queues resume {queue}` lets it go on. Waiting.", err=True)
     elif not permission.anywhere(job.name, queue):
         tell(f"{permission.trouble([job.name])} No runner is started for it here. Waiting.", err=True)
     elif app.settings.spawn == "never" and not _somebody_serves(app, queue):

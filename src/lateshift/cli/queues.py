@@ -66,7 +66,7 @@ def pause(name: str) -> None:
     told = f"Queue {name} is paused." if app.pause_queue(name) else f"Queue {name} was paused already."
     rows = reads.queues(app.database, app.database.now())
     used = any(row.waiting or row.delayed or row.running for row in rows if row.name == name)
-    click.echo(told if used else f"{told} No job of it waits or runs.{_meant(app, name, rows)}")
+    tell(told if used else f"{told} No job of it waits or runs.{_meant(app, name, rows)}")
 
 
 def _meant(app: Lateshift, name: str, rows: list[QueueRow]) -> str:
@@ -84,7 +84,7 @@ def _meant(app: Lateshift, name: str, rows: list[QueueRow]) -> str:
 @click.argument("name", shell_complete=queue_names)
 def resume(name: str) -> None:
     """Let the jobs of a paused queue run again."""
-    changed = open_app(create=True).resume_queue(name)
+    changed = open_app().resume_queue(name)
     click.echo(f"Queue {name} is resumed." if changed else f"Queue {name} was not paused.")
 
 
