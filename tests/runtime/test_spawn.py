@@ -132,6 +132,21 @@ def test_odd_values_in_the_environment_come_through(tmp_path, pipe, monkeypatch)
     assert odd.items() <= hear(pipe)["environment"].items()
 
 
+@pytest.mark.filterwarnings("ignore:subprocess")
+def test_the_runner_starts_where_no_thread_is_to_be_had_for_awaiting_it(tmp_path, pipe, monkeypatch):
+    """Enqueuing ended in a RuntimeError, though the job was stored and its runner there."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 1)
+        patch.setattr(threading.Thread, "start", refuse)
+        start_runner(settings(tmp_path), arguments(pipe))
+    pid = hear(pipe)["pid"]
+    psutil.Process(pid).wait(20)
+
+
 def test_what_escapes_to_standard_output_is_in_runner_log(tmp_path, pipe):
     """Both streams are appended to one file, which only the owner may read."""
     for _ in range(2):

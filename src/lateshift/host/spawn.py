@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -206,6 +207,7 @@ else:
             arguments, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         if awaited:
-            threading.Thread(target=process.wait, name="lateshift-reaper", daemon=True).start()
+            with suppress(RuntimeError):  # no thread is to be had: `subprocess` collects it at a later start
+                threading.Thread(target=process.wait, name="lateshift-reaper", daemon=True).start()
         elif process.wait() != 0:
             raise OSError(f"{command[0]} ended with exit code {process.returncode}; runner.log has its message")
