@@ -201,6 +201,19 @@ def test_a_reader_that_leaves_is_no_error(project):
     assert (process.wait(30), err) == (0, "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes tell of their end otherwise there")
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["plain", "json"])
+def test_waiting_goes_on_when_the_reader_has_left(project, form):
+    """Its exit code is that of the job: it ended with 0, at once or after a job that had failed."""
+    project.environment["LATESHIFT_MAX_RETRIES"] = "0"
+    process = project.start("enqueue", "app.jobs.fail", "--wait", *form, env=AUTO)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(30) == 1
+    assert "ValueError: no luck" in err
+
+
 @pytest.mark.parametrize("command", ["status", "list", "show", "logs", "wait"])
 def test_reading_commands_import_little(project, command):
     """A command that reads loads neither rich nor asyncio nor what serves the dashboard."""

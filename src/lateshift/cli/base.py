@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, Final
 
@@ -121,6 +122,15 @@ def tell(text: str, *, err: bool = False) -> None:
         _discard(sys.stderr if err else sys.stdout)
     except OSError:  # a full disk, which may have room again
         return
+
+
+@contextmanager
+def perhaps_unread() -> Iterator[None]:
+    """Print to standard output for a reader who may have gone, where the command's exit code tells more than that."""
+    try:
+        yield
+    except BrokenPipeError:
+        _discard(sys.stdout)
 
 
 def complain(message: str) -> None:

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import PARAMS, Code, Refusal, duration_of, open_app, tell
+from lateshift.cli.base import PARAMS, Code, Refusal, duration_of, open_app, perhaps_unread, tell
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json, when
 from lateshift.cli.permission import Permission
@@ -75,8 +75,8 @@ def enqueue(
             _print_stored(app, error.job_id)
         raise
     if not as_json:
-        click.echo(job_id)
-        sys.stdout.flush()
+        with perhaps_unread():
+            click.echo(job_id)
     if not wait_for_end:
         if as_json:
             _print_stored(app, job_id)
@@ -134,10 +134,11 @@ def _print_stored(app: Lateshift, job_id: str) -> None:
 
 def _tell_end(job: Job, *, as_json: bool) -> int:
     """Print what became of a job: the result on standard output, anything else as an error."""
-    if as_json:
-        print_json(job_shape(job))
-    elif job.status == "completed":
-        click.echo(as_json_text(job.result))
+    with perhaps_unread():
+        if as_json:
+            print_json(job_shape(job))
+        elif job.status == "completed":
+            click.echo(as_json_text(job.result))
     if job.status == "completed":
         return Code.OK
     click.echo(f"error: {one_line(_what_happened(job))}", err=True)
