@@ -138,6 +138,8 @@ def _last_attempt(scene: _Scene, outcome: str, error: JobError | None, ago: str)
         yield f"It could not begin {ago} ago, for {_error(error)}; that uses up no attempt."
     elif outcome == "returned":
         yield f"Its worker stopped {ago} ago and gave it back unfinished; that uses up no attempt."
+    elif outcome == "lost" and error is None:
+        yield f"Its worker died {ago} ago, before it could write how the attempt had ended; that uses up no attempt."
     elif outcome == "lost":
         yield f"Its worker died under it {ago} ago, so it runs again; that uses up no attempt."
     else:

@@ -159,9 +159,9 @@ def lost(job: Claimed, started_at: int, now: int, error: JobError, *, shared: bo
     return Outcome("lost", "pending_retry", started_at, now, run_at=due, error=error, counts=False, crashed=True)
 
 
-def unwritten(started_at: int, now: int, error: JobError) -> Outcome:
+def unwritten(started_at: int, now: int) -> Outcome:
     """The process died after the attempt had ended and before that was written: run it again; that is no crash."""
-    return Outcome("lost", "pending_retry", started_at, now, run_at=now, error=error, counts=False)
+    return Outcome("lost", "pending_retry", started_at, now, run_at=now, counts=False)
 
 
 def _delay(job: Claimed, exception: BaseException, retry_delay: RetryDelay) -> float | None:

@@ -26,6 +26,7 @@ from model.protocol_rows import (
     as_claimed,
     decided,
     executes,
+    had_ended,
     in_phase,
     name_of,
     out_of_lease,
@@ -36,7 +37,7 @@ from model.protocol_rows import (
 )
 
 from lateshift.job import FINISHED, WAITING, Claimed
-from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, Outcome, lost, returned
+from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, Outcome, lost, returned, unwritten
 
 AWAY: Final = ("stopped", "cut", "hung")
 
@@ -212,9 +213,12 @@ class ClaimProtocol:
                 told = f"{name_of(w)} takes the jobs of {name_of(v)} for abandoned"
                 yield self._take_back(s, v, told, marks=False)
                 yield self._take_back(s, v, f"{told}, and sees which had begun", marks=True)
+                if had_ended(other):
+                    yield self._take_back(s, v, f"{told}, and sees which had ended", marks=True, ended=True)
 
-    def _take_back(self, s: State, v: int, told: str, *, marks: bool) -> Step:
-        after = s
+    def _take_back(self, s: State, v: int, told: str, *, marks: bool, ended: bool = False) -> Step:
+        """By the marks, those of what had `ended` as well: they stay until another job takes their place."""
+        after, through = s, had_ended(s.workers[v]) if ended else frozenset()
         begun = frozenset(hold.job for hold in s.workers[v].holds if hold.phase in RUNS)
         held = [
             hold
@@ -223,14 +227,16 @@ class ClaimProtocol:
         ]
         shared = sum(hold.job in begun or not marks for hold in held) > 1
         for hold in held:
-            if marks and hold.job not in begun:
+            if hold in through:
+                after = self._written(after, hold, unwritten(NOW, NOW))
+            elif marks and hold.job not in begun:
                 after = self._released(after, hold)
             else:
                 after = self._written(after, hold, lost(self.claimed(hold), NOW, NOW, ERROR, shared=shared))
         left = after.workers[v]._replace(row="", judged=False)
         if left.process == "gone":
             left = left._replace(holds=())
-        return Step(told, with_worker(after, v, left), (("take back", v, begun if marks else None),))
+        return Step(told, with_worker(after, v, left), (("take back", v, begun if marks else None, through),))
 
     # What goes on without the database
 
@@ -261,6 +267,9 @@ class ClaimProtocol:
         if worker.process == "gone" and s.database:
             if worker.row:
                 yield self._take_back(s, w, f"the supervisor of {name} takes its jobs back", marks=True)
+                if had_ended(worker):
+                    told = f"the supervisor of {name} takes its jobs back, and sees which had ended"
+                    yield self._take_back(s, w, told, marks=True, ended=True)
             else:
                 yield Step(f"{name} is replaced", with_worker(s, w, self._new_worker()), (("register", w),))
         if worker.process == "hung" and guarded:

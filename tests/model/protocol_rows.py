@@ -96,6 +96,11 @@ def out_of_lease(worker: Worker, why: str) -> Worker:
     return worker._replace(row="old", late=worker.late or why) if worker.row else worker
 
 
+def had_ended(worker: Worker) -> frozenset[Hold]:
+    """What it is through with, and has not settled."""
+    return frozenset(hold for hold in worker.holds if hold.phase in ENDED and hold.phase != "turned away")
+
+
 def executes(worker: Worker, j: int) -> bool:
     excused = "runs" if worker.late == "cut" else ""
     runs = any(hold.job == j and hold.phase in RUNS and hold.phase != excused for hold in worker.holds)

@@ -39,7 +39,7 @@ class Replay:
     def do(self, before: State, call: tuple) -> None:
         verb, *what = call
         if verb in ("beat", "register", "remove"):
-            self._of_a_worker(verb, f"worker-{what[0]}")
+            self._of_a_worker(verb, f"worker-{what[0]}", known=bool(before.workers[what[0]].row))
         elif verb == "claim":
             self._claim(before, *what)
         elif verb == "release":
@@ -47,9 +47,10 @@ class Replay:
         elif verb == "settle":
             writes.settle(self.db, Batch([Settlement(self.model.claimed(what[0]), what[1])]))
         elif verb == "take back":
-            worker, begun = what
+            worker, begun, through = what
             ids = None if begun is None else frozenset(map(str, begun))
-            self.db.transact(lambda: duties._take_back(self.db, f"worker-{worker}", ids, NOW))
+            ended = frozenset((str(hold.job), hold.lease) for hold in through)
+            self.db.transact(lambda: duties._take_back(self.db, f"worker-{worker}", ids, ended, NOW))
         elif verb == "prune":
             writes.prune(self.db, NOW + 1)
         elif verb == "delete":
@@ -57,13 +58,13 @@ class Replay:
         else:
             getattr(writes, verb)(self.db, str(what[0]), NOW)
 
-    def _of_a_worker(self, verb: str, name: str) -> None:
+    def _of_a_worker(self, verb: str, name: str, *, known: bool) -> None:
         if verb == "register":
             self.steps.register(name)
         elif verb == "beat":
             assert workers.heartbeat(self.db, name, NOW)
         else:
-            assert workers.remove_worker(self.db, name)
+            assert workers.remove_worker(self.db, name) == known
 
     def _claim(self, before: State, w: int, j: int) -> None:
         if sum(job.status in WAITING for job in before.jobs) == 1:

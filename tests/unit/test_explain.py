@@ -248,10 +248,14 @@ def test_waiting_for_a_retry(stage):
             Outcome("returned", "pending_retry", START, START, START + MINUTE, error=NO_PYTHON, counts=False),
             "It could not begin 0 ms ago, for FileNotFoundError: no Python;",
         ),
+        (
+            Outcome("lost", "pending_retry", START, START, run_at=START + MINUTE, counts=False),
+            "Its worker died 0 ms ago, before it could write how the attempt had ended;",
+        ),
     ],
 )
 def test_waiting_again_without_having_failed(stage, outcome, words):
-    """A snooze, a stopped worker and one without a Python are told apart from errors, and use up no attempt."""
+    """A snooze, a stopped worker, no Python and an unwritten end are told apart from errors, and use up no attempt."""
     stage.hire()
     job_id = stage.enqueue()
     stage.ends(stage.claim(job_id), outcome)

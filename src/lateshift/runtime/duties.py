@@ -242,7 +242,7 @@ def rescue(
     """
     begun = None if folder is None else presence.started_jobs(folder, worker)
     ended = frozenset() if folder is None else presence.ended_jobs(folder, worker)
-    taken = db.transact(lambda: _take_back(db, worker, begun, ended, beat, how))
+    taken = db.transact(lambda: _take_back(db, worker, begun, ended, beat, how=how))
     if taken is None:
         if folder is not None and presence.is_alive(folder, worker) is False and not _is_known(db, worker):
             presence.forget(folder, worker)  # another host was faster, and cannot
@@ -260,7 +260,8 @@ def _take_back(
     begun: frozenset[str] | None,
     ended: frozenset[tuple[str, int]],
     beat: int | None,
-    how: str,
+    *,
+    how: str = "died",
 ) -> tuple[list[Event], int] | None:
     had = _memory_of(db, worker)
     removed = workers.remove_worker(db, worker, beat)
@@ -278,8 +279,7 @@ def _take_back(
     error = JobError(WORKER_DIED, f"the worker {worker} {how} while the job was running{had}")
     shared = len(crashed) > 1
     settlements = [Settlement(job, lost(job, at, now, error, shared=shared)) for job, at in crashed]
-    unknown = JobError(WORKER_DIED, f"the worker {worker} {how} before it could write how this attempt ended")
-    settlements += [Settlement(job, unwritten(at, now, unknown)) for job, at in others if (job.id, job.lease) in ended]
+    settlements += [Settlement(job, unwritten(at, now)) for job, at in others if (job.id, job.lease) in ended]
     refused = {id(settlement) for settlement in writes.settle(db, Batch(settlements))}
     writes.release(db, innocent, now)
     told: list[Event] = []
