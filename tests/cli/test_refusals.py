@@ -114,6 +114,16 @@ def test_no_database_ends_with_5(empty):
     assert not (empty.folder / "storage").exists()
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("app", "is a folder: LATESHIFT_DATABASE_URL names a file"), ("app/jobs.py/jobs.db", "could not be created")],
+)
+def test_a_path_that_can_be_no_database_ends_with_5(project, monkeypatch, path, words):
+    """A folder was told to have wrong permissions, or a full disk."""
+    monkeypatch.setenv("LATESHIFT_DATABASE_URL", f"sqlite:///{path}")
+    assert words in refusal(project, "enqueue", "app.jobs.quick", code=5)
+
+
 def test_a_database_that_is_locked_is_waited_for_once(project, monkeypatch):
     """What is left of the jobs is not tried: with a hundred ids it took a hundred times as long to say so."""
     ids = [project.enqueue("quick") for _ in range(3)]

@@ -135,10 +135,14 @@ def make_private(folder: Path) -> None:
 def create_private(path: Path) -> None:
     """Make the file readable by its owner only, before SQLite makes it readable by all."""
     try:
-        make_private(path.parent)
+        if not path.parent.exists():
+            make_private(path.parent)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        return
+        if path.is_dir():
+            raise StorageUnavailable(
+                f"{path} is a folder: LATESHIFT_DATABASE_URL names a file, as sqlite:///{path.as_posix()}/lateshift.db."
+            ) from None
     except OSError as error:
         is_there(path)  # perhaps it is, in a folder of another user: that is the better reason
         raise StorageUnavailable(
