@@ -202,11 +202,13 @@ def test_a_reader_that_leaves_is_no_error(project):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes tell of their end otherwise there")
-@pytest.mark.parametrize("form", [[], ["--json"]], ids=["plain", "json"])
-def test_waiting_goes_on_when_the_reader_has_left(project, form):
+@pytest.mark.parametrize("command", ["enqueue", "wait"])
+def test_waiting_goes_on_when_the_reader_has_left(project, monkeypatch, command):
     """Its exit code is that of the job: it ended with 0, at once or after a job that had failed."""
     project.environment["LATESHIFT_MAX_RETRIES"] = "0"
-    process = project.start("enqueue", "app.jobs.fail", "--wait", *form, env=AUTO)
+    monkeypatch.setenv("LATESHIFT_MAX_RETRIES", "0")
+    what = ["app.jobs.fail", "--wait"] if command == "enqueue" else [project.done("fail"), "--json"]
+    process = project.start(command, *what, env=AUTO)
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
