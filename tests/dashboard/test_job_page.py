@@ -7,7 +7,7 @@ import pytest
 from dashboard_site import SAME
 
 from lateshift import RetryPolicy, codec
-from lateshift.dashboard.neighbours import compare
+from lateshift.dashboard.other_runs import compare
 from lateshift.dashboard.python_call import as_python
 from lateshift.errors import JobNotFound
 from lateshift.storage import audit, bulk, requests

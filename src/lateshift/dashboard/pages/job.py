@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from lateshift.dashboard import neighbours, timeline, tracebacks
+from lateshift.dashboard import other_runs, timeline, tracebacks
 from lateshift.dashboard.formatting import json_part
 from lateshift.dashboard.python_call import as_python
 from lateshift.dashboard.rows import lasted
@@ -33,8 +33,8 @@ def show(view: View) -> Response:
         raised_at=tracebacks.innermost(job.error.traceback) if job.error else None,
         take_apart=tracebacks.take_apart,
         lasted=lasted(job),
-        runs=neighbours.around(view, job),
-        days=neighbours.DAYS,
+        runs=other_runs.around(view, job),
+        days=other_runs.DAYS,
         parameters=parameters,
         result=result,
         call=as_python(job, view.read(bulk.original, job.id), view.shown(job.parameters)) if parameters.whole else None,

@@ -26,7 +26,7 @@ HEIGHT: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class OtherRuns:
     """The runs around a job, the newest first; `usual` sums up those of the last days.
 
     `scale` is the longest duration that is drawn, in seconds. `told` says how the job compares; `slow` that it took
@@ -71,7 +71,7 @@ class Runs:
         return max(1.5, min(1.0, seconds / self.scale) * (WIDTH - 2))
 
 
-def around(view: View, job: Job) -> Runs:
+def around(view: View, job: Job) -> OtherRuns:
     """The runs around a job."""
     older, newer = view.read(search.runs_around, job.id, EACH)
     rows = job_rows([*reversed(newer), job, *older], view.moment)
@@ -81,7 +81,7 @@ def around(view: View, job: Job) -> Runs:
     lengths = [row.lasted for row in rows if row.lasted is not None]
     scale = max([*lengths, usual.running.p95 or 0.0, 0.001])
     told, slow = compare(mine, usual, running=job.status == "running")
-    return Runs(rows, usual, scale, told, slow)
+    return OtherRuns(rows, usual, scale, told, slow)
 
 
 def compare(seconds: float | None, usual: Point, *, running: bool = False) -> tuple[str, bool]:
