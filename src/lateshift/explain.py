@@ -18,7 +18,7 @@ from lateshift.outcome import MAX_CRASHES, MAX_SHARED_CRASHES, WORKER_DIED
 from lateshift.storage import reads
 from lateshift.storage.counting import Count
 from lateshift.storage.reads import WorkerRow
-from lateshift.storage.workers import claims_jobs
+from lateshift.storage.workers import claims_jobs, held
 from lateshift.target import resolve
 from lateshift.wording import as_sentence, count, duration, local_time, shortened
 
@@ -227,10 +227,13 @@ def _running(scene: _Scene) -> Iterator[str]:
     ran = scene.since(job.started_at)
     where = f"worker {worker.id}, process {worker.pid} on {worker.host}"
     begun = presence.started_jobs(worker.folder, worker.id) if is_here(worker) else None
-    if begun is not None and job.id not in begun:
-        yield f"{job.name} was claimed {ran} ago by {where}, and waits there for a free place to run."
-    else:
+    if begun is None or job.id in begun:
         yield f"{job.name} has been running for {ran} on {where}: attempt {job.attempts} of {job.max_attempts}."
+    elif job.id in dict(presence.ended_jobs(worker.folder, worker.id) & held(scene.db, worker.id)):
+        yield f"{job.name} has ended on {where}, which writes so as soon as it can use the database."
+        return
+    else:
+        yield f"{job.name} was claimed {ran} ago by {where}, and waits there for a free place to run."
     if job.progress is not None or job.progress_message:
         told = " ".join(filter(None, (None if job.progress is None else f"{job.progress:.0%}", job.progress_message)))
         yield f"It last reported {shortened(told, LONGEST_ERROR)}."

@@ -8,7 +8,7 @@ from explain_stage import MINUTE, SECOND, START, WORKER, Stage, staged
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
 from lateshift.job import JobError, moment
-from lateshift.outcome import Outcome
+from lateshift.outcome import Outcome, returned
 from lateshift.storage import writes
 from lateshift.wording import local_time
 
@@ -65,6 +65,21 @@ def test_claimed_and_not_begun(stage, tmp_path):
     assert "was claimed 0 ms ago by worker host-1" in stage.explained(job_id)
     held.mark(0, job_id)
     assert "has been running for 0 ms on worker host-1" in stage.explained(job_id)
+    held.release()
+
+
+def test_ended_and_not_written(stage, tmp_path):
+    """What its worker cannot write, as on a full disk, looked as if it had not begun; not an attempt before, though."""
+    stage.hire(host=host_name())
+    job_id = stage.enqueue(timeout=60)
+    held = Presence(tmp_path, WORKER, 1)
+    held.acquire()
+    job = stage.claim(job_id)
+    held.ended(0, job_id, job.lease)
+    assert stage.explained(job_id).endswith(", which writes so as soon as it can use the database.")
+    stage.ends(job, returned(START, START))
+    stage.claim(job_id)
+    assert "was claimed 0 ms ago by worker host-1" in stage.explained(job_id)
     held.release()
 
 
