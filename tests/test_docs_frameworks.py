@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,13 +99,27 @@ print(client.get(f"/orders/{job_id}").json()["status"], client.get("/orders/none
 """
 
 
+@pytest.fixture(scope="module")
+def django_made_once(tmp_path_factory):
+    """A folder for the project that each test gets a copy of."""
+    return tmp_path_factory.mktemp("django")
+
+
 @pytest.fixture
-def django(tmp_path):
+def django(django_made_once, tmp_path):
     """A new project of Django with the page's files, and what any such project has besides."""
     pytest.importorskip("django")
-    subprocess.run([sys.executable, "-m", "django", "startproject", "config", "."], cwd=tmp_path, check=True)
+    if not any(django_made_once.iterdir()):
+        make_django_project(django_made_once)
     place = Place(tmp_path, "Django")
-    settings = tmp_path / "config/settings.py"
+    shutil.copytree(django_made_once, tmp_path, dirs_exist_ok=True)
+    return place
+
+
+def make_django_project(folder):
+    subprocess.run([sys.executable, "-m", "django", "startproject", "config", "."], cwd=folder, check=True)
+    place = Place(folder, "Django")
+    settings = folder / "config/settings.py"
     [options] = re.findall(r"`\"OPTIONS\": (.*?)`", TEXT)
     lines = ("INSTALLED_APPS += ['shop']", "ALLOWED_HOSTS = ['*']", f"DATABASES['default']['OPTIONS'] = {options}")
     settings.write_text("\n".join((settings.read_text(), *lines, "")))
@@ -114,7 +129,6 @@ def django(tmp_path):
     place.python("manage.py", "makemigrations", "shop")
     place.python("manage.py", "migrate")
     place.python("-m", "lateshift", "migrate")
-    return place
 
 
 def test_django(django):
