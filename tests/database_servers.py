@@ -16,7 +16,9 @@ import secrets
 import shutil
 import signal
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 from unittest import SkipTest
@@ -136,17 +138,43 @@ class MariadbServer(Server):
     """MariaDB or MySQL."""
 
     def execute(self, statement: str) -> None:
+        with self._cursor() as cursor:
+            cursor.execute(statement)
+            while cursor.nextset():  # or an error of a later statement is not heard of
+                pass
+
+    def copy_of(self, url: str) -> str:
+        """The URL of a new database with the tables and rows of that one, which is not to change any more."""
+        name = f"lateshift_{secrets.token_hex(6)}"
+        self.execute(f"create database {name}; use {name}; {self._contents(name_in(url))}")
+        return of_database(self.url, name)
+
+    @cache  # noqa: B019 - there is one server, to the end
+    def _contents(self, database: str) -> str:
+        """The statements that make what is in a database."""
+        made = []
+        with self._cursor() as cursor:
+            cursor.execute(f"use {database}")
+            cursor.execute("show tables")
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"show create table {table}")
+                made.append(cursor.fetchone()[1])
+                if cursor.execute(f"select 1 from {table} limit 1"):
+                    made.append(f"insert into {table} select * from {database}.{table}")
+        return "; ".join(made)
+
+    @contextmanager
+    def _cursor(self) -> Iterator:
         import pymysql
+        from pymysql.constants.CLIENT import MULTI_STATEMENTS
 
         url = urlsplit(self.url)
         user, password = unquote(url.username), unquote(url.password or "")
         address = {"host": url.hostname, "port": url.port or 3306, "connect_timeout": 5}
         address["ssl_disabled"] = self.ours  # else PyMySQL reads all certificates: 27 ms instead of 1
-        with (
-            closing(pymysql.connect(user=user, password=password, database=name_in(self.url), **address)) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(statement)
+        options = {"database": name_in(self.url), "client_flag": MULTI_STATEMENTS, **address}
+        with closing(pymysql.connect(user=user, password=password, **options)) as connection:
+            yield connection.cursor()
 
 
 class Bouncer(Server):

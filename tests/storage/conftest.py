@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from database_servers import PostgresServer
+from database_servers import MariadbServer, PostgresServer
 from servers_plugin import new_database
 from storage_steps import Place, Steps
 
@@ -30,7 +30,7 @@ def postgres(request) -> str:
 
 def mariadb(request) -> str:
     """A new database of the MariaDB server."""
-    return request.getfixturevalue("mariadb_url")
+    return request.getfixturevalue("mariadb_copy" if "place" in request.fixturenames else "mariadb_url")
 
 
 # Another database is one entry: a function that gives the URL of an empty one.
@@ -77,6 +77,20 @@ def postgres_copy(postgres_server: PostgresServer, postgres_tables: str) -> Iter
     yield from new_database(postgres_server, lambda: postgres_server.copy_of(postgres_tables))
 
 
+@pytest.fixture(scope="session")
+def mariadb_tables(mariadb_server: MariadbServer) -> str:
+    """A database of the MariaDB server with our tables in it."""
+    url = mariadb_server.new_database()
+    Place("mariadb", url, FrozenClock(NOON)).make_tables()
+    return url
+
+
+@pytest.fixture
+def mariadb_copy(mariadb_server: MariadbServer, mariadb_tables: str) -> Iterator[str]:
+    """A new database with our tables, in a third of the time that making them takes."""
+    yield from new_database(mariadb_server, lambda: mariadb_server.copy_of(mariadb_tables))
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Where the file of `sqlite_place` is or will be."""
@@ -94,9 +108,7 @@ def sqlite_place(file: Path, clock: FrozenClock) -> Iterator[Place]:
 @pytest.fixture
 def place(bare: Place) -> Place:
     """A database of each kind, with our tables and nothing in them, not opened yet."""
-    if bare.kind != "postgres":
-        bare.make_tables()
-    return bare
+    return bare  # of the servers' databases these are copies; an SQLite file is made at its first use
 
 
 @pytest.fixture
