@@ -192,14 +192,14 @@ def must(step: Step) -> bool:
     return run(step) or sys.exit(f"Stopped: could not {step.name}.")
 
 
-def run_all(steps: Sequence[Step], at_once: Sequence[Step] = ()) -> int:
-    """Do every step, also after one has failed, then some at the same time, and sum up."""
-    print("Plan:", ", ".join(step.name for step in (*steps, *at_once)), flush=True)
+def run_all(steps: Sequence[Step], beside: Sequence[Step] = ()) -> int:
+    """Do every step, also after one has failed, and others beside them, one after the other; then sum up."""
+    print("Plan:", ", ".join(step.name for step in (*steps, *beside)), flush=True)
     began = time.monotonic()
-    passed = [run(step) for step in steps]
     with ThreadPoolExecutor() as pool:
-        passed += pool.map(lambda step: run(step, at_once=True), at_once)
-    failed = [step.name for step, well in zip((*steps, *at_once), passed, strict=True) if not well]
+        aside = pool.submit(lambda: [run(step, at_once=True) for step in beside])
+        passed = [*map(run, steps), *aside.result()]
+    failed = [step.name for step, well in zip((*steps, *beside), passed, strict=True) if not well]
     verdict = f"FAILED: {', '.join(failed)}" if failed else f"All {len(passed)} steps passed"
     print(f"{verdict} ({time.monotonic() - began:.1f} s)")
     return 1 if failed else 0
@@ -224,17 +224,17 @@ def test(arguments: Sequence[str]) -> int:
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
-    steps = [*LINT, Step(f"tests on Python {THIS}", MAIN.pytest(*AT_ONCE), live=True)]
-    last = [Step("some faults", faults("--minutes", "0.7"), live=True)]
+    tests = Step(f"tests on Python {THIS}", MAIN.pytest(*AT_ONCE), live=True)
+    beside = [*LINT, Step("some faults", faults("--minutes", "0.7"), live=True)]
+    if has_wine := not missing(WINE):
+        beside.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
     newest = newest_python()
     if newest.version[:2] > THIS.version[:2]:
         other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
         other.prepare()
         prepare_mysqlclient(other, needed=False)
-        last.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
-    if has_wine := not missing(WINE):
-        last.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
-    code = run_all(steps, at_once=last)  # each leaves two cores idle for a good part of its time
+        beside.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
+    code = run_all([tests], beside)  # each leaves two cores idle for a good part of its time
     if not has_wine:
         print("NOT TESTED ON WINDOWS: there is no Wine on this machine, and it could not be installed.", flush=True)
     return code
