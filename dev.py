@@ -139,11 +139,12 @@ class Environment:
     def _create(self) -> None:
         make = [self.base.path, "-m", "venv", "--clear", "--without-pip", str(self.folder)]
         must(Step(f"make {self.folder.name} with Python {self.base}", make))
-        run(Step("install uv", [*self._pip(), "--require-hashes", "-r", str(REQUIREMENTS / "installer.lock")]))
+        if self == MAIN:  # whose uv fills the others as well
+            run(Step("install uv", [*self._pip(), "--require-hashes", "-r", str(REQUIREMENTS / "installer.lock")]))
 
     def _install(self, what: str, *options: str, needed: bool = True) -> bool:
         """With uv, which takes 2 seconds instead of 11; with pip where uv fails: it does not know pip's settings."""
-        uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python, *options]
+        uv = [MAIN.python, "-m", "uv", "pip", "install", "--python", self.python, *options]
         if run(Step(f"install {what}", uv)):
             return True
         pip = Step(f"install {what} with pip", [*self._pip(), *options])
