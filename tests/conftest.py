@@ -4,6 +4,10 @@ import os
 
 import pytest
 from hypothesis import HealthCheck, settings
+from server_process import memory
+
+if folder := memory():  # on a disk a test with an SQLite file waits for half of its time; nobody cuts the power here
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
 
 settings.register_profile("lateshift", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("lateshift")  # a loaded machine is no failure

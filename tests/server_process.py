@@ -201,12 +201,17 @@ def new_folder(*, on_disk: bool = False) -> Path:
     In memory where there is some: PostgreSQL makes and drops a database in 20 to 40 ms there, in up to 250 on a disk
     that others use. A benchmark wants the disk.
     """
-    memory = Path("/dev/shm")
-    in_memory = not on_disk and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
-    folder = Path(tempfile.mkdtemp(prefix="lateshift-servers-", dir=memory if in_memory else None))
+    folder = Path(tempfile.mkdtemp(prefix="lateshift-servers-", dir=None if on_disk else memory()))
     folder.chmod(0o755)
     watchdog().tell("remove", folder)
     return folder
+
+
+def memory() -> Path | None:
+    """A folder in memory, where there is enough to spare; Wine shows it to Windows as well, which is not to know."""
+    place = Path("/dev/shm")
+    spare = os.name != "nt" and os.access(place, os.W_OK) and shutil.disk_usage(place).free > 4 << 30
+    return place if spare else None
 
 
 def own_folder(folder: Path, name: str) -> Path:
