@@ -309,7 +309,7 @@ def install(programs: Mapping[str, str]) -> None:
         return
     packages = " ".join(programs[program] for program in lacking)
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        print(f"     missing, so that some tests are skipped: {', '.join(lacking)}; on Debian: {packages}", flush=True)
+        print(f"     missing, so tests are skipped or slow: {', '.join(lacking)}; on Debian: {packages}", flush=True)
         return
     os.environ["RUNLEVEL"] = "1"  # lets Debian install a server without starting it as a service
     run(Step("apt-get update", ["apt-get", "update"]))
