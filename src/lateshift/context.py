@@ -43,13 +43,13 @@ class JobContext:
 
     loop_thread: int | None = None
     waits_for: str | None = None
+    cancel_requested = False
+    cancel_observed = False
+    effects: Effects | None = None
 
     def __init__(self, job: Claimed, report: Report) -> None:
         self.job = job
         self.report = report
-        self.cancel_requested = False
-        self.cancel_observed = False
-        self.effects: Effects | None = None
 
     @cached_property
     def log_lines(self) -> deque[str]:

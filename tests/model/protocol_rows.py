@@ -111,7 +111,7 @@ def executes(worker: Worker, j: int) -> bool:
 def as_claimed(hold: Hold, max_retries: int) -> Claimed:
     job, lease, attempt, crashes, _ = hold
     return Claimed(
-        str(job), lease, "app.jobs.send", "default", "thread", 1, "{}", attempt, crashes, max_retries, NOW, NOW
+        str(job), lease, "app.jobs.send", "{}", attempt, crashes, max_retries, NOW, job, None, "default", "thread", 1
     )
 
 

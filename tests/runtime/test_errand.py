@@ -32,7 +32,7 @@ def isolated(app, now, finished=lambda *_: None, lease=1):
     """An executor, and a job for it."""
     execution = Execution(app.settings, lambda: now, lambda *_: None)
     executor = ProcessExecutor(1, execution, lambda _: True, finished, lambda *_: None)
-    return executor, Claimed("1", lease, "asyncio.sleep", "default", "process", 1, '{"delay": 60}', 1, 0, 3, 0, 0)
+    return executor, Claimed("1", lease, "asyncio.sleep", '{"delay": 60}', 1, 0, 3, 0, 0, None, "default", "process", 1)
 
 
 @pytest.mark.parametrize("shift", [-HOUR, 0, HOUR])

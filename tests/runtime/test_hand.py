@@ -31,7 +31,7 @@ def crew(tmp_path):
 def ended(crew: Crew, count: int, now: float) -> None:
     """So many jobs have come in at that moment."""
     for number in range(count):
-        job = Claimed(f"{now}-{number}", 1, "app.jobs.add", "default", "thread", 1, "{}", 1, 0, 3, 0, 0)
+        job = Claimed(f"{now}-{number}", 1, "app.jobs.add", "{}", 1, 0, 3, 0, 0, None, "default", "thread", 1)
         crew.held["thread"] += 1
         crew.inbox.append(Settlement(job, Outcome("completed", "completed", 0, 0)))
     crew.collect(now)
@@ -74,7 +74,7 @@ def test_no_end_is_told_without_its_beginning(crew):
 
     class Busy(deque):
         def popleft(self):
-            job = Claimed("2", 1, "app.jobs.add", "default", "thread", 1, "{}", 1, 0, 3, 0, 0)
+            job = Claimed("2", 1, "app.jobs.add", "{}", 1, 0, 3, 0, 0, None, "default", "thread", 1)
             crew.held["thread"] += 1
             self.append(JobStarted(0, "2", "app.jobs.add", "default", 1, "mine"))
             crew.inbox.append(Settlement(job, Outcome("completed", "completed", 0, 0)))

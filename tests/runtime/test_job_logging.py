@@ -43,7 +43,7 @@ def logger(tmp_path):
 @pytest.fixture
 def job():
     """A job that this code runs in."""
-    context = JobContext(Claimed("01-ab", 1, JOB[1], "mail", "thread", 1, "{}", 2, 0, 3, AT, AT), lambda *_: None)
+    context = JobContext(Claimed("01-ab", 1, JOB[1], "{}", 2, 0, 3, AT, 1, None, "mail", "thread", 1), lambda *_: None)
     token = current.set(context)
     yield context
     current.reset(token)

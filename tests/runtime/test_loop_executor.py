@@ -59,7 +59,7 @@ async def at_once() -> None:
 
 def claimed(function):
     name = function.__name__
-    return Claimed(name, 1, f"{__name__}.{name}", "default", "loop", 1, "{}", 1, 0, 3, 0, 0)
+    return Claimed(name, 1, f"{__name__}.{name}", "{}", 1, 0, 3, 0, 0, None, "default", "loop", 1)
 
 
 @pytest.fixture

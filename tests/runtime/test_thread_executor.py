@@ -46,7 +46,19 @@ def destroy() -> None:
 
 def claimed(function, number=0):
     return Claimed(
-        f"{function.__name__}-{number}", 1, f"{__name__}.{function.__name__}", "q", "thread", 1, "{}", 1, 0, 3, 0, 0
+        f"{function.__name__}-{number}",
+        lease=1,
+        name=f"{__name__}.{function.__name__}",
+        parameters="{}",
+        attempt=1,
+        crashes=0,
+        max_retries=3,
+        run_at=0,
+        seq=number,
+        options=None,
+        queue="q",
+        executor="thread",
+        priority=1,
     )
 
 

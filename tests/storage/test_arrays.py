@@ -28,4 +28,4 @@ select t, m, w, a from unnest(cast(:text as text[]), cast(:maybe as text[]), cas
 @given(rows=ROWS)
 def test_the_server_reads_what_went_in(database, rows):
     """Whatever text, with or without what needs escaping; numbers; and nothing at all."""
-    assert database.query(READ, as_arrays(rows)) == [tuple(row[name] for name in COLUMNS) for row in rows]
+    assert database.query(READ, as_arrays(rows, COLUMNS)) == [tuple(row[name] for name in COLUMNS) for row in rows]

@@ -65,7 +65,7 @@ def run(tmp_path, kind):
 
     def run(function, parameters="{}"):
         name = f"{__name__}.{function.__name__}"
-        executor.submit([Claimed("id", 1, name, "q", "thread", 1, parameters, 1, 0, 3, 0, 0)])
+        executor.submit([Claimed("id", 1, name, parameters, 1, 0, 3, 0, 0, None, "q", "thread", 1)])
         return answers.get(timeout=20)
 
     yield run

@@ -308,3 +308,17 @@ def test_the_last_look_comes_after_transactions_that_have_begun(steps, place):
     thread.join()
     assert [lane.queue for lane in looked] == ["mail"]
     assert [lane.queue for lane in workers.look(steps.db, ())] == ["mail", "reports"]
+
+
+def test_the_number_of_a_deleted_row_leads_to_no_other_job(steps):
+    """SQLite gives it to the next one: what a late worker settles about the one before leaves that alone."""
+    steps.enqueue_many(60)
+    *_, last = jobs = steps.claim(thread=60)
+    steps.lose(last)
+    writes.cancel(steps.db, last.id, steps.now)
+    writes.delete(steps.db, last.id)
+    heir = steps.running("worker-2")
+    assert (heir.seq, heir.lease) == (last.seq, last.lease)
+    batch = Batch([Settlement(job, steps.completed()) for job in jobs])
+    assert [refused.job.id for refused in writes.settle(steps.db, batch)] == [last.id]
+    assert steps.status(heir) == "running"

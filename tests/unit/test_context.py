@@ -19,7 +19,7 @@ def told():
 @pytest.fixture
 def context(told):
     """A running job that tells its progress, as a worker has it."""
-    job = Claimed("id", 7, "app.jobs.X.handle", "default", "thread", 1, "{}", 1, 0, 3, 0, 0)
+    job = Claimed("id", 7, "app.jobs.X.handle", "{}", 1, 0, 3, 0, 0, None, "default", "thread", 1)
     return JobContext(job, lambda job, *progress: told.append(progress))
 
 

@@ -27,7 +27,8 @@ ERROR = JobError("ValueError", "no", "Traceback ...")
 
 
 def job(attempt=1, max_retries=3, crashes=0):
-    return Claimed("id", 7, "app.jobs.X.handle", "default", "thread", 1, "{}", attempt, crashes, max_retries, 0, 0)
+    name = "app.jobs.X.handle"
+    return Claimed("id", 7, name, "{}", attempt, crashes, max_retries, 0, 0, None, "default", "thread", 1)
 
 
 def ended(exception=None, **more):

@@ -37,7 +37,7 @@ class JobLogHandler(logging.Handler):
         message, at, context = self.format(record), int(record.created * 1_000_000), current.get()
         job = None if context is None else (context.job.id, context.job.name, context.job.attempt)
         if context is not None:
-            head = f"{self._log.stamp(at).text}.{at // 1000 % 1000:03d} {record.levelname:<7} [{record.name}] "
+            head = f"{self._log.stamp(at).text} {record.levelname:<7} [{record.name}] "
             for line in message.split("\n"):
                 context.log_lines.append(escape((head + line)[:LONGEST_KEPT]))
                 head = "    "

@@ -65,13 +65,13 @@ class FileLog:
             form, values = describe(event)
             if form.level < self.level:
                 continue
-            if event.at // 1_000_000 != stamp.second:
+            if event.at // 1000 != stamp.millisecond:
                 before, stamp = stamp, self.stamp(event.at)
                 if before.day != stamp.day:
                     lines = self._append(ALL, before.day, lines)
-            lines.append(self._line(stamp, event, form, values))
+            lines.append(self._line(stamp, form, values))
             if form.level >= ERROR:
-                self._append(ERRORS, stamp.day, [self._line(stamp, event, form, values, _traceback(event))])
+                self._append(ERRORS, stamp.day, [self._line(stamp, form, values, _traceback(event))])
         self._append(ALL, stamp.day, lines)
 
     def _ended_at_once(self, batch: Sequence[events.Event]) -> set[str]:
@@ -92,32 +92,29 @@ class FileLog:
         stamp = self.stamp(at)
         if self.json:
             tag = {} if job is None else {"job": job[0], "name": job[1], "attempt": job[2]}
-            return _encode(stamp, at, level, {"event": "log", **tag, "logger": logger, "message": message})
-        head = f"{stamp.text}.{at // 1000 % 1000:03d} {level:<7} "
+            return _encode(stamp, level, {"event": "log", **tag, "logger": logger, "message": message})
+        head = f"{stamp.text} {level:<7} "
         tag_text = "" if job is None else f"{job[0]} {job[1]} "
         first, *more = message.split("\n")
         return _one_line(f"{head}{tag_text}[{logger}] {first}") + _indented(more)
 
     def stamp(self, at: int) -> _Stamp:
-        """The local time of a moment, remembered for the second."""
-        stamp = self._stamp
-        if stamp.second != at // 1_000_000:
-            stamp = self._stamp = _stamp_of(at // 1_000_000)
+        """The local time of a moment, remembered for the millisecond, which fifty short jobs may share."""
+        stamp, millisecond = self._stamp, at // 1000
+        if stamp.millisecond // 1000 != millisecond // 1000:
+            stamp = self._stamp = _stamp_of(millisecond)
+        elif stamp.millisecond != millisecond:
+            text = f"{stamp.text[:-3]}{millisecond % 1000:03d}"
+            stamp = self._stamp = _Stamp(millisecond, text, stamp.day, stamp.offset)
         return stamp
 
-    def _line(
-        self, stamp: _Stamp, event: events.Event, form: _Form, values: tuple[object, ...], traceback: str = ""
-    ) -> str:
-        job = (event.job_id, event.name) if form.of_job else ()  # type: ignore[attr-defined]
+    def _line(self, stamp: _Stamp, form: _Form, values: tuple[object, ...], traceback: str = "") -> str:
         if self.json:
-            fields: dict[str, object] = {"event": form.verb}
-            if job:
-                fields["job"], fields["name"] = job
-            fields.update(zip(form.keys, values, strict=True))
+            fields: dict[str, object] = {"event": form.verb, **dict(zip(form.keys, values, strict=True))}
             if traceback:
                 fields["traceback"] = traceback
-            return _encode(stamp, event.at, form.level_name, fields)
-        line = form.template % (stamp.text, event.at // 1000 % 1000, *job, *values)
+            return _encode(stamp, form.level_name, fields)
+        line = form.template % (stamp.text, *values)
         if not line.isprintable():
             line = escape(line)
         return f"{line}\n{_indented(traceback.splitlines())}" if traceback else line + "\n"
@@ -177,37 +174,39 @@ def escape(text: str) -> str:
 
 
 class _Stamp(NamedTuple):
-    """A second as it is written: local time, and how far that is from UTC."""
+    """A millisecond as it is written: local time, and how far that is from UTC."""
 
-    second: int
+    millisecond: int
     text: str
     day: str
     offset: str
 
 
-def _stamp_of(second: int) -> _Stamp:
+def _stamp_of(millisecond: int) -> _Stamp:
+    second, rest = divmod(millisecond, 1000)
     local = time.localtime(second)
     text, offset = time.strftime("%Y-%m-%d %H:%M:%S", local), time.strftime("%z", local)
-    return _Stamp(second, text, text[:10], f"{offset[:3]}:{offset[3:]}")
+    return _Stamp(millisecond, f"{text}.{rest:03d}", text[:10], f"{offset[:3]}:{offset[3:]}")
 
 
 class _Form:
     """How a kind of event is written: its level, its verb, and the names of its values."""
 
-    def __init__(self, level: int, verb: str, keys: tuple[str, ...], *, of_job: bool = True) -> None:
-        self.level, self.verb, self.keys, self.of_job = level, verb, keys, of_job
+    def __init__(self, level: int, verb: str, keys: tuple[str, ...]) -> None:
+        self.level, self.verb, self.keys = level, verb, keys
         self.level_name = next(name for name, number in LEVELS.items() if number == level)
         units = {"duration": "%.3fs", "delay": "%.6gs", "older_than": "%.6gs"}
-        values = [f"{key}={units.get(key, '%s')}" for key in keys]
-        words = ["%s.%03d", f"{self.level_name:<7}", *(["%s", "%s"] if of_job else []), verb, *values]
-        self.template = " ".join(words)
+        job = ["%s" for key in keys if key in _JOB]
+        values = [f"{key}={units.get(key, '%s')}" for key in keys if key not in _JOB]
+        self.template = " ".join(["%s", f"{self.level_name:<7}", *job, verb, *values])
 
 
-_ENDING = ("attempt", "duration", "queue", "worker")
+_JOB = ("job", "name")
+_ENDING = (*_JOB, "attempt", "duration", "queue", "worker")
 _WAITING = (*_ENDING, "delay")
 
-_ENQUEUED = _Form(INFO, "enqueued", ("queue", "priority", "delay"))
-_STARTED = _Form(INFO, "started", ("attempt", "queue", "worker"))
+_ENQUEUED = _Form(INFO, "enqueued", (*_JOB, "queue", "priority", "delay"))
+_STARTED = _Form(INFO, "started", (*_JOB, "attempt", "queue", "worker"))
 _OUTCOMES = {
     "completed": _Form(INFO, "completed", _ENDING),
     "retry": _Form(WARNING, "retry", (*_WAITING, "error")),
@@ -218,30 +217,35 @@ _OUTCOMES = {
     "lost": _Form(WARNING, "lost", (*_WAITING, "error")),
 }
 _POSTPONED = _Form(WARNING, "returned", (*_WAITING, "error"))
-_RESCUED = _Form(WARNING, "rescued", ("attempt", "queue", "worker", "status"))
-_LEASE_LOST = _Form(WARNING, "lease lost", ("attempt", "queue", "worker"))
-_CANCELLED = _Form(WARNING, "cancelled", ("attempt", "queue"))
-_PAUSED = _Form(INFO, "queue paused", ("queue",), of_job=False)
-_RESUMED = _Form(INFO, "queue resumed", ("queue",), of_job=False)
-_PRUNED = _Form(INFO, "pruned", ("jobs", "older_than"), of_job=False)
-_WORKER_STARTED = _Form(INFO, "worker started", ("worker", "pid"), of_job=False)
-_WORKER_STOPPED = _Form(INFO, "worker stopped", ("worker", "reason"), of_job=False)
-_DATABASE_AWAY = _Form(WARNING, "database away", ("worker", "reason"), of_job=False)
-_DATABASE_BACK = _Form(WARNING, "database back", ("worker", "duration"), of_job=False)
+_RESCUED = _Form(WARNING, "rescued", (*_JOB, "attempt", "queue", "worker", "status"))
+_LEASE_LOST = _Form(WARNING, "lease lost", (*_JOB, "attempt", "queue", "worker"))
+_CANCELLED = _Form(WARNING, "cancelled", (*_JOB, "attempt", "queue"))
+_PAUSED = _Form(INFO, "queue paused", ("queue",))
+_RESUMED = _Form(INFO, "queue resumed", ("queue",))
+_PRUNED = _Form(INFO, "pruned", ("jobs", "older_than"))
+_WORKER_STARTED = _Form(INFO, "worker started", ("worker", "pid"))
+_WORKER_STOPPED = _Form(INFO, "worker stopped", ("worker", "reason"))
+_DATABASE_AWAY = _Form(WARNING, "database away", ("worker", "reason"))
+_DATABASE_BACK = _Form(WARNING, "database back", ("worker", "duration"))
 
 _Described = tuple[_Form, tuple[object, ...]]
 
 
+def _enqueued(event: events.JobEnqueued) -> _Described:
+    delay = max(0, event.run_at - event.at) / 1_000_000
+    return _ENQUEUED, (event.job_id, event.name, event.queue, event.priority, delay)
+
+
 def _started(event: events.JobStarted) -> _Described:
-    return _STARTED, (event.attempt, event.queue, event.worker)
+    return _STARTED, (event.job_id, event.name, event.attempt, event.queue, event.worker)
 
 
 def _finished(event: events.JobFinished) -> _Described:
     outcome = event.outcome
     duration = (outcome.finished_at - outcome.started_at) / 1_000_000
     form = _POSTPONED if outcome.kind == "returned" and outcome.error is not None else _OUTCOMES[outcome.kind]
-    values: tuple[object, ...] = (event.attempt, duration, event.queue, event.worker)
-    if len(form.keys) == 4:
+    values: tuple[object, ...] = (event.job_id, event.name, event.attempt, duration, event.queue, event.worker)
+    if form.keys is _ENDING:
         return form, values
     if "delay" in form.keys:
         values = (*values, max(0, (outcome.run_at or 0) - outcome.finished_at) / 1_000_000)
@@ -252,17 +256,18 @@ def _finished(event: events.JobFinished) -> _Described:
 
 def _changed(event: events.JobChanged) -> _Described:
     if event.action == "cancelled":
-        return _CANCELLED, (event.attempt, event.queue)
-    return _Form(INFO, event.action.replace("_", " "), ("attempt", "queue")), (event.attempt, event.queue)
+        return _CANCELLED, (event.job_id, event.name, event.attempt, event.queue)
+    form = _Form(INFO, event.action.replace("_", " "), _CANCELLED.keys)
+    return form, (event.job_id, event.name, event.attempt, event.queue)
 
 
 _DESCRIBE: Final[dict[type[events.Event], Callable[[Any], _Described]]] = {
-    events.JobEnqueued: lambda e: (_ENQUEUED, (e.queue, e.priority, max(0, e.run_at - e.at) / 1_000_000)),
+    events.JobEnqueued: _enqueued,
     events.JobStarted: _started,
     events.JobFinished: _finished,
-    events.JobRescued: lambda e: (_RESCUED, (e.attempt, e.queue, e.worker, e.status)),
+    events.JobRescued: lambda e: (_RESCUED, (e.job_id, e.name, e.attempt, e.queue, e.worker, e.status)),
     events.JobChanged: _changed,
-    events.LeaseLost: lambda e: (_LEASE_LOST, (e.attempt, e.queue, e.worker)),
+    events.LeaseLost: lambda e: (_LEASE_LOST, (e.job_id, e.name, e.attempt, e.queue, e.worker)),
     events.QueueChanged: lambda e: (_PAUSED if e.paused else _RESUMED, (e.queue,)),
     events.JobsPruned: lambda e: (_PRUNED, (e.jobs, e.older_than)),
     events.WorkerStarted: lambda e: (_WORKER_STARTED, (e.worker, e.pid)),
@@ -285,8 +290,8 @@ def _traceback(event: events.Event) -> str:
     return "" if error is None else error.traceback or f"{error.type}: {error.message}"
 
 
-def _encode(stamp: _Stamp, at: int, level: str, fields: dict[str, object]) -> str:
-    moment = f"{stamp.day}T{stamp.text[11:]}.{at // 1000 % 1000:03d}{stamp.offset}"
+def _encode(stamp: _Stamp, level: str, fields: dict[str, object]) -> str:
+    moment = f"{stamp.day}T{stamp.text[11:]}{stamp.offset}"
     whole = {"time": moment, "level": level, **fields}
     try:
         line = msgspec.json.encode(whole).decode()

@@ -31,7 +31,7 @@ from lateshift.target import Target, resolve
 from lateshift.texts import megabytes
 
 if TYPE_CHECKING:
-    from lateshift.storage.effects import Source
+    from lateshift.storage.effects import Effects, Source
 
 OVERLAP_GUARD: Final = 1.0
 """Seconds before a job may run again that was given back while its code could not be stopped: its process ends now."""
@@ -89,9 +89,10 @@ class Execution:
                 value = call(**arguments)
                 if hasattr(value, "__await__"):  # async since it was enqueued: a loop of its own serves just as well
                     value = self.run_awaitable(value)
-                ending = Ending(result=codec.encode(value, limit=self._settings.max_result))
-                copies.end_copy(forks)
-                stored = self._complete(run, ending)
+                ending, stored = Ending(result=codec.encode(value, limit=self._settings.max_result)), None
+                if run.effects is not None:
+                    copies.end_copy(forks)
+                    stored = self._complete(run.effects, run, ending)
             except BaseException as error:
                 ending, stored = self._failure(run, error), self._overtaken(run, error)
             copies.end_copy(forks)
@@ -212,19 +213,19 @@ class Execution:
         return target.bound(), arguments
 
     def _begin_effects(self, run: Run, kind: Transactional) -> None:
-        from lateshift.storage.effects import Effects, Source  # most jobs need none
+        from lateshift.storage import effects  # most jobs need none
 
-        self._source = self._source or Source(self._settings)
-        run.context.effects = run.effects = Effects(self._source, run.job, kind)
+        self._source = self._source or effects.Source(self._settings)
+        run.context.effects = run.effects = effects.Effects(self._source, run.job, kind)
 
-    def _complete(self, run: Run, ending: Ending) -> Outcome | None:
-        """Commit a job's own transaction, with the job completed in it; None if there is none, or no completion."""
-        if run.effects is None or not run.effects.begun:
+    def _complete(self, effects: Effects, run: Run, ending: Ending) -> Outcome | None:
+        """Commit a job's own transaction, with the job completed in it; None if it has not begun, or no completion."""
+        if not effects.begun:
             return None
         outcome = self._decide(run, ending)
         if outcome.kind != "completed":
             return None
-        verdict = run.effects.complete(outcome)
+        verdict = effects.complete(outcome)
         if verdict == "stored":
             return msgspec.structs.replace(outcome, stored=True)
         if verdict == "unwritten":

@@ -123,8 +123,8 @@ class Rounds:
 def _end_of_room(taken: writes.Taken, room: Mapping[ExecutorKind, int]) -> str | None:
     """The first queue after which there was no more room for a kind of job."""
     counts: Counter[ExecutorKind] = Counter()
-    for queue, kind, number in map(writes.whence, filter(None, taken)):
-        counts[kind] += number
-        if counts[kind] >= room[kind]:
-            return queue
+    for lane, rows in taken:
+        counts[lane.executor] += len(rows)
+        if counts[lane.executor] >= room[lane.executor]:
+            return lane.queue
     return None

@@ -19,33 +19,19 @@ Interruption = Literal["timeout", "memory", "cancel", "stop"]
 class Run:
     """One attempt in progress, as its executor holds it."""
 
-    __slots__ = (
-        "context",
-        "effects",
-        "entered",
-        "hook",
-        "hook_due",
-        "interruption",
-        "job",
-        "max_memory",
-        "memory",
-        "options",
-        "started_at",
-        "timeout",
-    )
+    timeout: float | None = None
+    max_memory: int | None = None
+    memory: int = 0
+    interruption: Interruption | None = None
+    options: JobOptions | None = None
+    hook: Callable[[BaseException], Any] | None = None
+    effects: Effects | None = None
+    entered: bool = False
 
     def __init__(self, job: Claimed, context: JobContext, started_at: int) -> None:
         self.job = job
         self.context = context
         self.started_at = started_at
-        self.timeout: float | None = None
-        self.max_memory: int | None = None
-        self.memory = 0
-        self.interruption: Interruption | None = None
-        self.options: JobOptions | None = None
-        self.hook: Callable[[BaseException], Any] | None = None
-        self.effects: Effects | None = None
-        self.entered = False
         self.hook_due = threading.Lock()  # taken once, by whoever calls the hook
 
     def roll_back(self) -> None:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
-from lateshift.storage.dialect import Dialect
+from lateshift.storage.dialect import Dialect, names_in
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -216,7 +216,7 @@ class Database(ABC):
         own = self.dialect.batches.get(name)
         if own is None:
             return self.transact(lambda: self.execute_many(sql, rows))
-        return self.execute(own, self.dialect.pack(rows)) if rows else 0
+        return self.execute(own, self.dialect.pack(rows, names_in(own))) if rows else 0
 
 
 def transactional(

@@ -21,7 +21,7 @@ from lateshift.errors import SettingsError, StorageError, StorageUnavailable
 from lateshift.settings import mask_url
 from lateshift.storage import mysql_lanes
 from lateshift.storage.database import Parameters, Row
-from lateshift.storage.dialect import Dialect
+from lateshift.storage.dialect import Dialect, names_in
 from lateshift.storage.mysql_link import MysqlLink, too_large
 from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
 
@@ -207,7 +207,7 @@ class MysqlDatabase(ServerDatabase):
         own = self.dialect.batches.get(name)
         if own is None or not rows:
             return super().write_batch(name, sql, rows)
-        packed = self.dialect.pack(rows)
+        packed = self.dialect.pack(rows, names_in(own))
         if len(rows) == 1 or not too_large(own, packed, self._most):
             return self.execute(own, packed)
         middle = len(rows) // 2
@@ -355,8 +355,8 @@ def _is_mariadb(version: str) -> bool:
     return "mariadb" in version.lower()
 
 
-def _as_json(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    return {"rows": msgspec.json.encode(rows).decode()}
+def _as_json(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, str]:
+    return {name: msgspec.json.encode(rows).decode() for name in names}
 
 
 def _pymysql() -> Any:

@@ -56,8 +56,8 @@ _OF_STATUS: Final = {
 }
 
 _CLAIMED = """
-select id, lease, name, queue, executor, priority, parameters, attempts, crashes, max_retries, run_at, enqueued_at,
-       options, started_at
+select id, lease, name, parameters, attempts, crashes, max_retries, run_at, seq, options, queue, executor, priority,
+       started_at
 from lateshift_jobs"""
 
 

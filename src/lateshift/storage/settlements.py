@@ -63,6 +63,7 @@ def completion_row(settlement: Settlement) -> Parameters:
     """The parameters of `writes.COMPLETE`."""
     job, outcome = settlement.job, settlement.outcome
     return {
+        "seq": job.seq,
         "id": job.id,
         "lease": job.lease,
         "started_at": outcome.started_at,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, cast
+
+import msgspec
 
 Kind = type | tuple[type, ...]
 
@@ -15,8 +17,27 @@ REAL: Final = (float, int, NoneType)
 
 LARGEST: Final = 2**62
 
-CLAIMED: Final[tuple[Kind, ...]] = (str, int, str, str, str, int, str, int, int, int, int, int, TEXT)
+_OF_LANE: Final[tuple[Kind, ...]] = (str, int, str, str, int, int, int, int, int, TEXT)
+
+CLAIMED: Final[tuple[Kind, ...]] = (*_OF_LANE, str, str, int)
 """The columns of a `Claimed`."""
+
+LaneRow = tuple[str, int, str, str, int, int, int, int, int, str | None]
+"""Those that the lane does not tell."""
+
+
+class _LaneRows(msgspec.Struct, array_like=True):
+    """A class, since msgspec takes 6 us to understand any other type, and that each time."""
+
+    rows: list[LaneRow]
+
+
+def sound_of_lane(rows: Sequence[Sequence[Any]]) -> list[LaneRow]:
+    """`sound` for what was claimed from a lane: where all are, as ever, in a fifth of the time."""
+    try:
+        return msgspec.convert((rows,), _LaneRows).rows
+    except msgspec.ValidationError:
+        return cast("list[LaneRow]", [sound(row, _OF_LANE) for row in rows])
 
 
 def sound(row: Sequence[Any], kinds: Sequence[Kind]) -> Sequence[Any]:

@@ -56,16 +56,19 @@ def sqlite_dialect(prefix: str = "lateshift_") -> Dialect:
 CHUNK: Final = 50
 """Rows that one statement completes. Its text has to be the same each time: SQLite prepares it anew for another."""
 
-COMPLETED: Final = itemgetter("id", "lease", "started_at", "finished_at", "result")
+COMPLETED: Final = itemgetter("seq", "id", "lease", "started_at", "finished_at", "result")
 """The values of such a row, in the order of its columns there."""
 
 COMPLETE_CHUNK: Final = f"""
 update lateshift_jobs
-set status = 'completed', started_at = column3, finished_at = column4, result = column5,
+set status = 'completed', started_at = column4, finished_at = column5, result = column6,
     error_type = null, error_message = null, error_traceback = null
-from (values {", ".join(["(?, ?, ?, ?, ?)"] * CHUNK)})
-where id = column1 and lease = column2 and +status = 'running'"""
+from (values {", ".join(["(?, ?, ?, ?, ?, ?)"] * CHUNK)})
+where seq = column1 and id = column2 and lease = column3 and +status = 'running'"""
 """`writes.COMPLETE` for so many rows: in batches of 400 this took 3.5 us a row, where a statement for each took 5.0.
+
+Rows are found by their number, a tenth faster than by the job's id. That is compared all the same, for SQLite gives the
+number of a deleted row to the next one.
 
 The plus keeps the index of the running jobs out of it: after an `analyze` while a single job ran, SQLite went through
 all that run for each of these rows, which took 2,000 jobs 131 ms instead of 9."""
