@@ -225,17 +225,17 @@ def test(arguments: Sequence[str]) -> int:
     prepare_mysqlclient(MAIN, needed="CI" in os.environ)
     if arguments:
         return become(MAIN.pytest(*arguments))
-    tests = Step(f"tests on Python {THIS}", MAIN.pytest(*AT_ONCE), live=True)
-    beside = [*LINT, Step("some faults", faults("--minutes", "0.7"), live=True)]
-    if has_wine := not missing(WINE):
-        beside.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
+    steps = [Step(f"tests on Python {THIS}", MAIN.pytest(*AT_ONCE), live=True)]
     newest = newest_python()
     if newest.version[:2] > THIS.version[:2]:
         other = Environment(ROOT / f".venv-3.{newest.version[1]}", newest)
         other.prepare()
         prepare_mysqlclient(other, needed=False)
-        beside.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
-    code = run_all([tests], beside)  # each leaves two cores idle for a good part of its time
+        steps.append(Step(f"quick tests on Python {newest}", other.pytest("-m", "not slow", *AT_ONCE), live=True))
+    beside = [*LINT, Step("some faults", faults("--minutes", "0.7"), live=True)]
+    if has_wine := not missing(WINE):
+        beside.append(Step("quick tests on Windows, under Wine", under_wine(*QUICK_ON_WINDOWS), live=True))
+    code = run_all(steps, beside)  # the tests leave two cores idle for a part of their time
     if not has_wine:
         print("NOT TESTED ON WINDOWS: there is no Wine on this machine, and it could not be installed.", flush=True)
     return code

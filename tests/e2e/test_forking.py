@@ -63,7 +63,7 @@ for name in sys.argv[2:]:
     os.waitpid(program, 0)
 """
 
-MODULES = ["lateshift.storage.sqlite", "sqlite3", "lateshift.storage.files", "json", "subprocess", "select", "socket"]
+MODULES = ["lateshift.storage.sqlite", "sqlite3", "json", "subprocess", "select", "socket"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
