@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, Final, Protocol, cast
 
+import msgspec
+
 from lateshift.errors import InvalidOption, NotInsideJob
 from lateshift.job import WAITING, Claimed
 from lateshift.texts import shown, storable
@@ -34,22 +36,20 @@ class Effects(Protocol):
         """Whether it keeps all others from writing to the database at this place."""
 
 
-class JobContext:
+class JobContext(msgspec.Struct, eq=False, dict=True):
     """One attempt, as those who run it hold it: its executor, the duties that report on it, what captures its logs.
 
     `loop_thread` is the thread of the event loop that it shares with other coroutines, if it does; `waits_for` the job
     that it was last warned of waiting for.
     """
 
+    job: Claimed
+    report: Report
     loop_thread: int | None = None
     waits_for: str | None = None
-    cancel_requested = False
-    cancel_observed = False
+    cancel_requested: bool = False
+    cancel_observed: bool = False
     effects: Effects | None = None
-
-    def __init__(self, job: Claimed, report: Report) -> None:
-        self.job = job
-        self.report = report
 
     @cached_property
     def log_lines(self) -> deque[str]:

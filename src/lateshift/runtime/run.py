@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from lateshift.context import JobContext
 from lateshift.job import Claimed
 from lateshift.options import JobOptions
@@ -16,9 +18,15 @@ if TYPE_CHECKING:
 Interruption = Literal["timeout", "memory", "cancel", "stop"]
 
 
-class Run:
-    """One attempt in progress, as its executor holds it."""
+class Run(msgspec.Struct, eq=False):
+    """One attempt in progress, as its executor holds it.
 
+    `hook_due` is taken once, by whoever calls the hook.
+    """
+
+    job: Claimed
+    context: JobContext
+    started_at: int
     timeout: float | None = None
     max_memory: int | None = None
     memory: int = 0
@@ -27,12 +35,7 @@ class Run:
     hook: Callable[[BaseException], Any] | None = None
     effects: Effects | None = None
     entered: bool = False
-
-    def __init__(self, job: Claimed, context: JobContext, started_at: int) -> None:
-        self.job = job
-        self.context = context
-        self.started_at = started_at
-        self.hook_due = threading.Lock()  # taken once, by whoever calls the hook
+    hook_due: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def roll_back(self) -> None:
         """Undo what the job has written in a transaction of its own and not committed; in its own thread."""
