@@ -6,11 +6,13 @@ import queue
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from lateshift.job import Claimed
 from lateshift.runtime.execution import Execution
+from lateshift.runtime.executors import thread
 from lateshift.runtime.executors.thread import STANDING, ThreadExecutor, _watch_for_dropped
 from lateshift.settings import load_settings
 
@@ -94,6 +96,31 @@ def test_a_short_job_behind_a_long_one_gets_a_thread_after_a_while(executor, ans
     executor.tick(100.0 + 2 * STANDING)
     assert answers.get(timeout=20) == "hurry-0"
     assert [run.job.id for run in executor.running()] == ["block-0"]
+
+
+def until_idle(executor):
+    while executor._idle < len(executor._threads):
+        time.sleep(0.001)
+
+
+def test_slots_starve_only_while_there_is_nothing_to_begin(executor, answers, monkeypatch):
+    """All of them then, with a thread or without. Not those that are left alone, as one thread does for short jobs."""
+    until_idle(executor)
+    now = [time.monotonic()]
+    monkeypatch.setattr(thread, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    before = executor.starved
+    now[0] += 2
+    assert executor.starved - before == pytest.approx(2 * 4)
+    began.clear()
+    executor.submit([claimed(block), claimed(hurry)])
+    assert began.wait(20)
+    now[0] += 10
+    assert executor.starved - before == pytest.approx(2 * 4)
+    go.set()
+    assert [answers.get(timeout=20) for _ in range(2)] == ["block-0", "hurry-0"]
+    until_idle(executor)
+    now[0] += 1
+    assert executor.starved - before == pytest.approx(3 * 4)
 
 
 def test_an_interruption_that_meets_a_destructor_is_raised_again(executor, answers, monkeypatch):

@@ -53,6 +53,9 @@ class ThreadExecutor:
         self._condition = threading.Condition()
         self._threads: list[_Slot] = []
         self._idle = 0
+        self._hungry = True
+        self._starved = 0.0
+        self._starved_at = time.monotonic()
         self._answered_before = 0
         self._moved_at = 0.0
         self._closed = False
@@ -63,6 +66,13 @@ class ThreadExecutor:
     def unstarted(self) -> int:
         """How many jobs wait for a thread."""
         return len(self._todo)
+
+    @property
+    def starved(self) -> float:
+        """Seconds in which slots had no job because there was none to begin, added up over the slots."""
+        with self._condition:
+            self._count_starved()
+            return self._starved
 
     @property
     def broken(self) -> bool:
@@ -132,6 +142,8 @@ class ThreadExecutor:
 
     def _wake(self, count: int) -> None:
         with self._condition:
+            self._count_starved()
+            self._hungry = False
             count = min(count, len(self._todo))
             fresh = min(count - self._idle, self.slots - len(self._threads))
             self._condition.notify(count)
@@ -158,12 +170,21 @@ class ThreadExecutor:
     def _wait(self) -> bool:
         with self._condition:
             while not self._todo and not self._closed:
+                self._count_starved()
+                self._hungry = True
                 self._idle += 1
                 try:
                     self._condition.wait()
                 finally:
                     self._idle -= 1
             return not self._closed
+
+    def _count_starved(self) -> None:
+        """Up to now; under the lock. Slots without a thread count as well, those that were not woken do not."""
+        now = time.monotonic()
+        if self._hungry:
+            self._starved += (self.slots - len(self._threads) + self._idle) * (now - self._starved_at)
+        self._starved_at = now
 
     def _run(self, slot: _Slot, job: Claimed) -> None:
         run = self._execution.begin(job)
