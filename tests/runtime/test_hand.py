@@ -12,7 +12,7 @@ from lateshift.events import JobStarted
 from lateshift.host.presence import Presence
 from lateshift.job import Claimed
 from lateshift.outcome import Outcome
-from lateshift.runtime.crew import Crew
+from lateshift.runtime.crew import GROWTH, Crew
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import thread
 from lateshift.runtime.wake import PlainWake
@@ -30,12 +30,15 @@ def crew(tmp_path):
     app.close()
 
 
+def job(job_id: str) -> Claimed:
+    return Claimed(job_id, 1, "app.jobs.add", "{}", 1, 0, 3, 0, 0, None, "default", "thread", 1)
+
+
 def ended(crew: Crew, count: int, now: float) -> None:
     """So many jobs have come in at that moment."""
     for number in range(count):
-        job = Claimed(f"{now}-{number}", 1, "app.jobs.add", "{}", 1, 0, 3, 0, 0, None, "default", "thread", 1)
         crew.held["thread"] += 1
-        crew.inbox.append(Settlement(job, Outcome("completed", "completed", 0, 0)))
+        crew.inbox.append(Settlement(job(f"{now}-{number}"), Outcome("completed", "completed", 0, 0)))
     crew.collect(now)
 
 
@@ -58,7 +61,7 @@ def test_a_rest_does_not_slow_it_down(crew):
     """What comes after an hour without work is measured from its own beginning."""
     crew.collect(3600.0)
     ended(crew, 40, 3600.01)
-    assert crew.hand == 2 * SLOTS
+    assert crew.hand == GROWTH * SLOTS
 
 
 def test_slow_claims_are_no_slow_jobs(crew, monkeypatch):
@@ -87,10 +90,9 @@ def test_no_end_is_told_without_its_beginning(crew):
 
     class Busy(deque):
         def popleft(self):
-            job = Claimed("2", 1, "app.jobs.add", "{}", 1, 0, 3, 0, 0, None, "default", "thread", 1)
             crew.held["thread"] += 1
             self.append(JobStarted(0, "2", "app.jobs.add", "default", 1, "mine"))
-            crew.inbox.append(Settlement(job, Outcome("completed", "completed", 0, 0)))
+            crew.inbox.append(Settlement(job("2"), Outcome("completed", "completed", 0, 0)))
             return super().popleft()
 
     crew.notes = Busy([JobStarted(0, "1", "app.jobs.add", "default", 1, "mine")])
@@ -116,3 +118,12 @@ def test_what_is_too_much_is_noticed(crew):
         ended(crew, SLOTS, 2.0 + turn)
     crew.held["thread"] = SLOTS
     assert not crew.overloaded
+
+
+@pytest.mark.parametrize(("running", "hand", "used_up"), [(0, SLOTS, True), (1, SLOTS, False), (0, SLOTS + 1, False)])
+def test_no_time_is_given_to_what_cannot_come(crew, running, hand, used_up):
+    """It waits for more outcomes only where a job may bring one; of a few that came by themselves, for the next few."""
+    crew.hand = hand
+    crew.inbox.extend([Settlement(job("1"), Outcome("completed", "completed", 0, 0))] * (SLOTS - running))
+    crew.held["thread"] = SLOTS
+    assert crew.used_up is used_up

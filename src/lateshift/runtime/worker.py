@@ -279,7 +279,7 @@ class Worker:
 
     def _gather(self, now: float) -> float:
         """Under load, let outcomes come together, for as long as the executors have enough to do; what time it is."""
-        while self.crew.busy > 1:
+        while self.crew.busy > 1 and not self.crew.used_up:
             left = self._turned_at + (GATHER_MOST if self.crew.supplied else GATHER) - now
             if left <= 0:
                 break
