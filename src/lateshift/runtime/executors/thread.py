@@ -143,7 +143,7 @@ class ThreadExecutor:
     def _wake(self, count: int) -> None:
         with self._condition:
             self._count_starved()
-            self._hungry = False
+            self._hungry = not self._todo  # a thread that was awake may have taken them all by now
             count = min(count, len(self._todo))
             fresh = min(count - self._idle, self.slots - len(self._threads))
             self._condition.notify(count)
