@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 from project import finished, until
 
 from lateshift import Call
-from lateshift.host.presence import is_alive, runner_file
+from lateshift.host.presence import is_alive, runner_file, try_lock
 from lateshift.host.spawn import start_runner
 from lateshift.host.turn import take_turn
 from lateshift.storage import reads
@@ -177,6 +178,14 @@ def test_a_job_that_terminates_its_own_process_stops_nothing_else(project):
 ALONE = "select 1 from lateshift_jobs where executor = 'process' and finished_at is null limit 1"
 
 
+def is_free(file: Path) -> bool:
+    """Whether nobody holds this lock."""
+    lock = try_lock(file)
+    if lock is not None:
+        os.close(lock)
+    return lock is not None
+
+
 @pytest.mark.parametrize("who", ["worker", "supervisor", "both"])
 def test_kill_9_of_a_runner_at_any_moment_loses_nothing(project, who):
     """Its worker, its supervisor or both are killed again and again while they claim, run and settle 900 jobs.
@@ -201,6 +210,7 @@ def test_kill_9_of_a_runner_at_any_moment_loses_nothing(project, who):
                         act(victim)
         if who == "both":  # so nobody is left to do anything; a process that is being killed still looks alive
             until(lambda: not any(is_alive(row.folder, row.id) for row in runners(app)))
+            until(lambda: is_free(runner_file(app.settings, "only")))  # or the next runner leaves it to the dying one
             run_without_asking(app, done)
     until(lambda: all(reads.status(app.database, job_id) == "completed" for job_id in ids), 60)
     assert {int(line) for line in project.journal()} == set(range(900))
