@@ -15,7 +15,7 @@ from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors.loop import LoopExecutor
 from lateshift.runtime.executors.thread import ThreadExecutor
 from lateshift.settings import load_settings
-from lateshift.storage import sqlite
+from lateshift.storage import sqlite_locks
 
 TENANT: ContextVar[str | None] = ContextVar("tenant", default=None)
 
@@ -112,7 +112,7 @@ def test_each_attempt_has_context_variables_of_its_own(run):
 
 def test_to_enqueue_beside_an_own_transaction_is_refused(tmp_path, django, monkeypatch):
     """That would wait for itself, until the patience with other processes ends; after the commit it goes well."""
-    monkeypatch.setattr(sqlite, "OWN_LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(sqlite_locks, "OWN_LOCK_PATIENCE", 0.05)
     app = Lateshift(database_url=django.url, allowed=[__name__], spawn="never", storage_dir=tmp_path)
     app.database.query("select 1")  # makes the tables
     write()

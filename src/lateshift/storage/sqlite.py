@@ -1,9 +1,7 @@
 """SQLite: one connection for one process, writes in immediate transactions, errors in words.
 
-The rules come from shared experience with SQLite as a queue: WAL and `begin immediate` always (a deferred transaction
-that turns into a write fails at once, without waiting); SQLite's own busy timeout backs off to 100 ms and starves old
-waiters, so we retry every millisecond ourselves; a connection never crosses a fork; we do not open the database file
-with plain file I/O, because closing it would drop every POSIX lock of the process (others do, see `OpenFile`).
+The rules, here and in `sqlite_connection` and `sqlite_locks`, come from shared experience with SQLite as a queue. So it
+is `begin immediate` always: a deferred transaction that turns into a write fails at once, without waiting.
 """
 
 from __future__ import annotations
@@ -16,36 +14,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from lateshift import django
 from lateshift.clock import Clock, steady
-from lateshift.errors import InvalidOption, LateshiftError, StorageError, StorageUnavailable
-from lateshift.storage import migrations
+from lateshift.errors import InvalidOption, StorageUnavailable
+from lateshift.storage import migrations, sqlite_connection
 from lateshift.storage.database import NONE, Database, Parameters, Row, databases
 from lateshift.storage.dialect import Numbered, numbered
-from lateshift.storage.files import GONE, OpenFile, create_private, is_there, same_file
+from lateshift.storage.files import GONE, OpenFile, is_there, same_file
 from lateshift.storage.schema import LATEST
 from lateshift.storage.sqlite_dialect import CHUNK, COMPLETE_CHUNK, COMPLETED, sqlite_dialect
 from lateshift.storage.sqlite_errors import BUSY, code_of, explained
+from lateshift.storage.sqlite_locks import Patience
 
 T = TypeVar("T")
-
-MINIMUM: Final = (3, 35, 0)
-"""`returning` came with 3.35; CPython 3.11 is built against newer ones everywhere we looked."""
-
-OWN_LOCK_PATIENCE: Final = 1.0
-"""Seconds to wait for a lock that this thread's own `atomic` may have; in which it may have read only, and then others
-have the lock, for milliseconds."""
-
-_LEAVE_WAL: Final[int | None] = getattr(sqlite3, "SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE", None)
-"""Since Python 3.12: closing neither writes the -wal back nor removes what is at its path."""
-
-_abandoned: list[tuple[str, sqlite3.Connection]] = []
-"""Connections inherited through a fork, with their paths: closing them in the child would harm the parent, so they are
-kept unclosed; but not when their -wal has gone. That is so once the parent has: the locks which they seem to have, and
-for whose sake SQLite takes none for the child's own connection, were its."""
 
 
 class SqliteDatabase(Database):
@@ -212,7 +194,7 @@ class SqliteDatabase(Database):
         """Close the connection; the next use opens it again."""
         with self._lock:
             if self._connection is not None:
-                _close(self._connection, gone=self.file_has_gone())
+                sqlite_connection.close(self._connection, gone=self.file_has_gone())
             self._connection = None
             self._seen_version = -1
 
@@ -230,7 +212,7 @@ class SqliteDatabase(Database):
     def forget_parent(self) -> None:
         """Called in a forked child: leave the parent's connection and lock alone, start anew."""
         if self._connection is not None:
-            _abandoned.append((self.path, self._connection))
+            sqlite_connection.abandon(self.path, self._connection)
         self._connection = None
         self._lock = threading.RLock()
         self._depth = 0
@@ -247,9 +229,7 @@ class SqliteDatabase(Database):
             raise StorageUnavailable(GONE.format(self.path))
         for database in self._of_this_file():
             database.let_go()
-        for inherited in [one for one in _abandoned if one[0] == self.path]:
-            _abandoned.remove(inherited)
-            _close(inherited[1], gone=True)
+        sqlite_connection.close_abandoned(self.path)
 
     def _of_this_file(self) -> list[SqliteDatabase]:
         """All of this process, for SQLite gives connections to one file what an older one has open."""
@@ -304,37 +284,18 @@ class SqliteDatabase(Database):
 
     def _patiently(self, action: Callable[[sqlite3.Connection], T]) -> T:
         """Run `action`, waiting for other processes' locks, and turn SQLite's errors into ours."""
-        deadline: float | None = None
-        pause = 0.0001
+        patience: Patience | None = None
         while True:
             try:
                 return action(self._connection or self._open())
             except sqlite3.Error as error:
                 if code_of(error) not in BUSY:
                     raise explained(self.path, error) from error
-                now = steady()
-                if deadline is None:
-                    own = django.may_have_locked(self.path)
-                    deadline = now + (min(OWN_LOCK_PATIENCE, self._busy_timeout) if own else self._busy_timeout)
-                if now >= deadline:
-                    raise self._locked(own=own) from error
+                patience = patience or Patience(self.path, self._busy_timeout)
+                if patience.over:
+                    raise patience.refusal() from error
                 self.while_locked()
-                import random  # 1 ms, for who meets a lock
-
-                self._wait(pause * random.uniform(0.5, 1.5))
-                pause = min(0.001, pause * 1.5)
-
-    def _locked(self, *, own: bool) -> LateshiftError:
-        if own:
-            return InvalidOption(
-                f"{self.path} is locked, it seems by this thread's own `transaction.atomic`: SQLite lets nobody else "
-                "write before that ends. Enqueue with `connection=django.db.connection`, or do this after the commit, "
-                "by `transaction.on_commit(...)`."
-            )
-        return StorageUnavailable(
-            f"The database {self.path} was locked by another process for {self._busy_timeout:g} s. Find the process "
-            "that holds a transaction open (often a database browser), or raise LATESHIFT_BUSY_TIMEOUT."
-        )
+                self._wait(patience.pause())
 
     def _wait(self, seconds: float) -> None:
         """Let other threads have the connection meanwhile, if nothing is begun on it.
@@ -354,7 +315,7 @@ class SqliteDatabase(Database):
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:
             return self._connection
-        self._connection = connection = self._connect()
+        self._connection = connection = sqlite_connection.connect(self.path, self._durability, self._open_file)
         try:
             if not self._as_is:
                 self._bring_up_to_date()
@@ -369,32 +330,3 @@ class SqliteDatabase(Database):
         if present < LATEST or not self._checked:
             migrations.migrate(self)
         self._checked = True
-
-    def _connect(self) -> sqlite3.Connection:
-        if sqlite3.sqlite_version_info < MINIMUM:
-            raise StorageError(
-                f"This Python is linked to SQLite {sqlite3.sqlite_version}, Lateshift needs "
-                f"{'.'.join(map(str, MINIMUM))} or newer. Use a newer Python."
-            )
-        if self.path != ":memory:":
-            create_private(Path(self.path))
-            self._open_file.opening()
-        connection = sqlite3.connect(
-            self.path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        try:
-            for pragma in ("journal_mode = wal", f"synchronous = {self._durability}", "temp_store = memory"):
-                connection.execute(f"pragma {pragma}")
-            connection.execute("pragma journal_size_limit = 67108864")
-            connection.execute("pragma user_version")  # the -shm is there from the first read on
-            self._open_file.opened()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _close(connection: sqlite3.Connection, *, gone: bool) -> None:
-    if gone and _LEAVE_WAL is not None:
-        connection.setconfig(_LEAVE_WAL, True)  # type: ignore[attr-defined,unused-ignore]
-    connection.close()
