@@ -69,7 +69,8 @@ def test_a_worker_is_fenced_from_the_moment_when_it_is_known(project):
 import time
 from lateshift.default import get_app
 from lateshift.runtime.process import run_worker
-from lateshift.runtime.worker import Worker, WorkerConfig
+from lateshift.runtime.terms import WorkerConfig
+from lateshift.runtime.worker import Worker
 Worker.run = lambda worker: time.sleep(60)
 run_worker(WorkerConfig(worker="held-up", folder={str(project.folder / "run")!r}, lease=1.5), get_app())
 """

@@ -10,7 +10,7 @@ import pytest
 from project import finished, gone, until
 
 from lateshift import Call
-from lateshift.runtime.supervisor import UNFINISHED
+from lateshift.runtime.terms import UNFINISHED
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork; Windows has tests of its own")
 

@@ -15,7 +15,7 @@ import pytest
 from project import finished, until
 
 from lateshift import Call
-from lateshift.runtime.supervisor import UNFINISHED
+from lateshift.runtime.terms import UNFINISHED
 from lateshift.storage import requests
 
 LEASE = 3.0

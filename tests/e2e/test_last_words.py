@@ -8,7 +8,7 @@ import sys
 import pytest
 from project import finished, until
 
-from lateshift.runtime.supervisor import UNFINISHED
+from lateshift.runtime.terms import UNFINISHED
 
 
 def words(project) -> list[str]:

@@ -8,7 +8,7 @@ import time
 import pytest
 from project import until
 
-from lateshift.runtime.supervisor import REPLACED
+from lateshift.runtime.terms import REPLACED
 from lateshift.storage import workers
 
 LEASE = 3.0

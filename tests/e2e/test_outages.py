@@ -18,7 +18,7 @@ from project import finished, until
 from lateshift import Call
 from lateshift.errors import StorageUnavailable
 from lateshift.runtime.process import TakeBack, make_supervisor
-from lateshift.runtime.supervisor import CUT_OFF
+from lateshift.runtime.terms import CUT_OFF
 from lateshift.storage import reads
 from lateshift.storage.workers import remove_worker
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from project import finished, until
 
-from lateshift.runtime.supervisor import REPLACED
+from lateshift.runtime.terms import REPLACED
 
 MONKEY = """
 import threading

@@ -10,7 +10,7 @@ import pytest
 from project import finished, until
 
 from lateshift import Call, JobError, WaitTimeout
-from lateshift.runtime.supervisor import UNFINISHED
+from lateshift.runtime.terms import UNFINISHED
 
 
 def test_every_kind_of_callable_runs(project):

@@ -21,7 +21,7 @@ def test_a_duty_that_always_fails_stops_nothing(tmp_path, capfd):
     """It is told, and tried again later; the worker claims, settles, writes its heartbeat, and signs off."""
     with worker_in(tmp_path, burst=True) as worker:
         job_id, broken = store(worker, "app.jobs.unknown"), Broken()
-        worker.duties.insert(0, broken)
+        worker.rota.duties.insert(0, broken)
         assert worker.run() == "done"
         assert reads.status(worker._db, job_id) == "failed"
         assert reads.workers(worker._db) == []

@@ -122,7 +122,7 @@ def test_what_a_running_job_says_again_is_stored(tmp_path):
     """The last line of a traceback has no time: of one that was logged each second the first only was stored."""
     with worker_in(tmp_path, allowed=[__name__]) as worker:
         job_id = store(worker, f"{__name__}.stutter")
-        (reports,) = (duty for duty in worker.duties if isinstance(duty, Reports))
+        (reports,) = (duty for duty in worker.rota.duties if isinstance(duty, Reports))
         worker.turn()
         for times in (1, 2, 3):
             assert said.acquire(timeout=20)

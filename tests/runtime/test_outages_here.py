@@ -94,7 +94,7 @@ def test_a_worker_that_can_do_nothing_else_still_stops_when_asked(tmp_path, capf
             worker.turn()
         requests.ask(worker._db, "mine", "stop", worker._db.now())
         worker._trouble_until = 0.0
-        worker._next_duty.clear()
+        worker.rota._next.clear()
         worker.turn()
         assert worker.dismissed
         assert worker.run() == "stopped"

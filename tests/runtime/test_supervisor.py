@@ -14,16 +14,8 @@ import pytest
 from stand_ins import COMMAND, Stage
 
 from lateshift.runtime import supervisor as module
-from lateshift.runtime.supervisor import (
-    CUT_OFF,
-    FINISHED,
-    RECYCLE,
-    REPLACED,
-    UNFINISHED,
-    Supervisor,
-    how_it_died,
-    pause_before,
-)
+from lateshift.runtime.supervisor import Supervisor, how_it_died, pause_before
+from lateshift.runtime.terms import CUT_OFF, FINISHED, RECYCLE, REPLACED, UNFINISHED
 
 if sys.platform == "win32":
     pytest.skip("these tests send signals", allow_module_level=True)

@@ -65,7 +65,7 @@ def pauses(worker, monkeypatch):
 def turn(worker):
     """So that nothing is due for a while: not what came in, and no duty."""
     worker.turn()
-    worker._next_beat, worker._next_duty = math.inf, {0: worker._clock.monotonic() + 60}
+    worker._next_beat, worker.rota._next = math.inf, {0: worker._clock.monotonic() + 60}
 
 
 def test_it_does_not_turn_for_what_it_has_no_room_for(worker, pauses):

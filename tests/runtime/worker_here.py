@@ -10,8 +10,9 @@ from lateshift.enqueuing import new_id
 from lateshift.host.presence import Presence
 from lateshift.job import NewJob
 from lateshift.runtime.process import _describe, _make_worker
+from lateshift.runtime.terms import WorkerConfig
 from lateshift.runtime.wake import make_wake
-from lateshift.runtime.worker import Worker, WorkerConfig
+from lateshift.runtime.worker import Worker
 from lateshift.storage import writes
 
 

@@ -50,9 +50,10 @@ from lateshift.runtime.missing import Missing
 from lateshift.runtime.output import complain, flush, prepare
 from lateshift.runtime.parent import Parent
 from lateshift.runtime.requests import Requests
-from lateshift.runtime.supervisor import CUT_OFF, DISMISSED, REPLACED, UNFINISHED, Supervisor
+from lateshift.runtime.supervisor import Supervisor
+from lateshift.runtime.terms import CUT_OFF, Reason, WorkerConfig, exit_code
 from lateshift.runtime.wake import Wake, make_wake
-from lateshift.runtime.worker import Reason, Worker, WorkerConfig
+from lateshift.runtime.worker import Worker
 from lateshift.settings import Settings, to_environment
 from lateshift.settings_sources import env_name
 from lateshift.storage import open_database, reads, workers
@@ -132,7 +133,7 @@ def _make_worker(config: WorkerConfig, app: Lateshift, db: Database, presence: P
             presence.dismiss()
         worker.dismiss(how)
 
-    worker.duties += [
+    worker.rota.duties += [
         Requests(db, config.worker, crew, dismiss),
         Cancellations(db, config.worker, crew),
         reports,
@@ -273,10 +274,7 @@ def _worker(told: dict[str, Any]) -> int:
         os.chdir(app.settings.root)  # the same for each job, whoever has started us, and from where
     reason, unfinished = run_worker(config, app)
     flush()
-    codes = {"stopped": 0, "done": 0, "idle": 0, "dismissed": DISMISSED, "cut off": CUT_OFF}
-    codes |= {reason: code for reason, (code, _) in REPLACED.items()}
-    code = codes[reason] + (UNFINISHED if unfinished else 0)
-    os._exit(code)  # a job's thread that never ends must not keep the process
+    os._exit(exit_code(reason, unfinished=unfinished))  # a job's thread that never ends must not keep the process
 
 
 def _runner() -> int:

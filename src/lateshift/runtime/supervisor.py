@@ -22,32 +22,8 @@ from types import FrameType
 from typing import Any, Final, Literal
 
 from lateshift.host.spawn import PROCESS_VARIABLE, command_of
+from lateshift.runtime.terms import CUT_OFF, DISMISSED, FINISHED, REPLACED, without_flag
 from lateshift.runtime.tree import collect_strangers, start_tree
-
-FINISHED: Final = 0
-"""Exit code of a worker that has ended for good: told to, nothing left, or idle."""
-
-RECYCLE: Final = 75
-"""Exit code of a worker that asks to be replaced at once (EX_TEMPFAIL of sysexits.h: come again)."""
-
-CUT_OFF: Final = 69
-"""Exit code of a runner whose database has been away for too long (EX_UNAVAILABLE). The next enqueue starts another."""
-
-DISMISSED: Final = 76
-"""Exit code of a runner's worker that somebody asked to stop: nobody takes its place, though jobs may wait."""
-
-REPLACED: Final = {
-    "recycle": (RECYCLE, ""),
-    "max jobs": (80, "after --max-jobs"),
-    "max memory": (81, "as it takes more than --max-memory"),
-    "outdated": (82, "as a job came whose code it does not have"),
-    "stuck": (83, "as code in it cannot be stopped"),
-    "evicted": (84, "as others took it for dead"),
-}
-"""The reasons (of `runtime.worker`) for which a worker is to be replaced: its exit code, and why in words."""
-
-UNFINISHED: Final = 32
-"""Added to the exit code of a worker in which jobs still ran: they run again, and what they had started is to end."""
 
 _WHY: Final[dict[int | None, str]] = dict(REPLACED.values())
 
@@ -205,7 +181,7 @@ class Supervisor:
     def _ended(self, child: _Child) -> None:
         seat, lifetime = child.seat, time.monotonic() - child.started_at
         seat.child = None
-        code, unfinished = _without_flag(child.exit_code)
+        code, unfinished = without_flag(child.exit_code)
         why = _WHY.get(code)
         died = (why is None and code not in (FINISHED, CUT_OFF, DISMISSED)) or not self._signed_off(child.worker_id)
         if died or unfinished:
@@ -351,12 +327,6 @@ class _Child:
     def _await_end(self) -> None:
         self.exit_code = self._process.wait()
         self._on_exit(self)
-
-
-def _without_flag(code: int | None) -> tuple[int | None, bool]:
-    """What a worker ended with, and whether UNFINISHED was added to it."""
-    unfinished = code is not None and code > 0 and bool(code & UNFINISHED)
-    return (code - UNFINISHED if code and unfinished else code), unfinished
 
 
 def pause_before(quick_deaths: int) -> float:

@@ -10,37 +10,28 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Final, Literal
-
-import msgspec
 
 from lateshift.clock import Clock, elapsed
 from lateshift.errors import StorageError
 from lateshift.events import Events, WorkerStarted, WorkerStopped
-from lateshift.host.fleet import LEASE
 from lateshift.job import Claimed
 from lateshift.runtime import unstoppable
 from lateshift.runtime.crew import Crew
-from lateshift.runtime.duties import Duty, Heartbeat, Memory
+from lateshift.runtime.duties import Heartbeat, Memory
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.fence import Fence
+from lateshift.runtime.gathering import gather
 from lateshift.runtime.ledger import Ledger
 from lateshift.runtime.outage import TROUBLE_PAUSE, Outage
 from lateshift.runtime.output import complain
-from lateshift.runtime.settling import may_pass
+from lateshift.runtime.rota import Rota
+from lateshift.runtime.terms import Reason, WorkerConfig
 from lateshift.runtime.wake import Wake
 from lateshift.storage import workers
 from lateshift.storage.database import Database
 from lateshift.storage.settlements import Settlement
-
-GATHER: Final = 0.002
-"""Seconds that a turn under load lets outcomes come together: a commit costs as much for one as for fifty."""
-
-GATHER_MOST: Final = 0.01
-"""The same while there are jobs in hand for the threads to begin. Of eight threads with jobs of 10 ms a worker took 230
-us of a core for each job while it turned every 2 ms, and 150 us so."""
 
 STALLED: Final = 0.25
 """Seconds after which claimed jobs that no thread has begun go back: others may have room for them."""
@@ -51,38 +42,8 @@ STUCK_GRACE: Final = 5.0
 LAST_WORDS: Final = 2.0
 """Seconds that interrupted jobs get to end."""
 
-DUTY_PAUSE: Final = 5.0
-"""Seconds before a duty that failed is tried again."""
-
 FULL_PAUSE: Final = 0.01
 """Seconds between two looks at what has come in, while there may be more to claim and is no room for it."""
-
-LEAVE_AFTER: Final = 600.0
-"""Seconds after which a runner with nothing in hand leaves a database that is not there. Its server may have been
-restarted or moved meanwhile; but one that was deleted must not leave a process behind for ever."""
-
-End = Literal["stopped", "done", "idle", "dismissed", "cut off"]
-Replacement = Literal["recycle", "max jobs", "max memory", "outdated", "stuck", "evicted"]
-Reason = End | Replacement
-"""Why a worker ends: told to; nothing left (burst); idle runner; runner that somebody asked to stop; runner whose
-database has been away for too long. Or, to be replaced: for none of those that follow; a limit reached; a job came
-whose code it does not have; code that cannot be stopped; declared dead by others."""
-
-
-class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What one worker process does; the supervisor hands it over as JSON. Times are in seconds, memory in bytes."""
-
-    worker: str
-    folder: str
-    kind: Literal["worker", "runner"] = "worker"
-    queues: tuple[str, ...] = ()
-    burst: bool = False
-    max_jobs: int | None = None
-    max_memory: int | None = None
-    idle_exit: float = 30.0
-    grace: float = 30.0
-    lease: float = LEASE
-    patience: float = LEAVE_AFTER
 
 
 class Worker:
@@ -104,7 +65,7 @@ class Worker:
     ) -> None:
         self.config = config
         self.crew = crew
-        self.duties: list[Duty] = []  # the first one looks for what operators ask
+        self.rota = Rota(db)  # its first duty looks for what operators ask
         self.on_leave: Callable[[], None] = lambda: None
         self.on_end: Callable[[Sequence[Settlement]], None] = lambda _: None
         self._db = db
@@ -118,7 +79,6 @@ class Worker:
         self._heartbeat = Heartbeat(db, config.worker, crew, self._fence)
         self._memory = Memory(config.max_memory) if config.max_memory else None
         self.ledger = Ledger(config.worker, config.queues, config.max_jobs, db, events, crew)
-        self._next_duty: dict[int, float] = {}
         self.dismissed = False
         self.vanished = False  # whether it ended without signing off, as the database was away
         self._told: Literal["", "drain", "stop", "now"] = ""
@@ -161,7 +121,7 @@ class Worker:
     def run(self) -> Reason:
         """Turn until there is a reason to end, and end in good order."""
         if self._memory:
-            self.duties.append(self._memory)
+            self.rota.duties.append(self._memory)
             self._memory.tick(0)
             if self._memory.exceeded:
                 complain(f"lateshift: {self.config.worker}: it takes more than --max-memory before its first job.")
@@ -186,13 +146,13 @@ class Worker:
                 no_more = self._told or self._heartbeat.evicted or self._execution.code.found
                 if self.ledger.exchange(claim=not no_more):
                     self._moved_at = self._clock.monotonic()
-                self._do_duties(now)
+                self.rota.do_due(now)
                 self._well_at = now
                 self._outage.over(now)
             except StorageError as error:
                 self._trouble(error, now)
                 with contextlib.suppress(StorageError):  # it may fail so for ever, and somebody ask it to stop
-                    self._do_duties(now, 1)
+                    self.rota.do_due(now, 1)
         self._give_back_stalled(now)
         if self.crew.busy or self.ledger.unsettled:
             self._idle_since = now
@@ -206,24 +166,10 @@ class Worker:
         """
         if now >= self._next_beat or self._fence.overdue:
             self._next_beat = now  # until it is answered
-            self._next_beat = now + self._do(self._heartbeat)
+            self._next_beat = now + self.rota.do(self._heartbeat)
             # A claim that was given up may be committed at any time: a server that waits for its standby (PostgreSQL's
             # synchronous_standby_names, MariaDB's `backup stage block_commit`) tells of it only then.
             self.ledger.in_doubt = True
-
-    def _do_duties(self, now: float, most: int | None = None) -> None:
-        for place, duty in enumerate(self.duties[:most]):
-            if now >= self._next_duty.get(place, 0.0):
-                self._next_duty[place] = now + self._do(duty)
-
-    def _do(self, duty: Duty) -> float:
-        try:
-            return duty.tick(self._db.now())
-        except Exception as error:
-            if may_pass(error):
-                raise
-            complain(traceback.format_exc())  # a duty that fails is no reason to leave the jobs alone
-            return DUTY_PAUSE
 
     def _give_back_stalled(self, now: float) -> None:
         if self.crew.overloaded or (self.crew.unstarted and now - self._moved_at > STALLED):
@@ -257,12 +203,12 @@ class Worker:
             self.crew.tick(start)
             self._wake.wait(self._trouble_until - start)
             return
-        start = self._gather(start)
+        start = gather(self.crew, self._clock, self._turned_at, start)
         tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
         room = not self._told and bool(self.ledger.room())
         if self.crew.inbox or (self.ledger.look and room):
             return
-        until = min([self._next_beat, *self._next_duty.values()])
+        until = min(self._next_beat, self.rota.due_at)
         if tick is not None:
             until = min(until, start + tick)
         if room and self.ledger.due_at is not None:
@@ -276,16 +222,6 @@ class Worker:
                 return
         if self.ledger.due_at is not None and self.ledger.due_at <= self._db.reckon():
             self.ledger.look = True
-
-    def _gather(self, now: float) -> float:
-        """Under load, let outcomes come together, for as long as the executors have enough to do; what time it is."""
-        while self.crew.busy > 1 and not self.crew.used_up:
-            left = self._turned_at + (GATHER_MOST if self.crew.supplied else GATHER) - now
-            if left <= 0:
-                break
-            self._clock.sleep(min(left, GATHER))
-            now = self._clock.monotonic()
-        return now
 
     def _pause(self) -> float:
         """Seconds after which it looks round again if nobody wakes it."""
@@ -359,8 +295,8 @@ class Worker:
             self._finish_running(LAST_WORDS, until_now=False)
         try:
             self._return_running()
-            for duty in self.duties:
-                self._do(duty)
+            for duty in self.rota.duties:
+                self.rota.do(duty)
             self.ledger.give_back_strays()
             workers.remove_worker(self._db, self.config.worker)
         except StorageError as error:
