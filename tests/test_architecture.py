@@ -78,7 +78,7 @@ LAYERS = {
     " settings_values signature target target_advice target_kinds target_program texts version",
     "storage": "storage",
     "host": "host",
-    "app": "app background cache default enqueuing",
+    "app": "app background cache default enqueuing lookup waiting",
     "runtime": "runtime",
     "edges": "__init__ __main__ accounts cli contrib dashboard demo doctor explain freezing judgement pytest_plugin"
     " screen testing testing_attempts testing_loop top wording",

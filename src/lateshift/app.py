@@ -7,30 +7,30 @@ one; see `default`. An `a` twin runs the same code in a thread, so that the even
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, Unpack
+from typing import Any, Unpack
 
 from lateshift.cache import Cache
-from lateshift.clock import Clock, steady
+from lateshift.clock import Clock
 from lateshift.context import refuse_to_hold_up_the_loop, refuse_to_wait_for_itself, warn_of_waiting
-from lateshift.durations import check_seconds, check_wait
+from lateshift.durations import check_seconds
 from lateshift.enqueuing import Call, Preparation, calls_of, tell_trouble
-from lateshift.errors import JobFailed, JobNotFound, JobStateError, SpawnError, StorageError, WaitTimeout
+from lateshift.errors import JobNotFound, JobStateError, SpawnError, StorageError
 from lateshift.events import Event, Events, JobChanged, JobEnqueued, JobsPruned, QueueChanged
-from lateshift.host.fleet import Neighbours, ensure_runner
+from lateshift.host.fleet import Neighbours
 from lateshift.host.logs import FileLog
 from lateshift.host.permits import runner_permits
 from lateshift.job import FINISHED, Job, JobFilters, NewJob
 from lateshift.keywords import guiding
-from lateshift.options import check_id, check_limit, check_name, check_queue, check_status
+from lateshift.lookup import found, job_of, known, status_of
+from lateshift.loops import in_thread
+from lateshift.options import check_limit, check_name, check_queue, check_status
 from lateshift.retry import RetryLike
 from lateshift.settings import Settings, settings_of
 from lateshift.storage import foreign, open_database, reads, writes
 from lateshift.storage.database import Database
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from lateshift.waiting import checked, pauses
 
 
 class Lateshift:
@@ -108,7 +108,7 @@ class Lateshift:
         from lateshift.storage import bulk  # 15 ms that a program which only enqueues need not pay
 
         refuse_to_wait_for_itself(self.database.place)
-        old = bulk.original(self.database, self._known(job_id))
+        old = bulk.original(self.database, known(self.database, job_id))
         if old is None:
             raise JobNotFound(job_id)
         new = self._preparation.again(old, self.database.now(), parameters)
@@ -118,10 +118,7 @@ class Lateshift:
 
     def get_job(self, job_id: str) -> Job:
         """The job as it stands now, with the history of its attempts. Raises JobNotFound."""
-        job = reads.get(self.database, self._known(job_id), history=True)
-        if job is None:
-            raise JobNotFound(job_id)
-        return job
+        return job_of(self.database, job_id)
 
     def list_jobs(
         self,
@@ -137,7 +134,7 @@ class Lateshift:
         Raises InvalidOption, and JobNotFound when there is no job `before` any more.
         """
         if before is not None:
-            self._found(before, reads.status(self.database, self._known(before)))
+            status_of(self.database, before)
         asked = {
             "status": None if status is None else check_status(status),
             "queue": None if queue is None else check_queue(queue),
@@ -156,9 +153,9 @@ class Lateshift:
         a job that is a coroutine, which it would hold up together with all others: use `await_for_job` there.
         """
         refuse_to_hold_up_the_loop()
-        for pause in self._pauses(job_id, timeout):
+        for pause in pauses(self.database, job_id, timeout, self._nudge):
             time.sleep(pause)
-        return _checked(self.get_job(job_id), check=check)
+        return checked(self.get_job(job_id), check=check)
 
     def cancel_job(self, job_id: str) -> None:
         """Cancel a waiting job, or ask a running one to stop. Raises JobNotFound, JobStateError when it has finished.
@@ -167,8 +164,8 @@ class Lateshift:
         `current_job().cancelled`.
         """
         refuse_to_wait_for_itself(self.database.place)
-        status = writes.cancel(self.database, self._known(job_id), self.database.now())
-        if self._found(job_id, status) in FINISHED:
+        status = writes.cancel(self.database, known(self.database, job_id), self.database.now())
+        if found(job_id, status) in FINISHED:
             raise JobStateError(f"Job {job_id} is {status} already, it cannot be cancelled.", job_id, str(status))
         self._changed(job_id, "cancel_requested" if status == "running" else "cancelled")
 
@@ -178,21 +175,21 @@ class Lateshift:
         Raises JobNotFound, and JobStateError for a job that runs, waits for its first attempt or has completed.
         """
         refuse_to_wait_for_itself(self.database.place)
-        self._known(job_id)
+        known(self.database, job_id)
         self._neighbours.grant(self.settings)
         status = writes.retry(self.database, job_id, self.database.now())
-        if self._found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
+        if found(job_id, status) not in ("failed", "cancelled", "pending_retry"):
             advice = "wait for it, or cancel it first" if status in ("pending", "running") else "enqueue it anew"
             raise JobStateError(f"Job {job_id} is {status}, it cannot be retried: {advice}.", job_id, str(status))
         self._changed(job_id, "retried")
-        self._start_runner({self.get_job(job_id).queue}, (job_id,))
+        self._neighbours.see_to(self.settings, {self.get_job(job_id).queue}, (job_id,))
 
     def delete_job(self, job_id: str) -> None:
         """Delete a finished job with its attempts and logs. Raises JobNotFound; JobStateError if unfinished."""
         refuse_to_wait_for_itself(self.database.place)
         job = self.get_job(job_id)
         status = writes.delete(self.database, job_id)
-        if self._found(job_id, status) not in FINISHED:
+        if found(job_id, status) not in FINISHED:
             raise JobStateError(
                 f"Job {job_id} is {status}, only finished jobs can be deleted: cancel it first.", job_id, str(status)
             )
@@ -220,7 +217,7 @@ class Lateshift:
         """Let the jobs of a paused queue run again. False if it was not paused."""
         changed = self._pause(name, paused=False)
         if any(lane.queue == name for lane in reads.lanes(self.database)):
-            self._start_runner({name}, ())
+            self._neighbours.see_to(self.settings, {name})
         return changed
 
     def close(self) -> None:
@@ -256,73 +253,55 @@ class Lateshift:
     async def aenqueue_many(self, calls: Iterable[Call], *, connection: object | None = None) -> list[str]:
         """As `enqueue_many`, for async code; `connection` as for `arun_background_job`."""
         if connection is None:
-            return await _in_thread(self._enqueue, calls_of(calls), None)
-        jobs = await _in_thread(self._prepare, calls_of(calls))
+            return await in_thread(self._enqueue, calls_of(calls), None)
+        jobs = await in_thread(self._prepare, calls_of(calls))
         if jobs:
             await foreign.ainsert(self.database, connection, jobs)
-        return await _in_thread(self._stored, jobs, connection)
+        return await in_thread(self._stored, jobs, connection)
 
     async def aget_job(self, job_id: str) -> Job:
         """As `get_job`, for async code."""
-        return await _in_thread(self.get_job, job_id)
+        return await in_thread(self.get_job, job_id)
 
     async def await_for_job(self, job_id: str, timeout: float | timedelta | None = None, *, check: bool = False) -> Job:
         """As `wait_for_job`, for async code; it takes no thread while it waits, and can be cancelled."""
         import asyncio
 
-        pauses = self._pauses(job_id, timeout)
-        while (pause := await _in_thread(next, pauses, None)) is not None:  # noqa: ASYNC110 - no event tells of it here
+        looks = pauses(self.database, job_id, timeout, self._nudge)
+        while (pause := await in_thread(next, looks, None)) is not None:  # noqa: ASYNC110 - no event tells of it here
             await asyncio.sleep(pause)
-        return _checked(await self.aget_job(job_id), check=check)
+        return checked(await self.aget_job(job_id), check=check)
 
     async def alist_jobs(self, **filters: Unpack[JobFilters]) -> list[Job]:
         """As `list_jobs`, for async code."""
-        return await _in_thread(self.list_jobs, **filters)
+        return await in_thread(self.list_jobs, **filters)
 
     async def acancel_job(self, job_id: str) -> None:
         """As `cancel_job`, for async code."""
-        await _in_thread(self.cancel_job, job_id)
+        await in_thread(self.cancel_job, job_id)
 
     async def aretry_job(self, job_id: str) -> None:
         """As `retry_job`, for async code."""
-        await _in_thread(self.retry_job, job_id)
+        await in_thread(self.retry_job, job_id)
 
     async def adelete_job(self, job_id: str) -> None:
         """As `delete_job`, for async code."""
-        await _in_thread(self.delete_job, job_id)
+        await in_thread(self.delete_job, job_id)
 
     async def apause_queue(self, name: str) -> bool:
         """As `pause_queue`, for async code."""
-        return await _in_thread(self.pause_queue, name)
+        return await in_thread(self.pause_queue, name)
 
     async def aresume_queue(self, name: str) -> bool:
         """As `resume_queue`, for async code."""
-        return await _in_thread(self.resume_queue, name)
+        return await in_thread(self.resume_queue, name)
 
-    def _pauses(self, job_id: str, timeout: float | timedelta | None) -> Iterator[float]:
-        """The seconds between two looks at a job until it is finished. Raises JobNotFound, WaitTimeout."""
-        timeout = None if timeout is None else check_wait(timeout, "The timeout")
-        began = steady()
-        pause, nudged = 0.001, began
-        while (status := self._found(job_id, reads.status(self.database, self._known(job_id)))) not in FINISHED:
-            now = steady()
-            if timeout is not None and now - began >= timeout:
-                error = self.get_job(job_id).error if status == "pending_retry" else None
-                last = "" if error is None else f" Its last error: {error.type}: {error.message}".rstrip(":. ") + "."
-                raise WaitTimeout(
-                    f"Job {job_id} is {status} after {timeout:g} s; it goes on.{last} "
-                    f"`lateshift explain {job_id}` says why.",
-                    job_id,
-                    status,
-                )
-            if now - nudged > 1.0:
-                self.on_long_wait(job_id, status)
-                job = self.get_job(job_id)
-                if runner_permits(self.settings, job.name):  # else ours would fail it, as it may not run it
-                    self._start_runner({job.queue}, (job_id,))
-                nudged = now
-            yield pause if timeout is None else max(0.0, min(pause, began + timeout - now))
-            pause = min(0.05, pause * 1.5)
+    def _nudge(self, job_id: str, status: str) -> None:
+        """See to it that something runs a job that is waited for."""
+        self.on_long_wait(job_id, status)
+        job = self.get_job(job_id)
+        if runner_permits(self.settings, job.name):  # else ours would fail it, as it may not run it
+            self._neighbours.see_to(self.settings, {job.queue}, (job_id,))
 
     def _enqueue(self, calls: Sequence[Call], connection: object | None) -> list[str]:
         jobs = self._prepare(calls)
@@ -345,19 +324,10 @@ class Lateshift:
         if jobs:
             self.events.emit([_enqueued(job) for job in jobs])
             try:
-                self._start_runner({job.queue for job in jobs}, ids if connection is None else ())
+                self._neighbours.see_to(self.settings, {job.queue for job in jobs}, ids if connection is None else ())
             except (SpawnError, StorageError) as error:
                 tell_trouble(error, ids, in_transaction=connection is not None)
         return ids
-
-    def _start_runner(self, queues: set[str], job_ids: Sequence[str]) -> None:
-        if self.settings.spawn == "never" or self._neighbours.serve(queues):
-            return
-        try:
-            ensure_runner(self.database, self.settings, queues)
-        except SpawnError as error:
-            error.job_ids = tuple(job_ids)
-            raise
 
     def _pause(self, name: str, *, paused: bool) -> bool:
         refuse_to_wait_for_itself(self.database.place)
@@ -367,34 +337,10 @@ class Lateshift:
             self.events.emit([QueueChanged(now, name, paused)])
         return changed
 
-    def _known(self, job_id: str) -> str:
-        """An id to be looked for, which makes no database. Raises JobNotFound where there is none, and as check_id."""
-        check_id(job_id)
-        if not self.database.exists():
-            raise JobNotFound(job_id, self.database.place)
-        return job_id
-
-    def _found(self, job_id: str, status: str | None) -> str:
-        if status is None:
-            raise JobNotFound(job_id)
-        return status
-
     def _changed(self, job_id: str, action: str, job: Job | None = None) -> None:
         job = job or self.get_job(job_id)
         self.events.emit([JobChanged(self.database.now(), job.id, job.name, job.queue, job.attempts, action)])
 
 
-def _checked(job: Job, *, check: bool) -> Job:
-    if check and job.status != "completed":
-        raise JobFailed(job)
-    return job
-
-
 def _enqueued(job: NewJob) -> Event:
     return JobEnqueued(job.enqueued_at, job.id, job.name, job.queue, 0, job.priority, job.run_at)
-
-
-async def _in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    import asyncio  # here, because it is 58 ms that a program without coroutines need not pay
-
-    return await asyncio.to_thread(function, *args, **kwargs)

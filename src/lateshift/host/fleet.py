@@ -112,6 +112,16 @@ class Neighbours:
             any(serves(row, queue) and presence.claims(row.folder, row.id) for row in self._rows) for queue in queues
         )
 
+    def see_to(self, settings: Settings, queues: Collection[str], job_ids: Collection[str] = ()) -> None:
+        """Start a runner if nobody serves one of these queues. A SpawnError has the ids of the jobs that wait."""
+        if settings.spawn == "never" or self.serve(queues):
+            return
+        try:
+            ensure_runner(self._db, settings, queues)
+        except SpawnError as error:
+            error.job_ids = tuple(job_ids)
+            raise
+
     def grant(self, settings: Settings) -> None:
         """Let the runner run what these settings permit, before a job is stored; looked at once a second."""
         if settings.spawn != "never" and steady() - self._granted_at > self.TRUST:
