@@ -15,6 +15,8 @@ from storage_steps import Place, Steps
 
 from lateshift.testing import FrozenClock
 
+pytest.register_assert_rewrite("random_operations")  # as it asserts, though it has no tests of its own
+
 NOON = datetime(2025, 6, 15, 12, tzinfo=UTC)  # past, so that what is due here is due by the real clock as well
 
 

@@ -1,4 +1,4 @@
-"""Random operations as in `test_random_operations`, and what an operator does to many jobs at once, on each database.
+"""Random operations as in `random_operations`, and what an operator does to many jobs at once, on each database.
 
 Whatever they lead to has a way out: everything that waits or runs can be brought to its end.
 """
@@ -11,8 +11,8 @@ import threading
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from random_operations import OFTEN, PICKS, TABLES, Model, Operations, pair
 from storage_steps import SECOND, Steps
-from test_random_operations import OFTEN, PICKS, TABLES, Model, Operations, pair
 
 from lateshift.job import FINISHED, WAITING
 from lateshift.storage import bulk, trash, writes
