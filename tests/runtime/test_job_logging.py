@@ -127,7 +127,8 @@ def test_what_a_running_job_says_again_is_stored(tmp_path):
         for times in (1, 2, 3):
             assert said.acquire(timeout=20)
             reports.tick(0)
-            assert reads.logs(worker._db, job_id) == [(1, ("    ValueError: x",) * times)]
+            (attempt,) = reads.get(worker._db, job_id, history=True).history
+            assert attempt.logs == ("    ValueError: x",) * times
             go.release()
         worker.tell("stop")
         worker.run()

@@ -25,7 +25,6 @@ def test_an_unknown_job_is_none(steps):
     """No id, no job; and no error."""
     assert reads.get(steps.db, "no-such-job", history=True) is None
     assert reads.status(steps.db, "no-such-job") is None
-    assert reads.logs(steps.db, "no-such-job") == []
 
 
 def test_jobs_are_listed_newest_first_page_by_page(steps):

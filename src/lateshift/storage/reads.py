@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from lateshift.job import FINISHED, Attempt, Claimed, ExecutorKind, Job, to_datetime
+from lateshift.job import FINISHED, Claimed, ExecutorKind, Job
 from lateshift.outcome import Outcome
 from lateshift.storage import counting
+from lateshift.storage.attempts import history_of
 from lateshift.storage.database import Database, Parameters
-from lateshift.storage.job_rows import JOB_ROWS, as_job, error_of
-from lateshift.storage.soundness import CLAIMED, TEXT, WHOLE, Kind, sound
+from lateshift.storage.job_rows import JOB_ROWS, as_job
+from lateshift.storage.soundness import CLAIMED, Kind, sound
 
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
 _LANES = """
@@ -160,7 +161,7 @@ def get(db: Database, job_id: str, *, history: bool = False) -> Job | None:
     if not rows:
         return None
     job = as_job(rows[0])
-    return replace(job, history=_history(db, job, rows[0][-1])) if history else job
+    return replace(job, history=history_of(db, job, rows[0][-1])) if history else job
 
 
 def by_ids(db: Database, ids: Sequence[str]) -> list[Job]:
@@ -323,12 +324,6 @@ def cancel_requests(db: Database, worker: str) -> set[tuple[str, int]]:
     return {(row[0], row[1]) for row in rows}
 
 
-def logs(db: Database, job_id: str) -> list[tuple[int, tuple[str, ...]]]:
-    """The kept log lines of each attempt of a job, oldest first: (attempt, lines)."""
-    rows = db.query('select number, "lines" from lateshift_logs where job_id = :id order by lease', {"id": job_id})
-    return [(number, tuple(lines.split("\n"))) for number, lines in rows]
-
-
 def first_waiting(db: Database, queue: str, now: int) -> tuple[int, int]:
     """(how many jobs of a queue wait, how many of these are due) among the first that are counted."""
     # Not ordered by the queue as well: MariaDB would then sort all of it.
@@ -363,37 +358,3 @@ def _count_lanes(db: Database, lanes: Sequence[Lane], condition: str, **values: 
             )
             total += int(rows[0][0])
     return total
-
-
-_ATTEMPT: Final[tuple[Kind, ...]] = (int, int, str, TEXT, WHOLE, WHOLE, TEXT, TEXT, TEXT)
-
-
-def _history(db: Database, job: Job, lease: int) -> tuple[Attempt, ...]:
-    rows = db.query(
-        "select lease, number, outcome, worker, started_at, finished_at, error_type, error_message, error_traceback"
-        " from lateshift_attempts where job_id = :id order by lease",
-        {"id": job.id},
-    )
-    kept = db.query('select lease, "lines" from lateshift_logs where job_id = :id', {"id": job.id})
-    lines: dict[int, str] = dict(kept)
-    attempts = [
-        Attempt(
-            number,
-            outcome,
-            to_datetime(start),
-            to_datetime(end),
-            worker,
-            error_of(kind, message, trace),
-            _lines(lines, key),
-        )
-        for key, number, outcome, worker, start, end, kind, message, trace in (sound(row, _ATTEMPT) for row in rows)
-    ]
-    if job.status in ("completed", "running"):  # these live in the job's own row: no second write for what goes well
-        attempts.append(
-            Attempt(job.attempts, job.status, job.started_at, job.finished_at, job.worker, None, _lines(lines, lease))
-        )
-    return tuple(attempts)
-
-
-def _lines(lines: dict[int, str], lease: int) -> tuple[str, ...]:
-    return tuple(lines[lease].split("\n")) if lease in lines else ()
