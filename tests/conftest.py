@@ -36,7 +36,14 @@ ONCE_TOO = {
 }
 """Files that are about SQL, the code's text or what commands print, and take some seconds."""
 
-TWICE = {"test_families.py", "test_running.py", "test_foreign_connections.py", "test_mounting.py", "test_pages.py"}
+TWICE = {
+    "test_bridge.py",
+    "test_families.py",
+    "test_foreign_connections.py",
+    "test_mounting.py",
+    "test_pages.py",
+    "test_running.py",
+}
 """Files of which each version of Python sees all. The other end-to-end tests are about races and faults, those of the
 dashboard about pages."""
 
