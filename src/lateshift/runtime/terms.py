@@ -39,14 +39,14 @@ whose code it does not have; code that cannot be stopped; declared dead by other
 FINISHED: Final = 0
 """Exit code of a worker that has ended for good: told to, nothing left, or idle."""
 
+RECYCLE: Final = 75
+"""Exit code of a worker that asks to be replaced at once (EX_TEMPFAIL of sysexits.h: come again)."""
+
 CUT_OFF: Final = 69
 """Exit code of a runner whose database has been away for too long (EX_UNAVAILABLE). The next enqueue starts another."""
 
 DISMISSED: Final = 76
 """Exit code of a runner's worker that somebody asked to stop: nobody takes its place, though jobs may wait."""
-
-RECYCLE: Final = 75
-"""Exit code of a worker that asks to be replaced at once (EX_TEMPFAIL of sysexits.h: come again)."""
 
 REPLACED: Final[dict[Replacement, tuple[int, str]]] = {
     "recycle": (RECYCLE, ""),

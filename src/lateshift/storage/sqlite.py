@@ -1,7 +1,7 @@
 """SQLite: one connection for one process, writes in immediate transactions, errors in words.
 
-The rules, here and in `sqlite_connection` and `sqlite_locks`, come from shared experience with SQLite as a queue. So it
-is `begin immediate` always: a deferred transaction that turns into a write fails at once, without waiting.
+The rules, here and in `sqlite_connection` and `sqlite_locks`, come from shared experience with SQLite as a queue. The
+first: `begin immediate` always, as a deferred transaction that turns into a write fails at once, without waiting.
 """
 
 from __future__ import annotations

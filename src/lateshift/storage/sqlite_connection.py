@@ -24,7 +24,7 @@ _abandoned: list[tuple[str, sqlite3.Connection]] = []
 
 
 def connect(path: str, durability: str, file: OpenFile) -> sqlite3.Connection:
-    """Open the file, which `file` is told of, or make it. Raises StorageError, and SQLite's errors."""
+    """Open the file at `path`, or make it, and let `file` know. Raises StorageError, and SQLite's errors."""
     if sqlite3.sqlite_version_info < MINIMUM:
         raise StorageError(
             f"This Python is linked to SQLite {sqlite3.sqlite_version}, Lateshift needs "
