@@ -130,6 +130,19 @@ def test_logs_of_the_attempt_are_kept(project):
     assert [line for line in attempt["lines"] if "hear, hear" in line]
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_it_keeps_the_exit_code_though_nobody_reads(project, options):
+    """`lateshift run ID 2>&1 | true` ends as the job did; one that had printed something and failed ended with 0."""
+    with (project.folder / "app/jobs.py").open("a", encoding="utf-8") as code:
+        code.write("\n\ndef talk_and_fail() -> None:\n    print('talk')\n    raise ValueError\n")
+    job_id = project.enqueue("talk_and_fail")
+    process = project.start("run", job_id, *options)
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(30) == 1
+    assert project.invoke_json("status", job_id)["attempts"] == 1
+
+
 def test_what_is_not_there_or_not_waiting(project):
     """An unknown job ends with 3, a finished one with 2."""
     job_id = project.done("quick")

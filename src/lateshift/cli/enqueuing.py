@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import PARAMS, Code, Refusal, duration_of, open_app, perhaps_unread, tell
+from lateshift.cli.base import PARAMS, Code, Refusal, complain, duration_of, open_app, perhaps_unread, tell
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json, when
 from lateshift.cli.permission import Permission
@@ -21,7 +21,7 @@ from lateshift.cli.shapes import JOB_KEYS, job_shape
 from lateshift.errors import SpawnError, StorageError
 from lateshift.host.fleet import living, serves
 from lateshift.job import WAITING, Job
-from lateshift.screen import as_json_text, clean, one_line
+from lateshift.screen import as_json_text, clean
 from lateshift.storage import reads
 from lateshift.wording import as_sentence, duration
 
@@ -141,7 +141,7 @@ def _tell_end(job: Job, *, as_json: bool) -> int:
             click.echo(as_json_text(job.result))
     if job.status == "completed":
         return Code.OK
-    click.echo(f"error: {one_line(_what_happened(job))}", err=True)
+    complain(_what_happened(job))
     return Code.FAILED
 
 
@@ -166,7 +166,7 @@ def _warn_if_nothing_moves(app: Lateshift, job_id: str) -> None:
     elif not permission.anywhere(job.name, queue):
         tell(f"{permission.trouble([job.name])} No runner is started for it here. Waiting.", err=True)
     elif app.settings.spawn == "never" and not _somebody_serves(app, queue):
-        click.echo("No worker is running and LATESHIFT_SPAWN=never: start `lateshift work`. Waiting.", err=True)
+        tell("No worker is running and LATESHIFT_SPAWN=never: start `lateshift work`. Waiting.", err=True)
 
 
 def _somebody_serves(app: Lateshift, queue: str) -> bool:
