@@ -29,13 +29,13 @@ def hold() -> str:
     return str(go.wait(30))
 
 
-def failing(monkeypatch, module, name, then=lambda: None):
-    """The next call of a storage function raises; the ones after it do not, and call `then` before."""
+def failing(monkeypatch, module, name, then=lambda: None, times=1):
+    """The next calls of a storage function raise; the ones after them do not, and call `then` before."""
     real, calls = getattr(module, name), []
 
     def function(*args, **kwargs):
         calls.append(name)
-        if len(calls) == 1:
+        if len(calls) <= times:
             raise StorageUnavailable("It is away for a moment.")
         then()
         return real(*args, **kwargs)
@@ -46,16 +46,19 @@ def failing(monkeypatch, module, name, then=lambda: None):
 
 @pytest.mark.parametrize("name", ["cancel_requests", "settle"])
 def test_a_job_that_is_run_here_goes_on(tmp_path, monkeypatch, capfd, name):
-    """`lateshift run` ended with the error, and the job's thread with it, in the middle."""
+    """`lateshift run` ended with the error, and the job's thread with it, in the middle. It tells of it once."""
     go.clear() if name == "cancel_requests" else go.set()
     monkeypatch.setattr(inline, "TROUBLE_PAUSE", 0.01)
     url = f"sqlite:///{tmp_path}/lateshift.db"
     app = Lateshift(database_url=url, storage_dir=tmp_path, allowed=[__name__], spawn="never")
     job_id = app.run_background_job(hold)
-    calls = failing(monkeypatch, reads if name == "cancel_requests" else writes, name, then=go.set)
+    calls = failing(monkeypatch, reads if name == "cancel_requests" else writes, name, then=go.set, times=3)
     assert inline.run_one(app, job_id).status == "completed"
-    assert len(calls) > 1
-    assert "away for a moment. Trying again." in capfd.readouterr().err
+    assert len(calls) > 3
+    assert re.findall(r"lateshift: \d\d:\d\d:\d\d \S+: (.*)", capfd.readouterr().err) == [
+        "It is away for a moment. Trying again.",
+        "The database is back after 0 s.",
+    ]
     app.close()
 
 

@@ -25,8 +25,7 @@ from lateshift.runtime.crew import Crew, slots_of
 from lateshift.runtime.duties import Cancellations, Duty, Heartbeat, Reports
 from lateshift.runtime.execution import OVERLAP_GUARD, Execution
 from lateshift.runtime.history import Statistics
-from lateshift.runtime.outage import TROUBLE_PAUSE
-from lateshift.runtime.output import complain
+from lateshift.runtime.outage import TROUBLE_PAUSE, Outage
 from lateshift.runtime.requests import Requests
 from lateshift.runtime.settling import may_pass, settle_one, told
 from lateshift.runtime.wake import PlainWake
@@ -73,6 +72,8 @@ class _Inline:
         ]
         self._stop_at = math.inf
         self._due = [0.0] * len(self._duties)
+        self._outage = Outage(worker, self._db, app.events)
+        self._failing: set[Duty] = set()
 
     def _keep(self) -> None:
         """While the database is locked: what it is locked by may be the job, and out of time."""
@@ -116,9 +117,13 @@ class _Inline:
             if now >= self._due[place]:
                 try:
                     self._due[place] = now + duty.tick(self._db.now())
+                    self._failing.discard(duty)
                 except StorageError as error:
                     self._trouble(error)
+                    self._failing.add(duty)
                     self._due[place] = now + TROUBLE_PAUSE
+        if not self._failing:
+            self._outage.over(now)
         if self._heartbeat.evicted:
             self._crew.interrupt()
             raise LateshiftError(
@@ -132,7 +137,7 @@ class _Inline:
         """The database cannot be written: the job goes on. Raises the error if it will not pass."""
         if not may_pass(error):
             raise error
-        complain(f"{error} Trying again.")
+        self._outage.tell(error, time.monotonic())
 
     def _tell_started(self) -> None:
         self._app.events.emit(self._crew.begun())
@@ -152,6 +157,7 @@ class _Inline:
             except StorageError as error:
                 self._trouble(error)
                 time.sleep(TROUBLE_PAUSE)
+        self._outage.over(time.monotonic())
         now = self._db.now()
         self._app.events.emit([told(done, self._worker, now, refused=refused)])
         self._statistics.tick(now)
