@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,19 @@ def test_results_cannot_drive_the_terminal(project):
         assert odd in (json.loads(told), json.loads(told)["result"] if told.startswith("{") else "")
     waiting = project.enqueue("loud", text=odd)
     assert project.invoke("run", waiting).stdout == json.dumps(odd).replace("\x7f", "\\u007f") + "\n"
+
+
+def test_names_of_paused_queues_cannot_drive_the_terminal(project):
+    """What `wait` and `explain` tell of a queue whose name other hands have written into the database."""
+    job_id = project.enqueue("quick")
+    project.invoke("queues", "pause", "default")
+    with closing(sqlite3.connect(project.folder / "storage/lateshift.db")) as database, database:
+        for table, column in (("jobs", "queue"), ("queues", "name")):
+            database.execute(f"update lateshift_{table} set {column} = ?", ["a\x1b[2J\x9b\u202e"])
+    waits = project.invoke("wait", job_id, "--timeout", "0.01", code=4).stderr
+    for told in (waits, project.invoke("explain", job_id).stdout):
+        assert r"`lateshift queues resume a\x1b[2J\x9b\u202e`" in told
+        assert not set(told) & set("\x1b\x9b\u202e")
 
 
 def test_ctrl_c_while_it_is_imported_ends_it_quietly(project):
