@@ -9,14 +9,59 @@ import io
 import os
 import sys
 from contextlib import suppress
+from threading import get_ident
 from typing import Final
 
 _kept: Final[list[int]] = []
 """The descriptor, in a process that was prepared."""
 
+LONGEST: Final = 8192
+"""Characters of a line that are kept until it ends, as many as Python itself keeps."""
+
+
+class WholeLines:
+    """Has a stream write whole lines, whichever threads print at once: `print` writes a text and what ends it apart.
+
+    The stream stays what it is, as others may have got hold of it.
+    """
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self._write, self._flush = stream.write, stream.flush
+        self._begun: dict[int, str] = {}
+        vars(stream).update(write=self.write, flush=self.flush)
+
+    def write(self, text: str) -> int:
+        """Write up to the last end of a line, and keep the rest for this thread."""
+        end = max(str.rfind(text, "\n"), str.rfind(text, "\r")) + 1
+        before, begun = self._begun.pop(get_ident(), ""), text[end:]
+        if end:
+            self._write(before + text[:end])
+        else:
+            begun = before + begun
+        if len(begun) > LONGEST:
+            self._write(begun)
+        elif begun:
+            self._begun[get_ident()] = begun
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what this thread has begun, too."""
+        if begun := self._begun.pop(get_ident(), ""):
+            self._write(begun)
+        self._flush()
+
+    def finish(self) -> None:
+        """Write what any thread has begun."""
+        for thread in list(self._begun):
+            self._write(self._begun.pop(thread, ""))
+        self._flush()
+
+
+_whole_lines: Final[list[WholeLines]] = []
+
 
 def prepare() -> None:
-    """Let what jobs print go out line by line: a process that is killed, or ends at once, takes its buffers with it.
+    """Let what jobs print go out in whole lines: a process that is killed, or ends at once, takes its buffers with it.
 
     And whatever it is: a job must not fail by a character that the system's encoding lacks. On Windows what is no
     console gets UTF-8, as our own log files and messages are.
@@ -30,6 +75,7 @@ def prepare() -> None:
             as_it_is = sys.platform != "win32" or stream.isatty() or "PYTHONIOENCODING" in os.environ
             encoding = None if as_it_is else "utf-8"
             stream.reconfigure(line_buffering=True, errors="backslashreplace", encoding=encoding)
+            _whole_lines.append(WholeLines(stream))
 
 
 def standard_error() -> int:
@@ -48,3 +94,6 @@ def flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # closed, or replaced by anything
             stream.flush()
+    for lines in _whole_lines:
+        with suppress(Exception):
+            lines.finish()
