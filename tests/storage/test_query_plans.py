@@ -101,6 +101,12 @@ def fail(steps: Steps) -> None:
     assert writes.settle(steps.db, Batch([Settlement(job, steps.failed()) for job in held(steps)[:10]])) == []
 
 
+def release(steps: Steps) -> None:
+    jobs = held(steps)
+    writes.release(steps.db, jobs, steps.now)
+    assert {steps.status(job) for job in jobs[:3]} == {"pending"}
+
+
 def prune(steps: Steps) -> None:
     assert writes.prune(steps.db, steps.now, limit=50) == 50
 
@@ -133,6 +139,7 @@ VERBS = {
     "claim": (claim, 250, 600, 400),
     "complete": (complete, 120, 300, 600),
     "fail": (fail, 120, 200, 300),
+    "release": (release, 180, 400, 800),
     "cancel requests": (lambda steps: reads.cancel_requests(steps.db, "worker-1"), 60, 60, 100),
     "running jobs": (held, 60, 60, 300),
     "prune": (prune, 200, 400, 500),
@@ -143,7 +150,7 @@ VERBS = {
     "next page of a queue": (page_of(queue="queue-1"), 400, 400, 400),
     "anything waiting": (lambda steps: reads.anything_waiting(steps.db, ()), 5, 5, 10),
 }
-ROUND = ("lanes", "claim", "complete", "fail", "cancel requests", "running jobs", "anything waiting")
+ROUND = ("lanes", "claim", "complete", "fail", "release", "cancel requests", "running jobs", "anything waiting")
 LIMITS = {"postgres": 1, "mysql": 2, "sqlite": 3}
 
 
@@ -181,12 +188,14 @@ def test_so_does_the_plan_before_the_database_has_looked(crowd, verb):
 
 
 @pytest.mark.parametrize("crowd", ["postgres", "postgres, unaware", "mariadb"], indirect=True)
-def test_a_large_batch_is_completed_by_its_ids(crowd):
+@pytest.mark.parametrize(("name", "sql"), [("complete", writes.COMPLETE), ("release", writes.RELEASE)])
+def test_a_large_batch_is_written_by_its_ids(crowd, name, sql):
     """For a thousand, of which it saw how many they were, PostgreSQL read all jobs at each connection's first times."""
     rows = [
-        {"id": f"{number}", "lease": 1, "started_at": 1, "finished_at": 2, "result": "null"} for number in range(1000)
+        {"id": f"{number}", "lease": 1, "started_at": 1, "finished_at": 2, "result": "null", "now": 2}
+        for number in range(1000)
     ]
-    (plan,) = plans(crowd.db, lambda: crowd.db.write_batch("complete", writes.COMPLETE, rows))
+    (plan,) = plans(crowd.db, lambda: crowd.db.write_batch(name, sql, rows))
     assert not plan.reads_all, plan.text
 
 

@@ -59,6 +59,19 @@ set j.status = 'completed', j.result = done.result, j.started_at = done.started_
     j.error_type = null, j.error_message = null, j.error_traceback = null
 where j.status = 'running'"""
 
+_RELEASE: Final = """
+update json_table(:rows, '$[*]' columns (id varchar(36) path '$.id', lease int path '$.lease',
+                  released_at bigint path '$.now')) as held
+straight_join lateshift_jobs as j on j.id = convert(held.id using ascii) collate ascii_bin and j.lease = held.lease
+set j.status = case when j.cancel_requested = 1 then 'cancelled'
+                    when exists (select 1 from lateshift_attempts a where a.job_id = j.id)
+                    then 'pending_retry' else 'pending' end,
+    j.attempts = j.attempts - 1,
+    j.worker = case when j.cancel_requested = 1 then j.worker end,
+    j.started_at = case when j.cancel_requested = 1 then j.started_at end,
+    j.finished_at = case when j.cancel_requested = 1 then held.released_at else j.finished_at end
+where j.status = 'running'"""
+
 _WHEREABOUTS: Final = """
 select count(*), @@hostname, @@port, @@datadir, lower(database()) from information_schema.tables
 where table_schema = database() and table_name = 'lateshift_jobs'"""
@@ -118,7 +131,7 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "finished_key": "(status, finished_at)",
             "fingerprint_key": "(fingerprint, job_id)",
         },
-        batches={"complete": _COMPLETE},
+        batches={"complete": _COMPLETE, "release": _RELEASE},
         whereabouts=_WHEREABOUTS,
         pack=_as_json,
         silence=("set wait_timeout = {seconds}", "set wait_timeout = default"),

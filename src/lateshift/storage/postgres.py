@@ -91,6 +91,19 @@ from unnest((select cast(:id as text[])), (select cast(:lease as int[])), (selec
      as done(id, lease, started_at, finished_at, result)
 where j.id = done.id and j.lease = done.lease and j.status || '' = 'running'"""
 
+_RELEASE: Final = """
+update lateshift_jobs as j
+set status = case when cancel_requested = 1 then 'cancelled'
+                  when exists (select 1 from lateshift_attempts a where a.job_id = j.id)
+                  then 'pending_retry' else 'pending' end,
+    attempts = attempts - 1,
+    worker = case when cancel_requested = 1 then worker end,
+    started_at = case when cancel_requested = 1 then started_at end,
+    finished_at = case when cancel_requested = 1 then held.released_at else finished_at end
+from unnest((select cast(:id as text[])), (select cast(:lease as int[])), (select cast(:now as bigint[])))
+     as held(id, lease, released_at)
+where j.id = held.id and j.lease = held.lease and j.status || '' = 'running'"""
+
 _ABANDONED: Final = f"set idle_in_transaction_session_timeout = {round(ABANDONED * 1000)}"
 
 _WAITING: Final = "status in ('pending', 'pending_retry')"
@@ -159,7 +172,7 @@ def postgres_dialect(schema: str = "lateshift") -> Dialect:
             "finished_key": "(status, finished_at) where finished_at is not null",
             "fingerprint_key": "(fingerprint, job_id) where fingerprint is not null",
         },
-        batches={"enqueue": _ENQUEUE, "complete": _COMPLETE},
+        batches={"enqueue": _ENQUEUE, "complete": _COMPLETE, "release": _RELEASE},
         pack=as_arrays,
         whereabouts=_WHEREABOUTS,
         announce=_ANNOUNCE,

@@ -95,16 +95,16 @@ _FORGET_LOGS = """
 delete from lateshift_logs where job_id = :id and lease <= :lease and not exists (
     select 1 from lateshift_attempts a where a.job_id = lateshift_logs.job_id and a.lease = lateshift_logs.lease)"""
 
-_RELEASE = """
+RELEASE: Final = """
 update lateshift_jobs
-set status = case when exists (select 1 from lateshift_attempts a where a.job_id = lateshift_jobs.id)
+set status = case when cancel_requested = 1 then 'cancelled'
+                  when exists (select 1 from lateshift_attempts a where a.job_id = lateshift_jobs.id)
                   then 'pending_retry' else 'pending' end,
-    attempts = attempts - 1, worker = null, started_at = null
-where id = :id and lease = :lease and status = 'running' and cancel_requested = 0"""
-
-_RELEASE_CANCELLED = """
-update lateshift_jobs set status = 'cancelled', attempts = attempts - 1, finished_at = :now
-where id = :id and lease = :lease and status = 'running' and cancel_requested = 1"""
+    attempts = attempts - 1,
+    worker = case when cancel_requested = 1 then worker end,
+    started_at = case when cancel_requested = 1 then started_at end,
+    finished_at = case when cancel_requested = 1 then :now else finished_at end
+where id = :id and lease = :lease and status = 'running'"""
 
 CANCEL: Final = "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id"
 ASK_TO_CANCEL: Final = "update lateshift_jobs set cancel_requested = 1 where id {among ids}"
@@ -190,8 +190,7 @@ def settle(db: Database, batch: Batch) -> list[Settlement]:
 def release(db: Database, jobs: Sequence[Claimed], now: int) -> None:
     """Give back claimed jobs that were never started, as if they had not been claimed."""
     rows = [{"id": job.id, "lease": job.lease, "now": now} for job in sorted(jobs, key=lambda job: job.id)]
-    db.execute_many(_RELEASE, rows)
-    db.execute_many(_RELEASE_CANCELLED, rows)
+    db.write_batch("release", RELEASE, rows)
     db.announce()
 
 
