@@ -38,7 +38,9 @@ def granted(settings: Settings) -> tuple[str, ...]:
 
     Raises OSError where nobody can tell now, as with too many open files: a job that is refused has failed for good.
     """
-    return tuple(dict.fromkeys(_read(runner_file(settings, "allowed"))))
+    file = runner_file(settings, "allowed")
+    # What `withdraw` has taken it may put back: it is there until it is here again.
+    return tuple(dict.fromkeys([*_read(file), *_read(_taken(file)), *_read(file)]))
 
 
 def with_granted(settings: Settings) -> Settings:
@@ -66,7 +68,7 @@ def grant(settings: Settings, entries: Collection[str]) -> None:
         with suppress(OSError):  # there is none yet
             os.utime(file, (time.time(),) * 2)  # before we look: who takes it away after that puts it back
         with suppress(OSError):
-            there = granted(settings)
+            there = [*_read(file)]
             lacking = [entry for entry in entries if entry not in there]
             if not lacking:
                 return
@@ -76,7 +78,7 @@ def grant(settings: Settings, entries: Collection[str]) -> None:
 def withdraw(settings: Settings) -> None:
     """Take back what was granted, as no job waits or runs; but nothing if a program has looked at it just now."""
     file = runner_file(settings, "allowed")
-    taken = file.with_suffix(".taken")
+    taken = _taken(file)
     with suppress(OSError):  # there is none; or, on Windows, somebody has it open: then it stays
         if _is_fresh(file):
             return
@@ -84,6 +86,10 @@ def withdraw(settings: Settings) -> None:
         if _is_fresh(taken):
             grant(settings, tuple(_read(taken)))
         taken.unlink()
+
+
+def _taken(file: Path) -> Path:
+    return file.with_suffix(".taken")
 
 
 def _is_fresh(file: Path) -> bool:
