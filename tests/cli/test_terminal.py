@@ -1,5 +1,6 @@
 """What a person sees in a terminal."""
 
+import contextlib
 import os
 import re
 
@@ -137,20 +138,28 @@ def test_a_password_is_typed_twice_and_unseen(project):
     assert not any(typed in shown for typed in (b"first", b"other", b"horse"))
 
 
-@pytest.mark.parametrize(("answer", "code", "left"), [(b"y", 0, 0), (b"n", 130, 2)], ids=["yes", "no"])
+@pytest.mark.parametrize(
+    ("answer", "code", "left"),
+    [(b"y\n", 0, 0), (b"n\n", 130, 2), (b"\n", 130, 2), (b"\x04", 130, 2)],
+    ids=["yes", "no", "the default", "Ctrl-D"],
+)
 def test_a_filter_asks_before_it_deletes(project, answer, code, left):
-    """In a terminal it says how many jobs it is about; only a yes has them deleted."""
+    """In a terminal it says how many jobs it is about; only a yes has them deleted, and all else is told."""
     project.done("quick"), project.done("quick")
     mine, its = pty.openpty()
     process = project.start("delete", "--status", "completed", stdin=its, stderr=its)
-    os.close(its)
     shown = b""
     while not shown.endswith(b"2 jobs are to be deleted. Go on? [y/N]: "):
         shown += os.read(mine, 65536)
-    os.write(mine, answer + b"\n")
+    os.write(mine, answer)
     told, _ = process.communicate()
+    os.close(its)
+    with contextlib.suppress(OSError):  # Linux tells so that the other end is closed
+        while chunk := os.read(mine, 65536):
+            shown += chunk
     os.close(mine)
     assert (process.returncode, told) == (code, "" if left else "2 jobs deleted.\n")
+    assert shown.endswith(b"\r\nNothing was done.\r\n") is bool(left)
     assert len(project.invoke_json("list")) == left
 
 

@@ -27,7 +27,7 @@ Exit codes:
   3    no such job
   4    `wait` ran out of time
   5    the database cannot be used
-  130  interrupted by Ctrl-C
+  130  interrupted by Ctrl-C, or a question answered with no
 
 Commands that read print one JSON object or array with --json. Times in JSON are UTC (ISO 8601), times on the screen
 are local. `lateshift COMMAND --help` names the keys.

@@ -163,6 +163,18 @@ def refuse_if_nobody_can_be_asked() -> None:
         )
 
 
+def ask_to_go_on(told: str) -> None:
+    """Go on if that is meant; end the command, as Ctrl-C does, if the answer is no, or none."""
+    try:
+        meant = click.confirm(f"{told} Go on?", err=True)
+    except click.Abort:  # Ctrl-C or Ctrl-D: the cursor is still behind the question
+        click.echo(err=True)
+        meant = False
+    if not meant:
+        tell("Nothing was done.", err=True)
+        raise click.Abort
+
+
 def open_app(*, create: bool = False, **code: Any) -> Lateshift:
     """The application object for a command, in force until the command ends. `code` are settings that it overrides.
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import Code, Refusal, code_of, complain, open_app, refuse_if_nobody_can_be_asked, tell
+from lateshift.cli.base import (
+    Code,
+    Refusal,
+    ask_to_go_on,
+    code_of,
+    complain,
+    open_app,
+    refuse_if_nobody_can_be_asked,
+    tell,
+)
 from lateshift.cli.completion import job_ids, queue_names
 from lateshift.cli.output import json_option, print_json
 from lateshift.cli.permission import Permission
@@ -110,7 +119,7 @@ def _all(app: Lateshift, action: Action, query: Query, done: str, *, dry_run: bo
     matching, changed = _matching(app, action, target) if asks or dry_run else 0, 0
     told = f"{count(matching, 'job')} {'is' if matching == 1 else 'are'} to be {done}."
     if asks and matching:
-        click.confirm(f"{told} Go on?", abort=True, err=True)
+        ask_to_go_on(told)
     if not dry_run:
         matching, changed = _act(app, action, target)
         told = f"{count(changed, 'job')} {done}."

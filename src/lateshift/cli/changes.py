@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from lateshift.app import Lateshift
-from lateshift.cli.base import Refusal, open_app, refuse_if_nobody_can_be_asked
+from lateshift.cli.base import Refusal, ask_to_go_on, open_app, refuse_if_nobody_can_be_asked
 from lateshift.cli.bulk import on_jobs
 from lateshift.cli.permission import Permission
 from lateshift.job import FINISHED, WAITING
@@ -85,7 +85,7 @@ def prune(older_than: float | None, *, dry_run: bool, yes: bool) -> None:
         if dry_run:
             click.echo(told)
             return
-        click.confirm(f"{told} Go on?", abort=True, err=True)
+        ask_to_go_on(told)
     deleted = app.prune(None if older_than is None else timedelta(days=older_than))
     click.echo(f"Deleted {count(deleted, 'finished job')}.")
 
