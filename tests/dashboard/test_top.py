@@ -279,7 +279,7 @@ def test_names_and_errors_cannot_drive_the_terminal(site, start):
 
 
 def test_a_database_that_does_not_answer_is_waited_for(site, monkeypatch):
-    """What was seen last stays, with the reason below it."""
+    """What was seen last stays, with the reason below it until it does; what a key could not do stays told."""
     from lateshift.query import Query
     from lateshift.top import loop
 
@@ -289,10 +289,16 @@ def test_a_database_that_does_not_answer_is_waited_for(site, monkeypatch):
     def refuse(*_, **__):
         raise StorageError("The database does not answer.")
 
-    monkeypatch.setattr(loop, "look", refuse)
-    program._look_again()
+    with monkeypatch.context() as away:
+        away.setattr(loop, "look", refuse)
+        assert not program._look_again()
     assert program._picture is seen
-    assert program._state.told == "The database does not answer. (it goes on trying)"
+    assert program._state.told == "It goes on trying. The database does not answer."
+    assert program._look_again()
+    assert program._state.told == ""
+    program._state.tell("The job cannot be retried.", wrong=True)
+    assert program._look_again()
+    assert program._state.told == "The job cannot be retried."
 
 
 def test_where_there_is_no_terminal_it_is_printed_once(site):

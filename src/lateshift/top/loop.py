@@ -35,6 +35,7 @@ class Top:
         self._app, self._db, self._interval = app, db, interval
         self._spawns = app.settings.spawn != "never"
         self._state = State(query)
+        self._away = ""
         self._picture = self._look()
         self._detail: detail.Detail | None = None
         # Rich finds out how many colours there are; it draws into a text, for only what has changed is written.
@@ -60,10 +61,10 @@ class Top:
                 return
             if self._obey(command, terminal) or time.monotonic() >= due:
                 began = time.monotonic()
-                self._look_again()
+                rests = RESTS if self._look_again() else 1  # what was waited for in vain was no load
                 if command is not None and command.verb == "search":
                     self._state.go_to_what_was_found(self._picture)
-                due = time.monotonic() + max(self._interval, RESTS * (time.monotonic() - began))
+                due = time.monotonic() + max(self._interval, rests * (time.monotonic() - began))
 
     def _obey(self, command: Command | None, terminal: Terminal) -> bool:
         """Do what a key wanted; whether to look at the database again."""
@@ -85,15 +86,20 @@ class Top:
         self._state.settle(picture)
         return picture
 
-    def _look_again(self) -> None:
-        """What was seen last stays on the screen while the database cannot be asked."""
+    def _look_again(self) -> bool:
+        """What was seen last stays on the screen while the database cannot be asked; whether it could."""
         state = self._state
         try:
             self._picture = self._look()
             if state.job is not None:
                 self._detail = detail.read(self._app, self._db, state.job, self._detail)
         except LateshiftError as error:
-            state.tell(f"{error} (it goes on trying)", wrong=True)
+            self._away = f"It goes on trying. {error}"
+            state.tell(self._away, wrong=True)
+            return False
+        if state.told == self._away:
+            state.tell("")
+        return True
 
     def _complete(self) -> None:
         typed = self._state.typed
