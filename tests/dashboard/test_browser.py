@@ -323,6 +323,18 @@ def test_a_hidden_tab_asks_for_nothing(own, open_page):
     expect(page.get_by_text("Arrived.handle")).to_be_visible()
 
 
+def test_long_figures_stay_in_their_columns(shared, open_page):
+    """After an outage the oldest wait is long, and what stands behind it was written over the next figure."""
+    _, link = shared
+    page = open_page(link)
+    for width in (1280, 1000, 440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("""() => [...document.querySelectorAll(".figure dd")].every((dd) => {
+            (dd.querySelector("a") || dd).firstChild.data = "59 min 59 s ";
+            return dd.scrollWidth <= dd.clientWidth;
+        })"""), width
+
+
 def test_a_server_that_stops_is_told_and_comes_back(make_site, open_page):
     """While there is no server the page says so; when it is back, the page goes on by itself."""
     site = make_site()

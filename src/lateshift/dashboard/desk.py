@@ -136,7 +136,8 @@ class Desk:
             return problems.answer(Problem(title, status, words), headers)
         if "text/html" not in request.headers.get("accept", "text/html"):
             return PlainTextResponse(f"{title}. {words}\n", status, headers)
-        return self.bare(request, "refusal.html", status, headers, title=title, words=words)
+        again = status == 503 and request.method == "GET"
+        return self.bare(request, "refusal.html", status, headers, title=title, words=words, again=again)
 
     def bare(
         self,
