@@ -119,6 +119,7 @@ def test_nobody_there(scheme, host, said):
     """A refused connection and a host without an address: what failed, how long was waited, what to check."""
     told = refusal(f"{scheme}://app:{SECRET}@{host}/jobs")
     assert re.search(said, told)
+    assert "refused Is the server" not in told
     assert "within 0.3 s" in told
     assert "Check that it runs" in told
     assert f"app:***@{host}/jobs" in told

@@ -280,7 +280,8 @@ class ServerDatabase(Database):
 
     def explain(self, trouble: Trouble, error: Exception) -> StorageError:
         """An error of the driver in our words."""
-        said = mask_secrets(" ".join(": ".join(map(str, error.args)).split()), self.url)
+        told = ": ".join(map(str, error.args)).replace("\n\t", ". ")  # libpq's hint is a sentence in a line of its own
+        said = mask_secrets(" ".join(told.split()), self.url)
         if trouble == "gone":
             what, remedy = away(getattr(error, "sqlstate", None) or "", said, self.timeout)
             return StorageUnavailable(f"The database {self.place} {what} ({said}). {remedy}")
