@@ -20,7 +20,7 @@ from lateshift.storage.counting import Count
 from lateshift.storage.reads import WorkerRow
 from lateshift.storage.workers import claims_jobs, held
 from lateshift.target import resolve
-from lateshift.wording import as_sentence, count, duration, local_time, shortened
+from lateshift.wording import as_argument, as_sentence, count, duration, local_time, shortened
 
 LONGEST_ERROR: Final = 300
 """Characters of an error's message; `lateshift show` has all of it."""
@@ -110,7 +110,8 @@ def _waiting(scene: _Scene) -> Iterator[str]:
     yield from _obstacles_of_the_callable(scene)
     paused = reads.queue_paused(scene.db, job.queue)
     if paused:
-        yield f"The queue {job.queue!r} is paused: the job waits until `lateshift queues resume {job.queue}`."
+        resume = f"`lateshift queues resume {as_argument(job.queue)}`"
+        yield f"The queue {job.queue!r} is paused: the job waits until {resume}."
     serving = [worker for worker in scene.alive if serves(worker, job.queue)]
     if not serving:
         yield _no_worker(scene, paused=paused)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import sys
 from datetime import datetime
 from typing import Final
 
@@ -63,6 +65,12 @@ def local_time(moment: datetime) -> str:
     with contextlib.suppress(OverflowError, OSError):  # at an end of the calendar; on Windows also before 1970
         moment = moment.astimezone()
     return moment.replace(tzinfo=None).isoformat(" ", "seconds")
+
+
+def as_argument(name: str) -> str:
+    """A name as one argument of a command that somebody copies into a shell."""
+    quoted = shlex.quote(name)
+    return f'"{name}"' if sys.platform == "win32" and quoted != name else quoted
 
 
 def as_sentence(text: str) -> str:

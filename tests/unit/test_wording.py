@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lateshift.wording import duration, local_time
+from lateshift.wording import as_argument, duration, local_time
 
 DAY = 86_400
 
@@ -30,6 +30,17 @@ DAY = 86_400
 def test_a_duration_has_two_or_three_digits(seconds, expected):
     """The unit grows with it."""
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "elsewhere", "on_windows"),
+    [("mail", "mail", "mail"), ("late mail", "'late mail'", '"late mail"'), ("a;b", "'a;b'", '"a;b"')],
+)
+def test_a_name_is_one_argument_of_a_command(monkeypatch, name, elsewhere, on_windows):
+    """What `lateshift queues resume late mail` meant was refused, and a shell would have run what is behind a `;`."""
+    for platform, expected in (("linux", elsewhere), ("win32", on_windows)):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert as_argument(name) == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the zone cannot be set there")

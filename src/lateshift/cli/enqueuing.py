@@ -23,7 +23,7 @@ from lateshift.host.fleet import living, serves
 from lateshift.job import WAITING, Job
 from lateshift.screen import as_json_text, clean
 from lateshift.storage import reads
-from lateshift.wording import as_sentence, duration
+from lateshift.wording import as_argument, as_sentence, duration
 
 
 def moment_of(text: str) -> datetime:
@@ -162,7 +162,8 @@ def _warn_if_nothing_moves(app: Lateshift, job_id: str) -> None:
         return
     queue, permission = job.queue, Permission(app)
     if reads.queue_paused(app.database, queue):
-        tell(f"The queue {queue} is paused, `lateshift queues resume {queue}` lets it go on. Waiting.", err=True)
+        resume = f"`lateshift queues resume {as_argument(queue)}`"
+        tell(f"The queue {queue} is paused, {resume} lets it go on. Waiting.", err=True)
     elif not permission.anywhere(job.name, queue):
         tell(f"{permission.trouble([job.name])} No runner is started for it here. Waiting.", err=True)
     elif app.settings.spawn == "never" and not _somebody_serves(app, queue):

@@ -20,7 +20,7 @@ from lateshift.storage.migrations import pending, version
 from lateshift.storage.reads import QueueRow, WorkerRow
 from lateshift.storage.schema import LATEST
 from lateshift.storage.workers import NewWorker, register_worker, remove_worker
-from lateshift.wording import count, duration
+from lateshift.wording import as_argument, count, duration
 
 
 def database(place: Place) -> Iterator[Check]:
@@ -136,7 +136,8 @@ def _orphans(place: Place, owners: list[str], alive: list[WorkerRow]) -> Iterato
 def _late(place: Place, queue: QueueRow, late: float, serving: int) -> Check:
     told = f"The queue {queue.name!r} has {Count.of(queue.waiting).words('due job')}, the oldest since {duration(late)}"
     if queue.paused:
-        return Check("jobs", "warning", f"{told}: it is paused.", f"`lateshift queues resume {queue.name}`.")
+        resume = f"`lateshift queues resume {as_argument(queue.name)}`."
+        return Check("jobs", "warning", f"{told}: it is paused.", resume)
     if not serving:
         return Check("jobs", _unserved(place, late), f"{told}: no worker serves it.", _next_worker(place, []))
     remedy = "`lateshift explain JOB_ID` says what a job is behind; `lateshift work` adds workers."
