@@ -130,17 +130,28 @@ def test_logs_of_the_attempt_are_kept(project):
     assert [line for line in attempt["lines"] if "hear, hear" in line]
 
 
+TALKING = """
+
+def talk(much: int, fails: bool) -> str:
+    print("talk" * much)
+    if fails:
+        raise ValueError
+    return "talked"
+"""
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_it_keeps_the_exit_code_though_nobody_reads(project, options):
-    """`lateshift run ID 2>&1 | true` ends as the job did; one that had printed something and failed ended with 0."""
+@pytest.mark.parametrize(("much", "fails"), [(1, True), (10_000, False)])
+def test_it_keeps_the_exit_code_though_nobody_reads(project, options, much, fails):
+    """`lateshift run ID 2>&1 | true`: a job that failed ended with 0, and one that prints much failed by that."""
     with (project.folder / "app/jobs.py").open("a", encoding="utf-8") as code:
-        code.write("\n\ndef talk_and_fail() -> None:\n    print('talk')\n    raise ValueError\n")
-    job_id = project.enqueue("talk_and_fail")
+        code.write(TALKING)
+    job_id = project.enqueue("talk", much=much, fails=fails)
     process = project.start("run", job_id, *options)
     process.stdout.close()
     process.stderr.close()
-    assert process.wait(30) == 1
-    assert project.invoke_json("status", job_id)["attempts"] == 1
+    assert process.wait(30) == int(fails)
+    assert project.invoke_json("status", job_id)["status"] == ("pending_retry" if fails else "completed")
 
 
 def test_what_is_not_there_or_not_waiting(project):

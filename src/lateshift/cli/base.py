@@ -129,7 +129,6 @@ def perhaps_unread() -> Iterator[None]:
     """Print to standard output for a reader who may have gone, where the command's exit code tells more than that."""
     try:
         yield
-        sys.stdout.flush()  # what a job has printed, too
     except BrokenPipeError:
         _discard(sys.stdout)
 

@@ -111,6 +111,7 @@ def run(job_id: str, *, as_json: bool) -> int:
     It may be delayed, or its queue paused. What the job logs goes to standard error as well. Prints the result as JSON;
     the exit code is 1 unless it completed.
     """
+    from lateshift.runtime import output
     from lateshift.runtime.inline import run_one
 
     app = open_app()
@@ -118,8 +119,12 @@ def run(job_id: str, *, as_json: bool) -> int:
     logging.basicConfig(level=app.settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: give the job back in good order
     click.get_current_context().call_on_close(lambda: signal.signal(signal.SIGTERM, before))
+    output.keep_lines_whole()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        job = run_one(app, job_id)
+        try:
+            job = run_one(app, job_id)
+        finally:
+            output.flush()
     return _tell_end(job, as_json=as_json)
 
 

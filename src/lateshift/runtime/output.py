@@ -8,12 +8,15 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
-from typing import Final
+from typing import Final, ParamSpec
 
 _kept: Final[list[int]] = []
 """The descriptor, in a process that was prepared."""
+
+P = ParamSpec("P")
 
 LONGEST: Final = 8192
 """Characters of a line that are kept until it ends, as many as Python itself keeps."""
@@ -22,11 +25,12 @@ LONGEST: Final = 8192
 class WholeLines:
     """Has a stream write whole lines, whichever threads print at once: `print` writes a text and what ends it apart.
 
-    The stream stays what it is, as others may have got hold of it.
+    What cannot be written is lost: nobody reads it any more, or the disk is full, and no job is to fail by that. The
+    stream stays what it is, as others may have got hold of it.
     """
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
-        self._write, self._flush = stream.write, stream.flush
+        self._write, self._flush = _as_can_be(stream.write), _as_can_be(stream.flush)
         self._begun: dict[int, str] = {}
         vars(stream).update(write=self.write, flush=self.flush)
 
@@ -60,6 +64,12 @@ class WholeLines:
 _whole_lines: Final[list[WholeLines]] = []
 
 
+def keep_lines_whole() -> None:
+    """Let what jobs print from now on go out in whole lines."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    _whole_lines[:] = map(WholeLines, streams)
+
+
 def prepare() -> None:
     """Let what jobs print go out in whole lines: a process that is killed, or ends at once, takes its buffers with it.
 
@@ -75,7 +85,7 @@ def prepare() -> None:
             as_it_is = sys.platform != "win32" or stream.isatty() or "PYTHONIOENCODING" in os.environ
             encoding = None if as_it_is else "utf-8"
             stream.reconfigure(line_buffering=True, errors="backslashreplace", encoding=encoding)
-            _whole_lines.append(WholeLines(stream))
+    keep_lines_whole()
 
 
 def standard_error() -> int:
@@ -97,3 +107,11 @@ def flush() -> None:
     for lines in _whole_lines:
         with suppress(Exception):
             lines.finish()
+
+
+def _as_can_be(write: Callable[P, object]) -> Callable[P, None]:
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> None:
+        with suppress(OSError):
+            write(*args, **kwargs)
+
+    return attempt
