@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from lateshift import Lateshift
 from lateshift.accounts import hash_password
 from lateshift.dashboard import application
 from lateshift.dashboard.routes import PAGES
 from lateshift.errors import SpawnError
+from lateshift.host.fleet import Neighbours
 from lateshift.storage import audit
 
 JOB = """
@@ -217,10 +217,10 @@ def test_actions_are_told(site, client, caplog):
 def test_what_is_done_is_told_when_no_runner_starts(make_site, code, monkeypatch):
     """The job is sent to run, the queue is open, the new job is stored: the audit has it, the page says the rest."""
 
-    def no_runner(_, __, job_ids):
+    def no_runner(_neighbours, _settings, _queues, job_ids=()):
         raise SpawnError("No runner could be started.", tuple(job_ids))
 
-    monkeypatch.setattr(Lateshift, "_start_runner", no_runner)
+    monkeypatch.setattr(Neighbours, "see_to", no_runner)
     site = make_site(allowed=["dashboard_code"])
     client, job = site.client(), first(site, "failed")
     renamed = "update lateshift_jobs set name = 'dashboard_code.work' where id = :id"

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from lateshift.app import Lateshift
 from lateshift.dashboard.api.operations import OPERATIONS
 from lateshift.errors import SpawnError
 from lateshift.fingerprint import fingerprint
+from lateshift.host.fleet import Neighbours
 from lateshift.job import JobError
 from lateshift.storage import audit, failures, requests
 
@@ -100,7 +100,7 @@ def test_a_job_nobody_will_run_is_stored_with_a_warning(site, client, monkeypatc
     def no_runner(*_):
         raise SpawnError("No runner could be started.")
 
-    monkeypatch.setattr(Lateshift, "_start_runner", no_runner)
+    monkeypatch.setattr(Neighbours, "see_to", no_runner)
     monkeypatch.setattr("lateshift.dashboard.actions.ensure_runner", no_runner)
     job = job_of(site, "failed")
     told = ask(client, "POST", f"/jobs/{job.id}/retry")

@@ -9,6 +9,7 @@ import pytest
 
 from lateshift.dashboard.fields import field_of
 from lateshift.errors import SpawnError
+from lateshift.host.fleet import Neighbours
 from lateshift.signature import Signature
 from lateshift.storage import audit
 
@@ -318,10 +319,10 @@ def test_what_may_not_run_is_refused(own, name, words):
 def test_without_a_runner_the_job_is_there_all_the_same(own, monkeypatch):
     """The page of the stored job says that none could be started."""
 
-    def no_runner(_, job_ids):
+    def no_runner(_neighbours, _settings, _queues, job_ids=()):
         raise SpawnError("No runner could be started.", tuple(job_ids))
 
-    monkeypatch.setattr(own.app, "_start_runner", no_runner)
+    monkeypatch.setattr(Neighbours, "see_to", no_runner)
     answer = post(own, "open_ended")
     [job] = own.app.list_jobs()
     assert answer.headers["location"] == f"/jobs/{job.id}"
