@@ -37,6 +37,16 @@ def test_a_text_where_a_number_belongs_stops_no_worker(steps, database, place, c
     assert {job.id for job in reads.list_jobs(database)} == {bad, good}
 
 
+@pytest.mark.parametrize("value", [0.5, float("-inf")])
+def test_a_fraction_where_a_time_belongs_keeps_no_other_job_back(steps, database, place, value):
+    """SQLite takes it, as the first of its lane: it is claimed, and so are those behind it."""
+    if place.kind != "sqlite":
+        pytest.skip("servers round or refuse it")
+    bad, good = steps.enqueue(), steps.enqueue()
+    database.execute("update lateshift_jobs set run_at = :value where id = :id", {"value": value, "id": bad})
+    assert {job.id for job in steps.claim(thread=2)} == {bad, good}
+
+
 @pytest.mark.parametrize(
     ("column", "statuses", "query"),
     [("finished_at", ("completed", "failed"), "status:finished"), ("run_at", ("pending",), "status:pending")],

@@ -18,7 +18,7 @@ from lateshift.storage import counting
 from lateshift.storage.attempts import history_of
 from lateshift.storage.database import Database, Parameters
 from lateshift.storage.job_rows import JOB_ROWS, as_job
-from lateshift.storage.soundness import CLAIMED, Kind, sound
+from lateshift.storage.soundness import CLAIMED, Kind, sound, whole
 
 # One step from lane to lane over the waiting index: three probes for each lane, however many jobs wait in it.
 _LANES = """
@@ -115,10 +115,11 @@ def lanes_from(db: Database, start: str, most: int, *, only: bool = False) -> tu
     """
     found, following = db.query_lanes(_LANES, start, most, only=only)
     lanes = [
-        Lane(queue, kind, priority, run_at, bool(paused))
+        Lane(queue, kind, priority, whole(run_at), bool(paused))
         for queue, kind, priority, run_at, paused in found
-        # SQLite lets a row of other hands hold a text where a number belongs: nobody can say when it is due.
-        if isinstance(queue, str) and isinstance(priority, int) and isinstance(run_at, int)
+        # SQLite lets a row of other hands hold a text where a number belongs: nobody can say when it is due. Of a
+        # fraction one can, and the lane's other jobs stand behind it.
+        if isinstance(queue, str) and isinstance(priority, int) and isinstance(run_at, int | float)
     ]
     return sorted(lanes, key=lambda lane: (lane.queue, lane.executor, -lane.priority)), following
 

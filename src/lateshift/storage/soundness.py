@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from types import NoneType
 from typing import Any, Final, cast
@@ -49,11 +48,16 @@ def sound(row: Sequence[Any], kinds: Sequence[Kind]) -> Sequence[Any]:
     )
 
 
+def whole(number: float) -> int:
+    """The whole part, within 64 bits: SQLite makes a float of the largest number, plus one, and knows the infinite."""
+    return int(max(-LARGEST, min(number, LARGEST)))
+
+
 def _nearest(value: object, kind: Kind) -> object:
     """Text for anything where text belongs; where a number does, its whole part, else 0, or None if that may be."""
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if str in kinds:
         return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return int(max(-LARGEST, min(value, LARGEST)))  # SQLite makes a float of the largest number, plus one
+    if isinstance(value, float):
+        return whole(value)
     return None if NoneType in kinds else 0
