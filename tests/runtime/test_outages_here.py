@@ -182,6 +182,24 @@ def test_an_attempt_whose_end_nobody_could_write_is_in_the_history(tmp_path):
         assert [[attempt.outcome for attempt in job.history] for job in jobs] == [["lost"], ["returned"]]
 
 
+def test_a_job_whose_worker_dies_each_time_as_it_has_ended_gets_a_process_of_its_own(tmp_path):
+    """It leaves behind what ends the process, sooner than the database takes the outcome: it ran for ever."""
+    go.set()
+    job_id = None
+    for crashes in (0, 0, 1):
+        with worker_in(tmp_path, allowed=[__name__]) as worker:
+            job_id = job_id or store(worker, f"{__name__}.hold")
+            worker.turn()
+            while not worker.crew.inbox:
+                worker._wake.wait(0.01)
+            rescue(worker._db, Events(), "mine", worker.config.folder)
+            job = reads.get(worker._db, job_id)
+            assert (job.status, job.attempts, job.crashes) == ("pending_retry", 0, crashes)
+            kinds = [lane.executor for lane in reads.lanes(worker._db)]
+    assert kinds == ["process"]
+    assert job.error.message.startswith("the worker mine died just after the job had ended, as twice before")
+
+
 def test_progress_that_could_not_be_written_is_written_later(tmp_path, monkeypatch):
     """But not in place of what the job has told since."""
     with worker_in(tmp_path) as worker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 
@@ -12,6 +13,7 @@ from lateshift import Lateshift
 from lateshift.enqueuing import new_id
 from lateshift.errors import StorageUnavailable
 from lateshift.events import Events
+from lateshift.host import presence
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence, presence_folder, started_jobs
 from lateshift.job import NewJob
@@ -127,6 +129,31 @@ def test_a_lock_that_was_dropped_tells_at_once(scene, host):
     presence.let_go()
     assert scene.rescued_after(3) == 0
     assert reads.status(scene.db, job_id) == "pending"
+
+
+def test_a_dead_worker_whose_marks_cannot_be_read_is_taken_back_from(scene):
+    """A damaged disk, or a folder by other hands: nobody knows which of its jobs had begun, and nobody ever would."""
+    (scene.folder / "other.run").mkdir()
+    job_id = scene.worker(host_name())
+    assert scene.rescued_after(30) == 16
+    assert reads.get(scene.db, job_id).crashes == 1
+
+
+def test_one_that_cannot_be_taken_back_from_now_keeps_no_other_waiting(scene, monkeypatch):
+    """Of a worker nobody can tell which jobs had begun, for want of open files: those of the next one wait again."""
+    scene.worker("elsewhere")
+    now = scene.clock.now()
+    workers.register_worker(scene.db, NewWorker("first", "worker", host_name(), 1, "first", (), "1"), now)
+
+    def told(folder, worker):
+        if folder == "first":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return started_jobs(folder, worker)
+
+    monkeypatch.setattr(presence, "started_jobs", told)
+    with pytest.raises(OSError, match="Too many"):
+        scene.rescued_after(30)
+    assert [worker.id for worker in reads.workers(scene.db)] == ["first"]
 
 
 def test_a_supervisor_waits_a_second_for_a_locked_database(tmp_path):

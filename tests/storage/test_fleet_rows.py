@@ -10,6 +10,7 @@ from storage_steps import SECOND
 from lateshift import errors
 from lateshift.host.fleet import serves
 from lateshift.options import check_queue
+from lateshift.outcome import unwritten
 from lateshift.storage import reads, workers, writes
 
 
@@ -176,3 +177,14 @@ def test_workers_in_detail(steps, clock):
     assert {job.executor for job in one.jobs} == {"thread"}
     assert (one.jobs[1].progress, one.jobs[1].progress_message) == (0.5, "half")
     assert (two.revision, two.memory, two.cpu, two.jobs) == ("1.0", None, None, ())
+
+
+def test_jobs_that_were_lost_after_their_end_are_known_by_their_history(steps):
+    """Twice; one that was so once, and crashed once, is none of them."""
+    often, once = steps.enqueue(), steps.enqueue()
+    for outcome in (unwritten(steps.now, steps.now), steps.returned(), unwritten(steps.now, steps.now)):
+        assert steps.settle(writes.claim_one(steps.db, "worker-1", steps.now, often), outcome)
+    assert steps.settle(writes.claim_one(steps.db, "worker-1", steps.now, once), unwritten(steps.now, steps.now))
+    assert steps.lose(writes.claim_one(steps.db, "worker-1", steps.now, once))
+    assert workers.often_unwritten(steps.db, {often, once}, 2) == {often}
+    assert workers.often_unwritten(steps.db, set(), 2) == set()

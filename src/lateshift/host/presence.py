@@ -36,6 +36,9 @@ _LEFT: Final = b"left"
 """What stands in a lock's file: since its worker began; since it was asked to stop for good; and after one that ends by
 itself has left it there."""
 
+_SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What passes; any other error would keep a dead worker's jobs for ever."""
+
 _FILE: Final = re.compile(r"(.+-\d+-[0-9a-f]{6})\.(?:lock|open|run)(?:\.\d+)?", re.ASCII)
 """A worker's file, by its id (host, process and chance), also where it was killed before it could give it this name."""
 
@@ -206,9 +209,9 @@ def _is_held(path: str) -> bool | None:
 
 
 def started_jobs(folder: Path | str, worker_id: str) -> frozenset[str] | None:
-    """The ids of the jobs that the worker is executing, or was when it died; None when it left no file, or not for us.
+    """The ids of the jobs that the worker is executing, or was when it died; None where no file of it can be read.
 
-    Raises OSError where it is for another reason, such as too many open files, that nobody can tell now.
+    Raises OSError where nobody can tell now, as too many files are open.
     """
     marks = _read_marks(folder, worker_id)
     return None if marks is None else frozenset(mark for mark in marks if not mark.startswith(_ENDED))
@@ -224,7 +227,11 @@ def ended_jobs(folder: Path | str, worker_id: str) -> frozenset[tuple[str, int]]
 def _read_marks(folder: Path | str, worker_id: str) -> list[str] | None:
     try:
         marks = Path(_run_file(folder, worker_id)).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
+    except ValueError:  # a name that no file can have
+        return None
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
         return None
     slots = (marks[start : start + SLOT].rstrip(b"\0") for start in range(0, len(marks), SLOT))
     return [mark.decode(errors="replace") for mark in slots if mark]

@@ -19,7 +19,7 @@ from lateshift.events import Event, Events, JobFinished, JobRescued, WorkerStopp
 from lateshift.host import presence
 from lateshift.host.fleet import HEARTBEAT, LEASE, is_alive, is_here
 from lateshift.job import Claimed, JobError
-from lateshift.outcome import WORKER_DIED, lost, unwritten
+from lateshift.outcome import MAX_CRASHES, WORKER_DIED, lost, unwritten
 from lateshift.runtime import settling
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.fence import AGAIN, Fence
@@ -108,8 +108,18 @@ class Rescue:
             (w.id, w.folder if is_here(w) else None, w.heartbeat_at) for w in others if self._died(w, now)
         ]
         dead += [(owner, None, None) for owner in reads.absent_owners(self._db)]
-        if sum(rescue(self._db, self._events, *who) for who in dead):
+        taken, trouble = 0, None
+        for who in dead:
+            try:
+                taken += rescue(self._db, self._events, *who)
+            except Exception as error:
+                if settling.may_pass(error):
+                    raise
+                trouble = error  # the jobs of the others are waited for no less
+        if taken:
             self._rescued()  # what this process writes itself is no news by which it would wake
+        if trouble:
+            raise trouble
         return self.INTERVAL + random.random() / 4
 
     def _died(self, worker: reads.WorkerRow, now: int) -> bool:
@@ -273,13 +283,9 @@ def _take_back(
         begun = frozenset()
     now = db.now()
     held = reads.running_jobs(db, worker)
-    crashed = [(job, at) for job, at in held if begun is None or job.id in begun]
-    others = [(job, at) for job, at in held if begun is not None and job.id not in begun]
-    innocent = [job for job, _ in others if (job.id, job.lease) not in ended]
-    error = JobError(WORKER_DIED, f"the worker {worker} {how} while the job was running{had}")
-    shared = len(crashed) > 1
-    settlements = [Settlement(job, lost(job, at, now, error, shared=shared)) for job, at in crashed]
-    settlements += [Settlement(job, unwritten(at, now)) for job, at in others if (job.id, job.lease) in ended]
+    words = ("while the job was running", "just after the job had ended, as twice before")
+    errors = [JobError(WORKER_DIED, f"the worker {worker} {how} {when}{had}") for when in words]
+    settlements, innocent = _judge(db, held, begun, ended, now, *errors)
     refused = {id(settlement) for settlement in writes.settle(db, Batch(settlements))}
     writes.release(db, innocent, now)
     told: list[Event] = []
@@ -294,6 +300,33 @@ def _take_back(
         mark_death(db, now, worker, f"{len(held)} jobs taken back, {failed} of them failed for good")
         told.append(WorkerStopped(now, worker, f"found dead, {len(held)} jobs taken back"))
     return told, len(held)
+
+
+def _judge(
+    db: Database,
+    held: Sequence[tuple[Claimed, int]],
+    begun: frozenset[str] | None,
+    ended: frozenset[tuple[str, int]],
+    now: int,
+    died_running: JobError,
+    died_after: JobError,
+) -> tuple[list[Settlement], list[Claimed]]:
+    """What became of the attempts of a dead worker, and the jobs that it had not begun.
+
+    An attempt that had ended is no crash, but the third one is: the job may leave behind what ends the process. It ran
+    for ever, where the database is slower than that; in a process of its own it gets through. The errors are those of
+    attempts that crashed while they ran, and after that.
+    """
+    over = {job.id for job, _ in held if (job.id, job.lease) in ended}
+    again = workers.often_unwritten(db, over, MAX_CRASHES - 1)
+    crashed = [(job, at) for job, at in held if begun is None or job.id in begun | again]
+    others = [(job, at) for job, at in held if begun is not None and job.id not in begun | again]
+    settlements, shared = list[Settlement](), len(crashed) > 1
+    for job, at in crashed:
+        error = died_after if job.id in again else died_running
+        settlements.append(Settlement(job, lost(job, at, now, error, shared=shared)))
+    settlements += [Settlement(job, unwritten(at, now)) for job, at in others if job.id in over]
+    return settlements, [job for job, _ in others if job.id not in over]
 
 
 def _is_known(db: Database, worker: str) -> bool:

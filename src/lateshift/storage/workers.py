@@ -154,6 +154,15 @@ def held(db: Database, worker: str) -> set[tuple[str, int]]:
     return {(row[0], row[1]) for row in db.query(sql, {"worker": worker})}
 
 
+def often_unwritten(db: Database, ids: Collection[str], times: int) -> set[str]:
+    """Those of these jobs whose worker has died so often after an attempt had ended, and before that was written."""
+    sql = (
+        "select job_id from lateshift_attempts where job_id {among ids} and outcome = 'lost' and error_type is null"
+        f" group by job_id having count(*) >= {times:d}"
+    )
+    return {row[0] for row in db.query_each(sql, sorted(ids))}
+
+
 @transactional
 def stop_claiming(db: Database, worker: str) -> None:
     """Say that a worker, which lives on, takes no more jobs of any queue."""
