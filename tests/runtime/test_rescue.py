@@ -78,6 +78,21 @@ def test_a_living_worker_is_left_alone(scene):
         scene.beat()
 
 
+def test_a_clock_that_was_set_back_makes_nobody_immortal(scene):
+    """The last heartbeat of a worker elsewhere is an hour in the future: its job waited for as long.
+
+    The living write another one.
+    """
+    job_id = scene.worker("elsewhere")
+    assert scene.rescued_after(5) is None
+    scene.clock.move(-3600)
+    assert scene.rescued_after(14) is None
+    scene.beat()
+    scene.clock.move(-3600)
+    assert scene.rescued_after(30) == 15
+    assert reads.status(scene.db, job_id) == "pending_retry"
+
+
 def test_after_an_outage_the_living_may_speak_first(scene):
     """When every heartbeat is old because the database was away, a worker that writes one within seconds lives on."""
     scene.worker("elsewhere")

@@ -68,9 +68,10 @@ def is_here(worker: reads.WorkerRow) -> bool:
 def is_alive(worker: reads.WorkerRow, now: int) -> bool:
     """Whether a worker lives: its heartbeat is fresh and, if it is of this host, it still holds its lock.
 
-    The lock tells of a `kill -9` at once; the heartbeat tells of a process that hangs, and of other hosts.
+    The lock tells of a `kill -9` at once; the heartbeat tells of a process that hangs, and of other hosts. One from the
+    future was written before the database's clock was set back; the living write another one soon.
     """
-    if now - worker.heartbeat_at > LEASE * 1_000_000:
+    if abs(now - worker.heartbeat_at) > LEASE * 1_000_000:
         return False
     return not is_here(worker) or presence.is_alive(worker.folder, worker.id) is not False
 

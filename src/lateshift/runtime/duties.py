@@ -89,7 +89,8 @@ class Rescue:
     while the database is away it is put off."""
 
     AWAY: Final = HEARTBEAT
-    """Seconds between two looks after which the watch begins anew: so long the living may have been unable to write."""
+    """Seconds between two looks after which the watch begins anew: so long the living may have been unable to write.
+    Also backwards, as after the clock was set back."""
 
     def __init__(self, db: Database, events: Events, worker: str, rescued: Callable[[], None] = lambda: None) -> None:
         self._db, self._events, self._worker, self._rescued = db, events, worker, rescued
@@ -98,7 +99,7 @@ class Rescue:
 
     def tick(self, now: int) -> float:
         """Look at every other worker; rescue the dead ones' jobs."""
-        if now - self._last > self.AWAY * 1_000_000:
+        if abs(now - self._last) > self.AWAY * 1_000_000:
             self._seen.clear()
         self._last = now
         others = [worker for worker in reads.workers(self._db) if worker.id != self._worker]
