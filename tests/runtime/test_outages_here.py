@@ -156,6 +156,22 @@ def test_a_late_claim_outlives_its_worker_without_a_crash(tmp_path, held_by):
         assert (job.status, job.attempts, job.crashes) == ("pending", 0, 0)
 
 
+def test_a_worker_waits_for_rows_that_others_have_locked(postgres_url, tmp_path):
+    """It has something to do, and nothing to claim: it turned as fast as it could, for as long as that lasted."""
+    go.set()
+    with closing(open_database(load_settings(database_url=postgres_url), as_is=True)) as database:
+        migrate(database)
+        with worker_in(tmp_path, postgres_url, allowed=[__name__]) as worker:
+            job_id = store(worker, f"{__name__}.hold")
+            with database.transaction():
+                database.query("select id from lateshift_jobs where id = :id{lock}", {"id": job_id})
+                worker.turn()
+                assert (worker.ledger.look, worker.ledger.due_now) == (False, True)
+            while not worker.crew.busy:
+                worker._wait()
+                worker.turn()
+
+
 def test_an_attempt_whose_end_nobody_could_write_is_in_the_history(tmp_path):
     """It had ended while the database was away, and then its worker was killed: the job ran as if for the first time.
 

@@ -198,3 +198,17 @@ def test_a_round_tells_what_it_has_seen(steps):
     assert turns.seen == Seen(blocked=True, due_at=steps.now + 20 * SECOND, again=True)
     assert turns.round(thread=1) == []
     assert not turns.seen.again
+
+
+def test_what_others_have_locked_is_looked_at_again_after_a_while(steps, place):
+    """A client of the database has rows locked, perhaps for an hour: there is something due, and nothing to take."""
+    if place.kind == "sqlite":
+        pytest.skip("it locks no rows")
+    job_id, other = steps.enqueue(), place.open()
+    turns = Turns(steps)
+    with other.transaction():
+        other.query("select id from lateshift_jobs where id = :id{lock}", {"id": job_id})
+        assert turns.round() == []
+        assert turns.seen == Seen(open=True, due_at=steps.now + rounds.LOCKED)
+    assert turns.round() == [("default", 1)]
+    assert turns.seen == Seen(open=True, taken=True)

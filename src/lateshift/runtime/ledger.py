@@ -129,7 +129,7 @@ class Ledger:
         taken = writes.take(self._db, self._worker, now, lanes, room, most)
         seen, self._look = rounds.took(taken, room), False
         if seen:
-            self._look = seen.open or seen.again
+            self._look = seen.taken or seen.again
             self._blocked = seen.blocked  # looked at again when something ends, not before
             self.due_now, self.due_at = seen.open or seen.blocked, seen.due_at
         return taken
