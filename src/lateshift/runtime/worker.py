@@ -206,7 +206,7 @@ class Worker:
         start = gather(self.crew, self._clock, self._turned_at, start)
         tick = self.crew.tick(start)  # before the way out below: under load it is taken for seconds on end
         room = not self._told and bool(self.ledger.room())
-        if self.crew.inbox or (self.ledger.look and room):
+        if self.crew.inbox or self.ledger.unsettled or (self.ledger.look and room):
             return
         until = min(self._next_beat, self.rota.due_at)
         if tick is not None:
