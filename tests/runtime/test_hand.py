@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
 from types import SimpleNamespace
 
@@ -13,7 +15,7 @@ from lateshift.events import JobStarted
 from lateshift.host.presence import Presence
 from lateshift.job import Claimed
 from lateshift.outcome import Outcome
-from lateshift.runtime import ledger
+from lateshift.runtime import ledger, worker
 from lateshift.runtime.crew import GROWTH, Crew
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import thread
@@ -161,3 +163,32 @@ def test_outcomes_with_statements_of_their_own_are_written_a_few_at_a_time(tmp_p
             mine._wait()
             counts.append(len(reads.list_jobs(mine._db, status="failed")))
         assert counts == [3, 6, 8]
+
+
+go = threading.Event()
+
+
+def hold() -> None:
+    go.wait(30)
+
+
+async def quick() -> None:
+    pass
+
+
+def test_coroutines_that_end_do_not_keep_what_no_thread_begins(tmp_path, monkeypatch):
+    """It held dozens of long jobs while others had nothing to do, for as long as coroutines or isolated jobs ended."""
+    monkeypatch.setattr(worker, "STALLED", 0.05)
+    with worker_in(tmp_path, allowed=[__name__]) as mine:
+        mine.crew.hand = 100
+        for _ in range(20):
+            store(mine, f"{__name__}.hold")
+        mine.turn()
+        give_up = time.monotonic() + 5
+        while mine.crew.unstarted and time.monotonic() < give_up:
+            store(mine, f"{__name__}.quick", executor="loop")
+            mine.look_again()
+            mine.turn()
+            mine._wake.wait(0.01)
+        go.set()
+        assert mine.crew.held["thread"] == mine.crew.slots["thread"]

@@ -135,8 +135,8 @@ class Worker:
     def turn(self) -> None:
         """One round: write what came in, claim what there is room for, hand it on, and do the duties that are due."""
         now = self._clock.monotonic()
-        done = self.crew.collect(now)
-        if done:
+        done, held = self.crew.collect(now), self.crew.held["thread"]
+        if any(settlement.job.executor == "thread" for settlement in done):
             self._moved_at = now
         self.ledger.unsettled += done
         if now >= self._trouble_until:
@@ -144,7 +144,8 @@ class Worker:
                 self._beat(now)
                 self.on_end(self.ledger.unsettled)
                 no_more = self._told or self._heartbeat.evicted or self._execution.code.found
-                if self.ledger.exchange(claim=not no_more):
+                self.ledger.exchange(claim=not no_more)
+                if self.crew.held["thread"] > held:
                     self._moved_at = self._clock.monotonic()
                 self.rota.do_due(now)
                 self._well_at = now
