@@ -17,6 +17,8 @@ HOSTILE = [
     ("parameters", DEEP),
     ("parameters", "not JSON"),
     ("parameters", "[1]"),
+    ("parameters", b"caf\xe9"),
+    ("name", b"app.jobs.caf\xe9"),
     ("name", "os.system"),
     ("name", "app.hostile.\x1b[2J\nnote"),
     ("options", DEEP),
@@ -41,7 +43,8 @@ def test_a_hostile_row_fails_and_the_next_job_runs(project, column, value):
     """The worker lives on, the row ends as failed, and no terminal control reaches who looks at it."""
     app = project.app()
     bad = app.run_background_job("app.jobs.note", parameters={"label": "bad"}, max_retries=0)
-    app.database.execute(f"update lateshift_jobs set {column} = :value where id = :id", {"value": value, "id": bad})
+    sql = f"update lateshift_jobs set {column} = cast(:value as text) where id = :id"
+    app.database.execute(sql, {"value": value, "id": bad})
     good = app.run_background_job("app.jobs.note", parameters={"label": "good"})
     worker = project.worker()
     assert finished(app, good).status == "completed"

@@ -289,6 +289,9 @@ class SqliteDatabase(Database):
             try:
                 return action(self._connection or self._open())
             except sqlite3.Error as error:
+                if self._connection is not None and sqlite_connection.take_bytes(self._connection, error):
+                    self.repeats += 1  # the statement may have been done: it failed as its rows were read
+                    continue
                 if code_of(error) not in BUSY:
                     raise explained(self.path, error) from error
                 patience = patience or Patience(self.path, self._busy_timeout)

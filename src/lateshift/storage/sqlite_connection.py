@@ -46,6 +46,24 @@ def connect(path: str, durability: str, file: OpenFile) -> sqlite3.Connection:
     return connection
 
 
+def take_bytes(connection: sqlite3.Connection, error: sqlite3.Error) -> bool:
+    """After an error by a text that is no UTF-8, as other hands may write it: give such as bytes; whether that is new.
+
+    `soundness` makes a text of them. Not from the beginning, as it takes time for each text.
+    """
+    if "decode to UTF-8" not in str(error) or connection.text_factory is not str:
+        return False
+    connection.text_factory = _text_or_bytes
+    return True
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def close(connection: sqlite3.Connection, *, gone: bool) -> None:
     """Close it; when its file has `gone`, without touching what is at its path and that of its -wal now."""
     if gone and _LEAVE_WAL is not None:
