@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import subprocess
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from lateshift import Lateshift
+from lateshift.host.spawn import command_of
 from lateshift.job import Claimed
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors.process import ProcessExecutor
@@ -45,6 +47,15 @@ def test_the_time_is_told_by_a_clock_that_nobody_sets(app, monkeypatch, shift):
     monkeypatch.setattr(time, "time_ns", lambda: real() + shift * 1000)
     errand = executor._errand(run)
     assert abs(time.monotonic_ns() // 1000 + errand.ahead - now) < 10_000_000
+
+
+@pytest.mark.parametrize("told", [b"", b'{"job": ["1", 1, "asyncio.sl'], ids=["nothing", "a part"])
+def test_half_an_errand_is_none(app, told):
+    """The worker was killed as it handed it over: the child ended with a traceback in runner.log."""
+    executor, _ = isolated(app, 0)
+    how = {"env": executor._environment(), "input": told, "capture_output": True, "timeout": 30}
+    child = subprocess.run(command_of("child"), check=False, **how)
+    assert (child.returncode, child.stderr) == (0, b"")
 
 
 def test_an_entry_of_the_path_that_is_no_text_is_left_out(app, monkeypatch):

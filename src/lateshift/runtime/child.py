@@ -118,7 +118,10 @@ def main() -> None:
     django.process_is_ours()
     settings = load_settings()
     pipe = take_standard_input()
-    errand = msgspec.json.decode(pipe.readline(), type=Errand)
+    line = pipe.readline()
+    if not line.endswith(b"\n"):  # the worker was killed before it had handed all of it over
+        return
+    errand = msgspec.json.decode(line, type=Errand)
     capture_logging(settings)
     execution = Execution(settings, lambda: time.monotonic_ns() // 1000 + errand.ahead, channel.progress)
     run = execution.begin(errand.job)
