@@ -48,7 +48,7 @@ def one_by_one(where: str, count: int) -> float:
         worker = NewWorker("bench", "worker", host_name(), os.getpid(), str(place.folder), (), "0")
         presence = Presence(place.folder, worker.id, 1)
         presence.acquire()
-        register_worker(place.app.database, worker, place.app.database.now() + 60_000_000)
+        register_worker(place.app.database, worker, place.app.database.now())
         call = rates.one_by_one(lambda n: place.app.run_background_job(jobs.noop, parameters={"n": n}))
         measured = rates.rate(call, count)
         presence.release()
