@@ -18,6 +18,11 @@ def elapsed() -> float:
     return time.monotonic() if _COUNTS_SLEEP is None else time.clock_gettime(_COUNTS_SLEEP)
 
 
+def elapsed_ns() -> int:
+    """The same in nanoseconds."""
+    return time.monotonic_ns() if _COUNTS_SLEEP is None else time.clock_gettime_ns(_COUNTS_SLEEP)
+
+
 def steady() -> float:
     """The seconds of `time.monotonic`, also in a test that has freezegun stop that one, though not on Windows.
 

@@ -40,7 +40,7 @@ class JobContext(msgspec.Struct, eq=False, dict=True):
     """One attempt, as those who run it hold it: its executor, the duties that report on it, what captures its logs.
 
     `loop_thread` is the thread of the event loop that it shares with other coroutines, if it does; `waits_for` the job
-    that it was last warned of waiting for.
+    that it was last warned of waiting for; `has_logged` whether there are `log_lines`, to ask which would make them.
     """
 
     job: Claimed
@@ -50,17 +50,14 @@ class JobContext(msgspec.Struct, eq=False, dict=True):
     cancel_requested: bool = False
     cancel_observed: bool = False
     effects: Effects | None = None
+    has_logged: bool = False
 
     @cached_property
     def log_lines(self) -> deque[str]:
         """The last lines that it logged. Made for the first of them: an empty one costs a short job 5 % of its time."""
+        self.has_logged = True
         lines: deque[str] = deque(maxlen=LOG_LINES)
         return cast("deque[str]", self.__dict__.setdefault("log_lines", lines))  # two of its threads may come at once
-
-    @property
-    def has_logged(self) -> bool:
-        """Whether there are any."""
-        return "log_lines" in self.__dict__
 
 
 class CurrentJob:

@@ -38,8 +38,8 @@ def test_the_servers_clock_counts(kind, request, tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["postgres", "mariadb"])
 def test_an_outage_is_no_round_trip(kind, request, monkeypatch):
     """The server is asked, is gone for six seconds, and answers: the time was three seconds ahead for the next ten."""
-    url, real, outages = request.getfixturevalue(f"{kind}_url"), server.elapsed, []
-    monkeypatch.setattr(server, "elapsed", lambda: real() + 6 * len(outages))
+    url, real, outages = request.getfixturevalue(f"{kind}_url"), server.elapsed_ns, []
+    monkeypatch.setattr(server, "elapsed_ns", lambda: real() + 6_000_000_000 * len(outages))
     with closing(open_database(load_settings(database_url=url), as_is=True)) as database:
         database.query("select 1")
         database._idle[0].close()

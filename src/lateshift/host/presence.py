@@ -17,6 +17,7 @@ import sys
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from struct import Struct
 from typing import Final, Literal
 from zlib import crc32
 
@@ -26,6 +27,9 @@ from lateshift.storage.files import make_private
 
 SLOT: Final = 64
 """Bytes for a mark, of at most 36 for a UUID and 21 for a lease: a cache line, so that a write does not cross one."""
+
+_write_mark: Final = Struct(f"{SLOT}s").pack_into
+"""Cuts an id off that is longer, as by other hands, and fills up with zeros."""
 
 _ENDED: Final = "="
 """Begins the mark of an attempt that has ended, before the id and the lease; that of one that runs is the id alone."""
@@ -109,8 +113,7 @@ class Presence:
 
     def mark(self, slot: int, job_id: str) -> None:
         """Note that `slot` is executing this job: one write to memory, which a `kill -9` does not undo."""
-        start, mark = slot * SLOT, job_id.encode()[:SLOT]  # an id by other hands may be longer
-        self._marks[start : start + SLOT] = mark.ljust(SLOT, b"\0")
+        _write_mark(self._marks, slot * SLOT, job_id.encode())
 
     def ended(self, slot: int, job_id: str, lease: int) -> None:
         """Note that `slot` is executing this job no more; what became of it is perhaps not in the database yet."""

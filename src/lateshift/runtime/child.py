@@ -125,7 +125,7 @@ def main() -> None:
     capture_logging(settings)
     execution = Execution(settings, lambda: time.monotonic_ns() // 1000 + errand.ahead, channel.progress)
     run = execution.begin(errand.job)
-    run.context.log_lines = ToldLines(channel)
+    run.context.log_lines, run.context.has_logged = ToldLines(channel), True
     run.started_at = errand.started_at or run.started_at
     Watch(pipe, channel).begin()
     if errand.failure is None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeVar
 
-from lateshift.clock import Clock, elapsed, steady
+from lateshift.clock import Clock, elapsed_ns, steady
 from lateshift.errors import AlreadyStored, QueryTooSlow, SchemaTooOld, StorageError, StorageUnavailable
 from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage import migrations
@@ -94,7 +94,7 @@ class ServerDatabase(Database):
         self.conflicts = 0
         self._pool = pool
         self._checked = as_is
-        self._offset: tuple[float, int] | None = None
+        self._told_at = self._ahead = 0
         self._start_anew()
         super().__init__(dialect, mask_url(url))  # from here on a fork looks at it
 
@@ -131,16 +131,15 @@ class ServerDatabase(Database):
         """Microseconds since 1970 in UTC by the server's clock, asked every ten seconds and carried on in between."""
         if self.clock is not None:
             return self.clock.now()
-        if self._offset is None or elapsed() - self._offset[0] > CLOCK_AGE:
-            self._offset = self._run(self._ask_clock)
+        if not self._told_at or elapsed_ns() - self._told_at > CLOCK_AGE * 1e9:
+            self._ahead, self._told_at = self._run(self._ask_clock)  # in this order: others may look
         return self.reckon()
 
     def reckon(self) -> int:
         """The time as it was told last, carried on; asked for only when it never was."""
-        if self.clock is not None or self._offset is None:
+        if self.clock is not None or not self._told_at:
             return self.now()
-        at, told = self._offset
-        return told + round((elapsed() - at) * 1_000_000)
+        return (elapsed_ns() + self._ahead) // 1000
 
     def query(self, sql: str, parameters: Parameters = NONE) -> list[Row]:
         """Run one statement and return its rows."""
@@ -215,12 +214,15 @@ class ServerDatabase(Database):
         self._room = threading.Semaphore(self._pool)
         self._held = _Held()
 
-    def _ask_clock(self, link: Link) -> tuple[float, int]:
-        """When the answer came, by our clock and the server's. What `_attempt` waits is no part of the round trip."""
-        before = elapsed()
+    def _ask_clock(self, link: Link) -> tuple[int, int]:
+        """How far the server's clock is ahead of ours, and when it said so by ours; both in nanoseconds.
+
+        What `_attempt` waits is no part of the round trip.
+        """
+        before = elapsed_ns()
         told = int(link.query(self.clock_sql, NONE)[0][0])
-        after = elapsed()
-        return after, told + round((after - before) * 500_000)
+        after = elapsed_ns()
+        return told * 1000 - (before + after) // 2, after
 
     def _run(self, action: Callable[[Link], T]) -> T:
         if self._held.link is not None:
