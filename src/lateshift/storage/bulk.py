@@ -120,15 +120,14 @@ def retry(db: Database, ids: Sequence[str], now: int) -> int:
         writes.locked_of(db, ids, ("failed", "cancelled")),
         writes.locked_of(db, ids, ("pending_retry",)),
     )
-    changed = db.execute_many(writes.RETRY, [{"id": id_, "now": now} for id_ in finished])
-    return max(0, changed) + _make_due(db, waiting, now)
+    return db.execute_each(writes.RETRY, finished, now=now) + _make_due(db, waiting, now)
 
 
 @repeatable(0)
 def cancel(db: Database, ids: Sequence[str], now: int) -> int:
     """Cancel waiting jobs, and ask the workers of running ones to; returns how many."""
     waiting, running = writes.locked_of(db, ids, WAITING), writes.locked_of(db, ids, ("running",))
-    db.execute_many(writes.CANCEL, [{"id": id_, "now": now} for id_ in waiting])
+    db.execute_each(writes.CANCEL, waiting, now=now)
     db.execute_each(writes.ASK_TO_CANCEL, running)
     return len(waiting) + len(running)
 
@@ -136,12 +135,10 @@ def cancel(db: Database, ids: Sequence[str], now: int) -> int:
 @repeatable(0)
 def change_priority(db: Database, ids: Sequence[str], priority: int) -> int:
     """Give waiting jobs another priority; returns how many had a different one."""
-    changed = db.execute_many(
-        "update lateshift_jobs set priority = :priority where id = :id and priority <> :priority",
-        [{"id": id_, "priority": priority} for id_ in writes.locked_of(db, ids, WAITING)],
-    )
+    other = "update lateshift_jobs set priority = :priority where id {among ids} and priority <> :priority"
+    changed = db.execute_each(other, writes.locked_of(db, ids, WAITING), priority=priority)
     db.announce()
-    return max(0, changed)
+    return changed
 
 
 @repeatable(0)
@@ -169,6 +166,6 @@ def original(db: Database, job_id: str) -> NewJob | None:
 
 
 def _make_due(db: Database, ids: Sequence[str], now: int) -> int:
-    changed = db.execute_many(writes.MAKE_DUE, [{"id": id_, "now": now} for id_ in ids])
+    changed = db.execute_each(writes.MAKE_DUE, ids, now=now)
     db.announce()
-    return max(0, changed)
+    return changed

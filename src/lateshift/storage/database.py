@@ -118,9 +118,9 @@ class Database(ABC):
     def execute_many(self, sql: str, rows: Sequence[Parameters]) -> int:
         """Run one statement for each row of parameters, inside a transaction; returns how many rows matched."""
 
-    def execute_each(self, sql: str, ids: Sequence[object]) -> int:
-        """Run one statement with `{among ids}` for some rows; returns how many rows matched."""
-        return self.execute(sql, {"ids": list(ids)}) if ids else 0
+    def execute_each(self, sql: str, ids: Sequence[object], **values: object) -> int:
+        """Run one statement with `{among ids}` for some rows, with these parameters; returns how many rows matched."""
+        return self.execute(sql, {**values, "ids": list(ids)}) if ids else 0
 
     def query_each(self, sql: str, ids: Sequence[object]) -> list[Row]:
         """Run one statement with `{among ids}` and return its rows, in any order."""

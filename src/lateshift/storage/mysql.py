@@ -15,11 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-import msgspec
-
 from lateshift.errors import SettingsError, StorageError, StorageUnavailable
 from lateshift.settings import mask_url
-from lateshift.storage import mysql_lanes
+from lateshift.storage import mysql_batches, mysql_lanes
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.dialect import Dialect, names_in
 from lateshift.storage.mysql_link import MysqlLink, too_large
@@ -47,30 +45,6 @@ _TROUBLES: Final[dict[int, Trouble]] = {
 
 _DONE_BEFORE: Final = (1050, 1060, 1061, 1062)
 """Table, column, index or row is there already: MySQL commits each statement of a migration by itself."""
-
-# In this order, and with the index's own character set: else the whole table would be read, and each row locked. A
-# column of json_table has the database's one, which turned what that lacks into question marks.
-_COMPLETE: Final = """
-update json_table(:rows, '$[*]' columns (id varchar(36) path '$.id', lease int path '$.lease',
-                  started_at bigint path '$.started_at', finished_at bigint path '$.finished_at',
-                  result longtext character set utf8mb4 path '$.result')) as done
-straight_join lateshift_jobs as j on j.id = convert(done.id using ascii) collate ascii_bin and j.lease = done.lease
-set j.status = 'completed', j.result = done.result, j.started_at = done.started_at, j.finished_at = done.finished_at,
-    j.error_type = null, j.error_message = null, j.error_traceback = null
-where j.status = 'running'"""
-
-_RELEASE: Final = """
-update json_table(:rows, '$[*]' columns (id varchar(36) path '$.id', lease int path '$.lease',
-                  released_at bigint path '$.now')) as held
-straight_join lateshift_jobs as j on j.id = convert(held.id using ascii) collate ascii_bin and j.lease = held.lease
-set j.status = case when j.cancel_requested = 1 then 'cancelled'
-                    when exists (select 1 from lateshift_attempts a where a.job_id = j.id)
-                    then 'pending_retry' else 'pending' end,
-    j.attempts = j.attempts - 1,
-    j.worker = case when j.cancel_requested = 1 then j.worker end,
-    j.started_at = case when j.cancel_requested = 1 then j.started_at end,
-    j.finished_at = case when j.cancel_requested = 1 then held.released_at else j.finished_at end
-where j.status = 'running'"""
 
 _WHEREABOUTS: Final = """
 select count(*), @@hostname, @@port, @@datadir, lower(database()) from information_schema.tables
@@ -131,9 +105,9 @@ def mysql_dialect(prefix: str = "lateshift_") -> Dialect:
             "finished_key": "(status, finished_at)",
             "fingerprint_key": "(fingerprint, job_id)",
         },
-        batches={"complete": _COMPLETE, "release": _RELEASE},
+        batches=mysql_batches.STATEMENTS,
         whereabouts=_WHEREABOUTS,
-        pack=_as_json,
+        pack=mysql_batches.as_json,
         silence=("set wait_timeout = {seconds}", "set wait_timeout = default"),
     )
 
@@ -366,10 +340,6 @@ def refuse_old(version: str, place: str) -> None:
 
 def _is_mariadb(version: str) -> bool:
     return "mariadb" in version.lower()
-
-
-def _as_json(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, str]:
-    return {name: msgspec.json.encode(rows).decode() for name in names}
 
 
 def _pymysql() -> Any:

@@ -107,9 +107,9 @@ class SqliteDatabase(Database):
     def _change(self, sql: str, parameters: Parameters | tuple[object, ...]) -> int:
         return self._patiently(lambda connection: connection.execute(sql, parameters).rowcount)
 
-    def execute_each(self, sql: str, ids: Sequence[object]) -> int:
+    def execute_each(self, sql: str, ids: Sequence[object], **values: object) -> int:
         """Run one statement for each of some rows, as SQLite takes no lists."""
-        return self.execute_many(sql, [{"ids": id_} for id_ in ids])
+        return self.execute_many(sql, [{**values, "ids": id_} for id_ in ids]) if ids else 0
 
     def query_each(self, sql: str, ids: Sequence[object]) -> list[Row]:
         """Run one statement for each of some rows."""

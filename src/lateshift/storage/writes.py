@@ -106,14 +106,14 @@ set status = case when cancel_requested = 1 then 'cancelled'
     finished_at = case when cancel_requested = 1 then :now else finished_at end
 where id = :id and lease = :lease and status = 'running'"""
 
-CANCEL: Final = "update lateshift_jobs set status = 'cancelled', finished_at = :now where id = :id"
+CANCEL: Final = "update lateshift_jobs set status = 'cancelled', finished_at = :now where id {among ids}"
 ASK_TO_CANCEL: Final = "update lateshift_jobs set cancel_requested = 1 where id {among ids}"
 RETRY: Final = """
 update lateshift_jobs
 set status = 'pending_retry', run_at = :now, attempts = 0, crashes = 0, finished_at = null, cancel_requested = 0,
     result = null
-where id = :id"""
-MAKE_DUE: Final = "update lateshift_jobs set run_at = :now where id = :id and run_at > :now"
+where id {among ids}"""
+MAKE_DUE: Final = "update lateshift_jobs set run_at = :now where id {among ids} and run_at > :now"
 
 Taken = Sequence[tuple[reads.Lane, list[Row]]]
 """The rows of claimed jobs, by lane."""
@@ -198,7 +198,7 @@ def release(db: Database, jobs: Sequence[Claimed], now: int) -> None:
 def save_logs(db: Database, logs: Sequence[tuple[Claimed, Sequence[str]]]) -> None:
     """Store the log lines that running attempts have written so far."""
     rows = [{"id": job.id, "lease": job.lease, "number": job.attempt, "lines": "\n".join(ls)} for job, ls in logs]
-    db.execute_many(_RECORD_LOGS, rows)
+    db.write_batch("logs", _RECORD_LOGS, rows)
 
 
 @transactional
@@ -216,7 +216,7 @@ def cancel(db: Database, job_id: str, now: int) -> str | None:
     """Cancel a waiting job, or ask the worker of a running one to; returns the status found, None for no such job."""
     status = reads.locked_status(db, job_id)
     if status in WAITING:
-        db.execute(CANCEL, {"now": now, "id": job_id})
+        db.execute_each(CANCEL, [job_id], now=now)
     elif status == "running":
         db.execute_each(ASK_TO_CANCEL, [job_id])
     return status
@@ -227,9 +227,9 @@ def retry(db: Database, job_id: str, now: int) -> str | None:
     """Make a failed or cancelled job wait again with all its attempts, or a waiting retry due now; as `cancel`."""
     status = reads.locked_status(db, job_id)
     if status in ("failed", "cancelled"):
-        db.execute(RETRY, {"now": now, "id": job_id})
+        db.execute_each(RETRY, [job_id], now=now)
     elif status == "pending_retry":
-        db.execute(MAKE_DUE, {"now": now, "id": job_id})
+        db.execute_each(MAKE_DUE, [job_id], now=now)
     db.announce()
     return status
 
@@ -322,12 +322,10 @@ def _take_lanes(
 
 
 def _settle(db: Database, batch: Batch) -> int:
-    if batch.logs:
-        db.execute_many(_RECORD_LOGS, batch.logs)
+    db.write_batch("logs", _RECORD_LOGS, batch.logs)
     written = db.write_batch("complete", COMPLETE, batch.completed)
-    if batch.others:
-        db.execute_many(_RECORD_ATTEMPT, batch.others)
-        written += db.execute_many(_SETTLE, batch.others)
+    db.write_batch("attempts", _RECORD_ATTEMPT, batch.others)
+    written += db.write_batch("settle", _SETTLE, batch.others)
     if batch.worn:
         db.execute_many(_FORGET_UNCOUNTED, batch.worn)
         db.execute_many(_FORGET_LOGS, batch.worn)
