@@ -145,6 +145,20 @@ def test_no_time_is_given_to_what_cannot_come(crew, running, hand, used_up):
     assert crew.used_up is used_up
 
 
+def test_the_control_thread_is_woken_once_for_what_it_collects(crew, monkeypatch):
+    """By the first outcome with which there is enough, and again by the first that comes after it has looked."""
+    calls = []
+    monkeypatch.setattr(crew._wake, "set", lambda: calls.append(len(crew.inbox)))
+    crew.hand, crew.held["thread"] = 8, 8
+    crew._executor("thread")._todo.append(job("waits"))
+    for _ in range(2):
+        for number in range(6):
+            crew.finished(job(str(number)), Outcome("completed", "completed", 0, 0))
+        crew.collect(0.0)
+        crew.hand = 8
+    assert calls == [4, 4]
+
+
 def fail() -> None:
     raise ValueError
 
