@@ -72,12 +72,17 @@ insert into lateshift_logs (job_id, lease, number, "lines")
 select j.id, j.lease, told.number, told."lines" from {_rows(number="int", lines=_TEXT)}
 on duplicate key update "lines" = values("lines")"""
 
+_PROGRESS: Final = f"""
+update {_rows(progress="double", message=_TEXT)}
+set j.progress = told.progress, j.progress_message = told.message"""
+
 STATEMENTS: Final = {
     "complete": _COMPLETE,
     "release": _RELEASE,
     "attempts": _ATTEMPTS,
     "settle": _SETTLE,
     "logs": _LOGS,
+    "progress": _PROGRESS,
 }
 
 

@@ -89,6 +89,9 @@ insert into lateshift_logs (job_id, lease, number, "lines")
 select id, lease, :number, :lines from lateshift_jobs where id = :id and lease = :lease
 {on_conflict(job_id, lease)} "lines" = {new("lines")}"""
 
+_PROGRESS = """
+update lateshift_jobs set progress = :progress, progress_message = :message where id = :id and lease = :lease"""
+
 _FORGET_UNCOUNTED = f"delete from lateshift_attempts where job_id = :id and lease <= :lease and outcome in {UNCOUNTED}"
 
 _FORGET_LOGS = """
@@ -205,10 +208,8 @@ def save_logs(db: Database, logs: Sequence[tuple[Claimed, Sequence[str]]]) -> No
 def save_progress(db: Database, progress: Sequence[tuple[Claimed, float | None, str | None]]) -> None:
     """Store how far jobs have come; the last word may arrive after the job has been settled."""
     ordered = sorted(progress, key=lambda told: told[0].id)
-    db.execute_many(
-        "update lateshift_jobs set progress = :progress, progress_message = :message where id = :id and lease = :lease",
-        [{"progress": part, "message": message, "id": job.id, "lease": job.lease} for job, part, message in ordered],
-    )
+    rows = [{"id": job.id, "lease": job.lease, "progress": part, "message": message} for job, part, message in ordered]
+    db.write_batch("progress", _PROGRESS, rows)
 
 
 @repeatable("cancelled")
