@@ -7,25 +7,30 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import closing
 from functools import partial
 
 import jobs
 import rates
 from figures import Figure, Section, Side, compare
+from msgspec import structs
 from peers import HUEY, HueyPlace
 from pg_peers import PGQUEUER, PROCRASTINATE
 from place import HERE, Place
 
 from lateshift import Call
+from lateshift.enqueuing import Preparation
 from lateshift.host.fleet import host_name
 from lateshift.host.presence import Presence
 from lateshift.storage.workers import NewWorker, register_worker
+from lateshift.storage.writes import INSERT_JOB
 
 TITLE = "Enqueuing"
 TEXT = """\
 One call after the other in one process, on a connection that stays open, each on the disk when it returns, while a
-living worker is registered (so that each call also looks whether it has to start a runner). In bulk: `enqueue_many` of
-calls that are already made."""
+living worker is registered (so that each call also looks whether it has to start a runner). "Raw" is the statement that
+stores such a row, alone, on a connection of the driver: what no program with this table and a disk can do better. In
+bulk: `enqueue_many` of calls that are already made."""
 
 IN_BULK = {"sqlite": 50_000, "postgres": 40_000, "mariadb": None}
 
@@ -34,7 +39,8 @@ def run(kind: str, rounds: int, *, quick: bool) -> Section:
     """Measure both, and the peers in the same rounds."""
     single, bulk = (500, 10_000) if quick else (3_000, 50_000)
     ours = Side("Lateshift, one by one", lambda: _fresh("one_by_one", kind, single))
-    figures = compare([ours, *_peers(kind, single)], rounds)
+    raw = Side("Raw, one by one", lambda: _fresh("statements", kind, single))
+    figures = compare([ours, *_peers(kind, single), raw], rounds)
     together = tuple(_fresh("in_bulk", kind, bulk) for _ in range(rounds))
     value, bound = statistics.median(together), IN_BULK[kind]
     name = f"Lateshift, {bulk:,} in bulk"
@@ -53,6 +59,17 @@ def one_by_one(where: str, count: int) -> float:
         measured = rates.rate(call, count)
         presence.release()
     return measured
+
+
+def statements(where: str, count: int) -> float:
+    """Jobs a second by the statement alone, of rows that are there beforehand."""
+    with Place(where) as place, closing(place.look.connect_for_job()) as connection:
+        place.fill(1)
+        prepare, sql = Preparation(place.app.settings).prepare, place.look.render(INSERT_JOB)
+        calls = [Call(jobs.noop, parameters={"n": n}) for n in range(rates.WARM_UP + count)]
+        rows = iter([structs.asdict(prepare(call, place.look.now())) for call in calls])
+        execute = connection.cursor().execute
+        return rates.rate(rates.one_by_one(lambda _: execute(sql, next(rows))), count)
 
 
 def in_bulk(where: str, count: int) -> float:
