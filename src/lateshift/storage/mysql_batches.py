@@ -14,14 +14,15 @@ import msgspec
 # A column of json_table has the database's character set, which turned what that lacks into question marks.
 _TEXT: Final = "longtext character set utf8mb4"
 
+_ROWS: Final = "json_table(:rows, '$[*]' columns (id varchar(36) path '$.id', lease int path '$.lease', {columns}))"
+
 # In this order, and with the index's own character set: else the whole table would be read, and each row locked.
-_ROWS: Final = """json_table(:rows, '$[*]' columns (id varchar(36) path '$.id', lease int path '$.lease',
-                      {columns})) as told
-straight_join lateshift_jobs as j on j.id = convert(told.id using ascii) collate ascii_bin and j.lease = told.lease"""
+_JOBS: Final = """straight_join lateshift_jobs as j
+    on j.id = convert(told.id using ascii) collate ascii_bin and j.lease = told.lease"""
 
 
 def _rows(**types: str) -> str:
-    """The rows, with these columns beside the key, and the jobs that they are of."""
+    """The rows, with these columns beside the key."""
     return _ROWS.format(columns=", ".join(f"\"{name}\" {kind} path '$.{name}'" for name, kind in types.items()))
 
 
@@ -29,13 +30,13 @@ _TIMES: Final = {"started_at": "bigint", "finished_at": "bigint"}
 _ERROR: Final = dict.fromkeys(("error_type", "error_message", "error_traceback"), _TEXT)
 
 _COMPLETE: Final = f"""
-update {_rows(**_TIMES, result=_TEXT)}
+update {_rows(**_TIMES, result=_TEXT)} as told {_JOBS}
 set j.status = 'completed', j.result = told.result, j.started_at = told.started_at, j.finished_at = told.finished_at,
     j.error_type = null, j.error_message = null, j.error_traceback = null
 where j.status = 'running'"""
 
 _RELEASE: Final = f"""
-update {_rows(now="bigint")}
+update {_rows(now="bigint")} as told {_JOBS}
 set j.status = case when j.cancel_requested = 1 then 'cancelled'
                     when exists (select 1 from lateshift_attempts a where a.job_id = j.id)
                     then 'pending_retry' else 'pending' end,
@@ -45,16 +46,18 @@ set j.status = case when j.cancel_requested = 1 then 'cancelled'
     j.finished_at = case when j.cancel_requested = 1 then told.now else j.finished_at end
 where j.status = 'running'"""
 
+# The rows in a table of their own, or MySQL refuses the lock (3569: "Table told appears in multiple locking clauses").
 _ATTEMPTS: Final = f"""
 insert into lateshift_attempts (job_id, lease, number, outcome, worker, started_at, finished_at,
                                 error_type, error_message, error_traceback, fingerprint)
 select j.id, j.lease, j.attempts, told.kind, j.worker, told.started_at, told.finished_at,
        told.error_type, told.error_message, told.error_traceback, told.fingerprint
-from {_rows(kind="varchar(32)", **_TIMES, **_ERROR, fingerprint="varchar(32)")}
+from (select * from {_rows(kind="varchar(32)", **_TIMES, **_ERROR, fingerprint="varchar(32)")} as it) as told {_JOBS}
 where j.status = 'running' for update"""
 
 _SETTLE: Final = f"""
 update {_rows(status="varchar(32)", **_TIMES, run_at="bigint", result=_TEXT, uncounted="int", crashed="int", **_ERROR)}
+    as told {_JOBS}
 set j.status = case when j.cancel_requested = 1 and told.status = 'pending_retry' then 'cancelled'
                     else told.status end,
     j.finished_at = case when told.status = 'pending_retry' and j.cancel_requested = 0 then null
@@ -69,11 +72,11 @@ where j.status = 'running'"""
 
 _LOGS: Final = f"""
 insert into lateshift_logs (job_id, lease, number, "lines")
-select j.id, j.lease, told.number, told."lines" from {_rows(number="int", lines=_TEXT)}
+select j.id, j.lease, told.number, told."lines" from {_rows(number="int", lines=_TEXT)} as told {_JOBS}
 on duplicate key update "lines" = values("lines")"""
 
 _PROGRESS: Final = f"""
-update {_rows(progress="double", message=_TEXT)}
+update {_rows(progress="double", message=_TEXT)} as told {_JOBS}
 set j.progress = told.progress, j.progress_message = told.message"""
 
 STATEMENTS: Final = {
