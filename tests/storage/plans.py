@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lateshift.storage import health
 from lateshift.storage.database import NONE
 
 
@@ -105,11 +106,13 @@ def mysql_plan(db, sql: str, values: Any, _: bool) -> Plan:
     # MariaDB does not escape the quotes in what it quotes from the statement.
     [(answer,)] = type(db).query(db, f"explain format=json {sql}", values)
     answer = re.sub(r'(?m)^( *"\w+": )"(.*)"(,?)$', lambda line: f"{line[1]}{json.dumps(line[2])}{line[3]}", answer)
-    tables = list(walk(json.loads(answer), "access_type"))
+    told = json.loads(answer)
+    tables = [table for table in walk(told, "access_type") if "materialized_from_subquery" not in table]
     reads_all = any(
         table["access_type"] == "ALL" and table["table_name"] in ("lateshift_jobs", "j") for table in tables
     )
-    return Plan(sql, reads_all, "filesort" in answer, answer)
+    sorts = any(walk(told, "filesort")) or any(node["using_filesort"] for node in walk(told, "using_filesort"))
+    return Plan(sql, reads_all, sorts, answer)
 
 
 def walk(node: Any, key: str) -> Iterator[dict[str, Any]]:
@@ -147,7 +150,11 @@ def postgres_count(db, act: Callable[[], object]) -> int:
 
 
 def mysql_count(db, act: Callable[[], object]) -> int:
+    """MySQL's handlers also count the rows of json_table, and of tables that it makes for a statement."""
     sql = "show session status like 'Handler_read%'"
+    if "MySQL" in health.product(db):
+        sql = "select object_name, count_fetch from performance_schema.table_io_waits_summary_by_table"
+        sql += " where object_schema = database()"
     before = sum(int(value) for _, value in db.query(sql))
     act()
     return sum(int(value) for _, value in db.query(sql)) - before

@@ -29,7 +29,7 @@ from (select straight_join q.queue, e.executor, p.priority,
              (select j.run_at from lateshift_jobs j
               where j.{waiting} and j.queue = q.queue collate utf8mb4_bin
                     and j.executor = convert(e.executor using ascii) collate ascii_bin and j.priority = p.priority
-              order by j.run_at, j.seq limit 1) as run_at
+              order by j.waits, j.queue, j.executor, j.priority desc, j.run_at, j.seq limit 1) as run_at
       from json_table(:queues, '$[*]' columns (queue varchar(100) character set utf8mb4 path '$')) as q
            join json_table(:executors, '$[*]' columns (executor varchar(32) path '$')) as e
              on exists (select 1 from lateshift_jobs j
