@@ -92,7 +92,7 @@ class PyMysql(Program):
 
     def in_transaction(self):
         with self.connection.cursor() as cursor:
-            cursor.execute("select @@in_transaction")
+            cursor.execute("select 1 from information_schema.innodb_trx where trx_mysql_thread_id = connection_id()")
             return cursor.fetchone() == (1,)
 
 

@@ -190,8 +190,10 @@ def touch_nothing() -> None:
 def look_around() -> list[object]:
     """The session as the job has it."""
     with closing(current_job().connection.cursor()) as cursor:
-        cursor.execute("select 'a' || 'b', @@sql_mode = @@global.sql_mode, @@idle_transaction_timeout")
-        return list(cursor.fetchone())
+        cursor.execute("select 'a' || 'b', @@sql_mode = @@global.sql_mode, version()")
+        *mode, version = cursor.fetchone()
+        cursor.execute("select @@idle_transaction_timeout" if "MariaDB" in version else "select 0")  # MySQL has none
+        return [*mode, *cursor.fetchone()]
 
 
 @background(transactional=True)

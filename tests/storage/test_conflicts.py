@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from lateshift.errors import StorageUnavailable
-from lateshift.storage import writes
+from lateshift.storage import health, writes
 from lateshift.storage.server import CONFLICTS
 
 
@@ -45,6 +45,8 @@ def test_a_deadlock_is_solved_and_counted(steps, place):
 @pytest.mark.parametrize("bare", ["postgres", "mariadb"], indirect=True)
 def test_a_row_that_stays_locked(steps, database, place, timeout, again):
     """Who waits for it in vain is told so, after the timeout or many tries; it was called an error to be reported."""
+    if "MySQL" in health.product(database):
+        pytest.skip("its shortest wait for a lock is a second, and it ends our transaction meanwhile")
     job_id = steps.enqueue()
     waiting, kept = place.open(timeout=timeout, patience=10), []
     waiting.while_locked = lambda: kept.append(1)
@@ -59,6 +61,8 @@ def test_a_row_that_stays_locked(steps, database, place, timeout, again):
 @pytest.mark.parametrize("bare", ["mariadb"], indirect=True)
 def test_a_refusal_of_group_replication_is_a_conflict(database):
     """Another member had changed the row at the same time; it was called an error to be reported."""
+    if "MySQL" in health.product(database):
+        pytest.skip("it takes no such statement outside of a procedure")
     told = "signal sqlstate 'HY000' set mysql_errno = 3101, message_text = 'Plugin instructed the server to rollback'"
     database.execute(f"begin not atomic if @told is null then set @told = 1; {told}; end if; end")
     assert database.conflicts == 1

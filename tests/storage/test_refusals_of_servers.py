@@ -54,6 +54,18 @@ def server(request):
     return request.getfixturevalue(f"{request.param}_server")
 
 
+def test_tls_that_is_asked_for_is_there_or_told_of(mariadb_server):
+    """PyMySQL 1.1 took our `ssl={}` for none, and went on without."""
+    url = f"{mariadb_server.url}?ssl=1"
+    with contextlib.closing(open_database(load_settings(database_url=mariadb_server.url), as_is=True)) as database:
+        offered = database.query("select @@have_ssl") == [("YES",)]
+    if not offered:
+        assert "SSL" in refusal(url)
+        return
+    with contextlib.closing(open_database(load_settings(database_url=url), as_is=True)) as database:
+        assert database.query("show status like 'Ssl_cipher'")[0][1]
+
+
 def scheme(server) -> str:
     return server.url.partition(":")[0]
 

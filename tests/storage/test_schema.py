@@ -58,7 +58,7 @@ def run_by_hand(place: Place, sql: str) -> None:
     """Give a script to the database's own program, as somebody does who may do more than we."""
     url = urlsplit(place.url)
     path = url2pathname(url.path)
-    account = [f"-h{url.hostname}", f"-P{url.port}", f"-u{url.username}", f"-p{url.password}"]
+    account = [f"-h{url.hostname}", f"-P{url.port}", f"-u{url.username}", f"--password={url.password or ''}"]
     programs = {
         "sqlite": ["sqlite3", "-bail", path],
         "postgres": ["psql", "-X", "-v", "ON_ERROR_STOP=1", place.url],
