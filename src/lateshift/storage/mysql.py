@@ -261,7 +261,7 @@ class MysqlDatabase(ServerDatabase):
 
     @property
     def _lock(self) -> str:
-        return f"concat('lateshift ', sha1(concat(database(), '.{self.dialect.tables}')))"
+        return f"concat('lateshift ', left(sha2(concat(database(), '.{self.dialect.tables}'), 256), 40))"
 
     def around_schema(self) -> tuple[list[str], list[str]]:
         """The session as ours is, and the lock of `alone`; each statement commits by itself."""
