@@ -80,6 +80,8 @@ def test_commits_that_may_be_lost(project, app, database, administrator):
     """Each setting by which a stored job may be gone after a power cut is named, with what it should be."""
     found = {check.message.split()[0]: check for check in diagnose(**project.settings) if check.name == "durability"}
     if database.startswith("mysql"):
+        if app.database.query("select @@innodb_flush_log_at_trx_commit") == [(1,)]:
+            pytest.skip("this server waits for its disk")
         (check,) = found.values()
         assert "innodb_flush_log_at_trx_commit is 2 here: when the server's machine goes down" in check.message
         assert "set global innodb_flush_log_at_trx_commit = 1" in check.remedy
