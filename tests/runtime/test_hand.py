@@ -163,20 +163,35 @@ def fail() -> None:
     raise ValueError
 
 
-def test_outcomes_with_statements_of_their_own_are_written_a_few_at_a_time(tmp_path, monkeypatch):
-    """Between two heartbeats, and without claiming more meanwhile: a thousand that failed together took 14 seconds."""
-    monkeypatch.setattr(ledger, "SINGLY", 3)
+def tell() -> str:
+    return "x" * 98
+
+
+@pytest.mark.parametrize(
+    ("job", "bound", "most", "status", "counts"),
+    [
+        ("fail", "SINGLY", 3, "failed", [3, 6, 8]),
+        ("tell", "TOGETHER", 300, "completed", [3, 6, 8]),
+        ("tell", "TOGETHER", 99, "completed", [1, 2, 3, 4, 5, 6, 7, 8]),
+    ],
+)
+def test_outcomes_that_take_long_are_written_a_few_at_a_time(tmp_path, monkeypatch, job, bound, most, status, counts):
+    """Between two heartbeats, and without claiming more meanwhile; one is written, however large it is.
+
+    A thousand that failed together took 14 seconds, and 200 with results of 1 MiB no server ever took.
+    """
+    monkeypatch.setattr(ledger, bound, most)
     with worker_in(tmp_path, allowed=[__name__]) as mine:
-        ids = [store(mine, f"{__name__}.fail") for _ in range(8)]
+        ids = [store(mine, f"{__name__}.{job}") for _ in range(8)]
         mine.turn()
         while len(mine.crew.inbox) < len(ids):
             mine._wake.wait(0.01)
-        counts = []
+        written = []
         while mine.ledger.unsettled or mine.crew.busy:
             mine.turn()
             mine._wait()
-            counts.append(len(reads.list_jobs(mine._db, status="failed")))
-        assert counts == [3, 6, 8]
+            written.append(len(reads.list_jobs(mine._db, status=status)))
+        assert written == counts
 
 
 go = threading.Event()
