@@ -225,6 +225,14 @@ def isolated_killed_with_forks() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@background(isolation="process", max_retries=0)
+def isolated_with_a_timer(size: int) -> str:
+    """A signal comes all the time while its result is told, as a profiler's does."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    return "x" * size
+
+
 def keep_the_gil(unless: str) -> None:
     write(f"began gil {os.getpid()}")
     if not Path(unless).exists():

@@ -46,6 +46,15 @@ def test_what_an_isolated_job_has_forked_does_not_hide_its_death(project):
     until(lambda: all(gone(int(line.split()[1])) for line in project.journal()))
 
 
+def test_an_isolated_job_whose_timer_goes_on(project):
+    """A signal that it handles ended the writing of a large result early: it ran three times, and then had crashed."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.isolated_with_a_timer", parameters={"size": 900_000})
+    project.worker()
+    job = finished(app, job_id)
+    assert (job.status, len(job.result or ""), job.crashes) == ("completed", 900_000, 0)
+
+
 def test_a_tree_is_ended_though_it_grows_meanwhile(tmp_path):
     """Who starts processes without end is stopped before it is asked what it has started."""
     code = (

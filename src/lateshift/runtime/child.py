@@ -65,13 +65,21 @@ class Channel:
         os.dup2(2, 1)
         self._lock = threading.RLock()  # a signal handler of the job may log while its code does
         self._owner = os.getpid()
+        self._torn = False
 
     def send(self, **message: Any) -> None:
         """Tell the worker something; not from a process that the job has forked, where the way back is closed."""
         if os.getpid() != self._owner:
             return
         with self._lock:
-            self._file.write(msgspec.json.encode(message) + b"\n")
+            self._write(b"\n" * self._torn + msgspec.json.encode(message) + b"\n")
+
+    def _write(self, line: bytes) -> None:
+        """Write all of a line: a signal that the job handles ends a write early, and its handler may raise, or log."""
+        self._torn = True
+        while line:
+            line = line[self._file.write(line) :]
+        self._torn = False
 
     def progress(self, _: Claimed, fraction: float | None, words: str | None) -> None:
         """Pass a job's progress on."""
@@ -132,6 +140,7 @@ def main() -> None:
         outcome: Outcome | None = execution.execute(run, channel.ready)
     else:
         outcome = execution.mourn(run, errand.failure, decide=errand.decide)
+    _ignore_what_it_handled()
     logging.shutdown()
     flush()
     if outcome is not None:
@@ -144,6 +153,13 @@ def _die_with_worker() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def _ignore_what_it_handled() -> None:
+    """Have no signal handler of the job, which has ended, come between its end and the worker's hearing of it."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class Watch:
