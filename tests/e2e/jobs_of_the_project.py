@@ -233,6 +233,13 @@ def isolated_with_a_timer(size: int) -> str:
     return "x" * size
 
 
+@background(isolation="process")
+def isolated_that_closes_all(seconds: float) -> None:
+    """It closes what it has not opened, as one does who makes a daemon."""
+    os.closerange(3, 256)
+    time.sleep(seconds)
+
+
 def keep_the_gil(unless: str) -> None:
     write(f"began gil {os.getpid()}")
     if not Path(unless).exists():

@@ -55,6 +55,17 @@ def test_an_isolated_job_whose_timer_goes_on(project):
     assert (job.status, len(job.result or ""), job.crashes) == ("completed", 900_000, 0)
 
 
+@pytest.mark.parametrize("seconds", [0, 600])
+def test_an_isolated_job_that_closes_the_pipe_to_its_worker(project, seconds):
+    """Its error says so, and not that somebody has killed it, as the system does for want of memory."""
+    app = project.app()
+    job_id = app.run_background_job("app.jobs.isolated_that_closes_all", parameters={"seconds": seconds})
+    project.worker()
+    job = finished(app, job_id, 30)
+    assert job.status == "failed"
+    assert "closed its pipe to the worker, as os.closerange() does" in job.error.message
+
+
 def test_a_tree_is_ended_though_it_grows_meanwhile(tmp_path):
     """Who starts processes without end is stopped before it is asked what it has started."""
     code = (

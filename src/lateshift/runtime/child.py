@@ -36,6 +36,8 @@ from lateshift.runtime.tree import tree_memory
 from lateshift.settings import load_settings
 from lateshift.storage.migrations import go_on_with_newer
 
+CLOSED: Final = 74
+"""Exit code of a child that cannot tell the outcome (EX_IOERR), as the job has closed what leads to the worker."""
 LOOK_AGAIN: Final = 0.5
 """Seconds after the end of the worker's lease in which it may still be heard: code that keeps the GIL is no silence."""
 
@@ -143,8 +145,11 @@ def main() -> None:
     _ignore_what_it_handled()
     logging.shutdown()
     flush()
-    if outcome is not None:
-        channel.outcome(outcome)
+    try:
+        if outcome is not None:
+            channel.outcome(outcome)
+    except OSError:
+        os._exit(CLOSED)
     os._exit(0)  # threads and handlers of the job's making must not keep the process
 
 

@@ -29,7 +29,7 @@ from lateshift.context import Report
 from lateshift.host.spawn import CHILD_VARIABLE, command_of, describe_process, unpacked_anew
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import WORKER_DIED, Outcome, failed, lost, returned
-from lateshift.runtime.child import Errand
+from lateshift.runtime.child import CLOSED, Errand
 from lateshift.runtime.exceptions import describe
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import Finished, Started
@@ -49,6 +49,8 @@ LOOK_CLOSELY: Final = 0.1
 HOOK_LIMIT: Final = 30.0
 """Seconds that a failed() hook gets whose job was ended with its process."""
 
+ENDS_WITHIN: Final = 1.0
+"""Seconds in which a child whose pipe has ended is expected to have ended as well; the pipe does so a moment before."""
 TOLD_WITHIN: Final = 1.0
 """Seconds in which SIGTERM, sent to all processes of a service, reaches the worker after it has ended a child."""
 
@@ -172,11 +174,11 @@ class ProcessExecutor:
         if run.interruption is not None:
             outcome = self._execution.interrupted(run)
         elif not child.begun:
-            how = f"the child process {_how_it_ended(child.process)}; nothing of the job had run"
+            how = f"the child process {child.how_it_ended}; nothing of the job had run"
             outcome = self._execution.postponed(run.job, ChildProcessError(how))
         else:
             had = f"; it last had {megabytes(child.memory)} of memory" if child.memory else ""
-            error = JobError(WORKER_DIED, f"the child process {_how_it_ended(child.process)}{had}")
+            error = JobError(WORKER_DIED, f"the child process {child.how_it_ended}{had}")
             outcome = lost(run.job, run.started_at, self._execution.now(), error)
             outcome = msgspec.structs.replace(outcome, logs=tuple(run.context.log_lines))
         decide = child.has_policy and run.interruption in ("timeout", "memory") and outcome.kind in ("retry", "failed")
@@ -217,7 +219,7 @@ class _Child:
         self._ending = threading.Lock()
         self._telling = threading.Lock()
         self._ends_at = ends_at
-        self._listens = False
+        self._listens = self._cut_off = False
         self._stack: str | None = None
         self._interrupted_at: float | None = None
         self._deadline = None if limit is None else time.monotonic() + limit
@@ -225,6 +227,18 @@ class _Child:
     @property
     def interrupted(self) -> bool:
         return self._interrupted_at is not None
+
+    @property
+    def how_it_ended(self) -> str:
+        """In words, once it has."""
+        code = None if self.process is None else self.process.returncode
+        if code is None:
+            return "could not be followed"
+        if self._cut_off or code == CLOSED:
+            return "closed its pipe to the worker, as os.closerange() does, so nobody could hear how the job ended"
+        if code < 0:
+            return how_it_died(code)
+        return f"ended with exit code {in_digits(code)} before the job was done"
 
     def start(self, environment: dict[str, str], errand: Errand) -> None:
         self.process, self._tree = start_tree(
@@ -260,7 +274,16 @@ class _Child:
             if "outcome" in message:
                 return msgspec.convert(message["outcome"], Outcome)
             self._take(message, report)
+        self._cut_off = self._goes_on()
         return None
+
+    def _goes_on(self) -> bool:
+        """Whether it lives, and nobody has asked it to end, though it can tell nothing any more."""
+        if self.process is not None and not self.interrupted:
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(ENDS_WITHIN)
+                return False
+        return not self.interrupted
 
     def _take(self, message: dict[str, Any], report: Report) -> None:
         if "begins" in message:
@@ -347,12 +370,3 @@ class _Child:
         with self._ending:
             if self._tree is not None and self.process is not None and self.process.returncode is None:
                 self._tree.end(hard=hard)
-
-
-def _how_it_ended(process: subprocess.Popen[bytes] | None) -> str:
-    code = None if process is None else process.returncode
-    if code is None:
-        return "could not be followed"
-    if code < 0:
-        return how_it_died(code)
-    return f"ended with exit code {in_digits(code)} before the job was done"
