@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from lateshift.outcome import Outcome
 from lateshift.runtime import ledger, worker
 from lateshift.runtime.crew import GROWTH, Crew
 from lateshift.runtime.execution import Execution
-from lateshift.runtime.executors import thread
+from lateshift.runtime.executors import loop, thread
 from lateshift.runtime.wake import PlainWake
 from lateshift.storage import reads
 from lateshift.storage.settlements import Settlement
@@ -194,7 +195,7 @@ def test_outcomes_that_take_long_are_written_a_few_at_a_time(tmp_path, monkeypat
         assert written == counts
 
 
-go = threading.Event()
+go, leave = threading.Event(), threading.Event()
 
 
 def hold() -> None:
@@ -221,3 +222,38 @@ def test_coroutines_that_end_do_not_keep_what_no_thread_begins(tmp_path, monkeyp
             mine._wake.wait(0.01)
         go.set()
         assert mine.crew.held["thread"] == mine.crew.slots["thread"]
+
+
+async def block() -> None:
+    """Hold the loop up, as code that waits for a database does, and go on for as long."""
+    go.wait(30)
+    while not leave.is_set():
+        await asyncio.sleep(0.01)
+
+
+def test_a_coroutine_that_blocks_the_loop_keeps_no_others(tmp_path, monkeypatch):
+    """They go back, and none are claimed before the loop goes on: 44 of 60 waited behind it, beside an idle worker."""
+    monkeypatch.setattr(loop, "HELD_UP", 0.05)
+    go.clear()
+    with worker_in(tmp_path, allowed=[__name__]) as mine:
+        store(mine, f"{__name__}.block", executor="loop")
+        mine.turn()
+        others = [store(mine, f"{__name__}.quick", executor="loop") for _ in range(3)]
+        mine.look_again()
+        until(mine, lambda: {reads.status(mine._db, other) for other in others} == {"running"})
+        until(mine, lambda: {reads.status(mine._db, other) for other in others} == {"pending"})
+        assert (mine.crew.held["loop"], mine.crew.room().get("loop")) == (1, None)
+        go.set()
+        until(mine, lambda: {reads.status(mine._db, other) for other in others} == {"completed"})
+        assert mine.crew.held["loop"] == 1
+        leave.set()
+        until(mine, lambda: not mine.crew.busy)
+
+
+def until(mine, condition) -> None:
+    """Let the worker turn until something holds."""
+    give_up = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < give_up
+        mine.turn()
+        mine._wake.wait(0.01)

@@ -53,6 +53,9 @@ async def forever() -> None:
     await asyncio.sleep(60)
 
 
+async def ping_back() -> None: ...
+
+
 async def at_once() -> None:
     raise AssertionError("it was cancelled before it began")
 
@@ -99,6 +102,19 @@ def test_what_stands_behind_a_blocked_loop_can_be_given_back(executor, answers):
     go.set()
     assert answers.get(timeout=20) == ("block", "completed")
     assert executor.withdraw() == []
+
+
+def test_what_was_submitted_with_the_one_that_blocks_can_be_given_back(executor, answers):
+    """And never begins here; it stood behind it until that one ended."""
+    began.clear()
+    go.clear()
+    executor.submit([claimed(block), claimed(at_once)])
+    assert began.wait(20)
+    assert [job.id for job in executor.withdraw()] == ["at_once"]
+    go.set()
+    assert answers.get(timeout=20) == ("block", "completed")
+    executor.submit([claimed(ping_back)])
+    assert answers.get(timeout=20) == ("ping_back", "completed")
 
 
 def test_one_that_is_cancelled_may_take_its_time(executor, answers, monkeypatch):

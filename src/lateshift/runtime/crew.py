@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from lateshift.context import Report
@@ -103,6 +103,11 @@ class Crew:
         return self.held["thread"] > 2 * self.hand
 
     @property
+    def held_up(self) -> list[ExecutorKind]:
+        """Of which kinds it can begin no job for now."""
+        return [kind for kind, executor in self._executors.items() if executor.held_up]
+
+    @property
     def in_lease(self) -> bool:
         """Whether nobody can have taken the worker for dead. If not, it neither claims jobs nor begins them."""
         return self.lease_clock() <= self.lease_until
@@ -114,7 +119,8 @@ class Crew:
         # jobs in eight, and a hand of nine from short ones, the eighth stood still until a long one ended.
         if self.held["thread"] <= self.hand // 2:
             room["thread"] = self.hand - self.held["thread"]
-        return {kind: count for kind, count in room.items() if count > 0}
+        held_up = self.held_up
+        return {kind: count for kind, count in room.items() if count > 0 and kind not in held_up}
 
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Hand claimed jobs to their executors."""
@@ -176,13 +182,13 @@ class Crew:
         executor = self._executors.get("thread")
         return executor.starved if isinstance(executor, ThreadExecutor) else 0.0
 
-    def withdraw(self) -> list[Claimed]:
-        """Take back what has not begun, to be released."""
-        jobs = [job for executor in self._executors.values() for job in executor.withdraw()]
+    def withdraw(self, kinds: Collection[ExecutorKind] = EXECUTORS) -> list[Claimed]:
+        """Take back what has not begun, to be released; of these kinds of jobs."""
+        jobs = [job for kind, executor in self._executors.items() if kind in kinds for job in executor.withdraw()]
         for job in jobs:
             self.held[job.executor] -= 1
             self.jobs.discard((job.id, job.lease))
-        if jobs:
+        if any(job.executor == "thread" for job in jobs):
             self.hand = self.slots["thread"]
         return jobs
 

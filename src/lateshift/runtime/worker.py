@@ -16,7 +16,7 @@ from typing import Final, Literal
 from lateshift.clock import Clock, elapsed
 from lateshift.errors import StorageError
 from lateshift.events import Events, WorkerStarted, WorkerStopped
-from lateshift.job import Claimed
+from lateshift.job import EXECUTORS, Claimed, ExecutorKind
 from lateshift.runtime import unstoppable
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.duties import Heartbeat, Memory
@@ -84,6 +84,7 @@ class Worker:
         self._told: Literal["", "drain", "stop", "now"] = ""
         self._idle_since = self._turned_at = self._moved_at = self._well_at = clock.monotonic()
         self._next_beat = self._trouble_until = 0.0
+        self._held_up: list[ExecutorKind] = []
 
     def tell(self, what: Literal["stop", "now"]) -> None:
         """Ask the worker to stop: in good order, or now. Any thread and any signal handler may."""
@@ -173,10 +174,12 @@ class Worker:
             self.ledger.in_doubt = True
 
     def _give_back_stalled(self, now: float) -> None:
-        if self.crew.overloaded or (self.crew.unstarted and now - self._moved_at > STALLED):
-            jobs = self.crew.withdraw()
-            if jobs:
-                self._release(jobs)
+        stalled = self.crew.overloaded or (self.crew.unstarted and now - self._moved_at > STALLED)
+        before, self._held_up = self._held_up, self.crew.held_up
+        if jobs := self.crew.withdraw(EXECUTORS if stalled else self._held_up):
+            self._release(jobs)
+        if len(self._held_up) < len(before):  # there is room again, though nothing has ended
+            self.look_again()
 
     def _release(self, jobs: Sequence[Claimed]) -> None:
         try:

@@ -27,6 +27,10 @@ class Executor(Protocol):
         """How many jobs it has taken and not begun."""
 
     @property
+    def held_up(self) -> bool:
+        """Whether it begins nothing for now, so that it should get nothing more, and others what it has not begun."""
+
+    @property
     def broken(self) -> bool:
         """Whether one of its threads has ended, and an attempt perhaps without an answer."""
 

@@ -27,6 +27,9 @@ from lateshift.runtime.run import Interruption, Run
 STUCK_AFTER: Final = 5.0
 """Seconds that a coroutine gets to end after it was cancelled, and that the loop gets to answer."""
 
+HELD_UP: Final = 1.0
+"""Seconds that the loop gets to begin what it was given: others may have room for it."""
+
 
 class LoopExecutor:
     """Runs up to `slots` coroutines on an event loop in a thread of its own."""
@@ -43,6 +46,7 @@ class LoopExecutor:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="lateshift-loop", daemon=True)
         self._pinged_at: float | None = None
+        self._asked_at: deque[float] = deque()  # a time for each submission whose jobs have not all begun
         _executors.add(self)
         try:
             self._thread.start()
@@ -52,8 +56,14 @@ class LoopExecutor:
 
     @property
     def unstarted(self) -> int:
-        """None that should go to others soon: the loop begins all at once, unless a coroutine blocks it."""
+        """None that should go to others soon: the loop begins all at once, unless it is held up."""
         return 0
+
+    @property
+    def held_up(self) -> bool:
+        """Whether the loop did not take its turn when there was something to begin: a coroutine blocks it."""
+        asked_at = tuple(self._asked_at)
+        return bool(asked_at) and time.monotonic() - asked_at[0] > HELD_UP
 
     @property
     def broken(self) -> bool:
@@ -63,11 +73,16 @@ class LoopExecutor:
     def submit(self, jobs: Sequence[Claimed]) -> None:
         """Take jobs; they start in this order."""
         self._todo.extend(jobs)
+        self._asked_at.append(time.monotonic())
         self._loop.call_soon_threadsafe(self._start)
 
     def withdraw(self) -> list[Claimed]:
         """Give back what stands behind a coroutine that blocks the loop."""
         jobs: list[Claimed] = []
+        for active in list(self._active.values()):
+            if active.take():
+                del self._active[active.run.job]
+                jobs.append(active.run.job)
         while self._todo:
             with suppress(IndexError):  # the loop was faster
                 jobs.append(self._todo.popleft())
@@ -148,13 +163,16 @@ class LoopExecutor:
             try:
                 job = self._todo.popleft()
             except IndexError:  # withdrawn
-                return
+                break
             active = _Active(self._execution.begin(job))
             self._active[job] = active
             active.task = self._loop.create_task(self._run(active))
+        self._loop.call_soon(self._asked_at.popleft)  # after the first steps of all these
 
     async def _run(self, active: _Active) -> None:
-        run, active.begun = active.run, True
+        run = active.run
+        if not active.take():
+            return
         run.context.loop_thread = threading.get_ident()
         outcome: Outcome | None = None
         cause: BaseException | None = None
@@ -187,7 +205,7 @@ class LoopExecutor:
             active.task.cancel("cancelled on request" if why == "cancel" else None)
 
     def _interrupt_one(self, job_id: str, lease: int) -> None:
-        for active in self._active.values():
+        for active in list(self._active.values()):
             if active.run.job.id == job_id and active.run.job.lease == lease:
                 active.run.context.cancel_requested = True
                 self._interrupt(active, "cancel")
@@ -207,8 +225,16 @@ class _Active:
         self.deadline: float | None = None
         self.interrupted_at: float | None = None
         self.cancelled = False
-        self.begun = False
         self.given_up = False
+        self._taken = threading.Lock()
+
+    @property
+    def begun(self) -> bool:
+        return self._taken.locked()
+
+    def take(self) -> bool:
+        """True once: for its first step, or for who gives it back before."""
+        return self._taken.acquire(blocking=False)
 
     def give_up(self, now: float) -> None:
         """The loop does not answer: its timer will not end what is over time, only the end of the process will."""

@@ -73,6 +73,11 @@ class ProcessExecutor:
         return 0
 
     @property
+    def held_up(self) -> bool:
+        """Never, for the same reason."""
+        return False
+
+    @property
     def broken(self) -> bool:
         """Never: each child has a thread of its own."""
         return False

@@ -75,6 +75,11 @@ class ThreadExecutor:
             return self._starved
 
     @property
+    def held_up(self) -> bool:
+        """Never: what has to wait for long is not begun, and the worker sees that by itself."""
+        return False
+
+    @property
     def broken(self) -> bool:
         """Whether a thread has ended, as by what a job has made of Python's locks."""
         return not all(slot.thread.is_alive() for slot in self._threads)
