@@ -12,7 +12,7 @@ from typing import Final
 from lateshift.errors import StorageError
 from lateshift.events import Event, Events
 from lateshift.job import Claimed, ExecutorKind
-from lateshift.outcome import Outcome, returned
+from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.rounds import Rounds
 from lateshift.runtime.settling import may_pass, settle, settle_one, told
@@ -166,14 +166,11 @@ def _first(outcomes: list[Settlement]) -> tuple[list[Settlement], list[Settlemen
     """Those that are written now, and those that wait."""
     singly = size = 0
     for place, one in enumerate(outcomes):
-        singly += one.outcome.kind != "completed" or bool(one.outcome.logs)
-        size += _size(one.outcome)
+        outcome = one.outcome
+        size += len(outcome.result or "")
+        if outcome.kind != "completed" or outcome.logs:
+            singly += 1
+            size += sum(map(len, outcome.logs)) + (len(outcome.error.traceback) if outcome.error is not None else 0)
         if place and (singly > SINGLY or size > TOGETHER):
             return outcomes[:place], outcomes[place:]
     return outcomes, []
-
-
-def _size(outcome: Outcome) -> int:
-    """How many characters there are to be written, of what may be long."""
-    error = len(outcome.error.traceback) if outcome.error is not None else 0
-    return len(outcome.result or "") + error + sum(map(len, outcome.logs))
