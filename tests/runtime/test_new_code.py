@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from types import ModuleType
 
 import pytest
 from worker_here import store, worker_in
@@ -90,6 +91,26 @@ def test_a_runner_takes_no_job_after_a_rest_in_which_its_code_has_changed(runner
     runner._idle_since -= REST
     assert runner._reason() == "outdated"
     assert reads.status(runner._db, job_id) == "pending"
+
+
+def test_a_module_that_has_become_a_package_is_new_code(runner, module):
+    """Its old file is gone. The runner went on with what it had read from that, for as long as jobs came."""
+    code = module.read_text()
+    module.unlink()
+    module.with_suffix("").mkdir()
+    (module.with_suffix("") / "__init__.py").write_text(code)
+    store(runner, "written_later.old")
+    runner.look_again()
+    runner._idle_since -= REST
+    assert runner._reason() == "outdated"
+
+
+def test_a_module_that_was_read_from_no_file_is_as_it_was(runner, module, monkeypatch):
+    """Those of a frozen program say where they would be."""
+    frozen = ModuleType("written_later.frozen")
+    vars(frozen).update(__file__=str(module.with_name("frozen.py")), __spec__=None)
+    monkeypatch.setitem(sys.modules, "written_later.frozen", frozen)
+    assert not runner._execution.code.look()
 
 
 def test_it_looks_for_new_code_after_a_rest_only(runner, module):

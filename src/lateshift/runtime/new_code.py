@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +31,8 @@ Stamp = tuple[int, int]
 class NewCode:
     """Watches the modules below `root`, and those that the allow-list covers, if `watched` is set.
 
-    `found`: one of them was written since it was imported. A file that is seen for the first time was, if its time is
-    after the last look, or the start of this process, and not in the future. Any thread may look.
+    `found`: one of them was written since it was imported, or is gone. A file that is seen for the first time was, if
+    its time is after the last look, or the start of this process, and not in the future. Any thread may look.
     """
 
     def __init__(self, root: Path, allow: AllowList) -> None:
@@ -42,6 +43,7 @@ class NewCode:
         self._others = tuple(prefix for prefix in pythons if prefix.startswith(self._root))  # .venv in the project
         self._files: dict[str, str | None] = {}
         self._stamps: dict[str, Stamp] = {}
+        self._read: set[str] = set()
         self._looked_at = time.time_ns()
         self._looking = threading.Lock()
         self._look_again_at = 0.0
@@ -72,16 +74,21 @@ class NewCode:
         return job.lease - job.attempt < GIVEN_BACK_MOST and self.look()
 
     def _file_of(self, name: str, module: object) -> str | None:
-        path = getattr(module, "__dict__", {}).get("__file__")  # getattr alone would load what a module loads lazily
+        names = getattr(module, "__dict__", {})  # getattr alone would load what a module loads lazily
+        path = names.get("__file__")
         if not isinstance(path, str) or not path.endswith(".py"):
             return None
+        if isinstance(getattr(names.get("__spec__"), "loader", None), SourceFileLoader):
+            self._read.add(path)
         ours = path.startswith(self._root) and not path.startswith(self._others)
         return path if ours or self.allow.covers(name) else None
 
     def _has_changed(self, path: str, now: int) -> bool:
         try:
             status = os.stat(path)
-        except OSError:  # it is being written, or a part of a program that has unpacked itself
+        except FileNotFoundError:  # its code is elsewhere now, as that of a module that has become a package
+            return path in self._read  # a frozen program's module never was where it says
+        except OSError:
             return False
         stamp = status.st_mtime_ns, status.st_size
         if path in self._stamps:
