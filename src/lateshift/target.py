@@ -25,7 +25,7 @@ from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
 from lateshift.target_advice import import_hint, nothing_in_class, nothing_in_module
 from lateshift.target_kinds import check_instantiable, check_kind, executor_of
-from lateshift.target_program import main_name, program_as_module, program_with, would_repeat
+from lateshift.target_program import MAIN, main_name, program_as_module, program_with, would_repeat
 from lateshift.texts import shown
 
 DEFAULT_METHOD: Final = "handle"
@@ -343,7 +343,7 @@ def _origin(thing: Any) -> str:
 
 def _module_name(thing: Any, unknown: str | None = None) -> str:
     name = _MODULE(thing) if _is_class(thing) else getattr(thing, "__module__", None)
-    if name == "__main__":
+    if name in MAIN:
         name = main_name(_globals_of(thing))
     if isinstance(name, str):
         return name

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+
+MAIN: Final = ("__main__", "__mp_main__")
+"""What a program that was started calls itself, and what multiprocessing calls it in a child that it spawns."""
 
 
 def main_name(names: Mapping[str, Any] | None = None) -> str | None:
@@ -31,7 +34,7 @@ def main_name(names: Mapping[str, Any] | None = None) -> str | None:
 
 def program_with(names: Mapping[str, Any] | None) -> ModuleType | None:
     """The program that was started as a module, if `names` are the globals of something in it; see `main_name`."""
-    if names is None or names.get("__name__") != "__main__" or "__file__" not in names:
+    if names is None or names.get("__name__") not in MAIN or "__file__" not in names:
         return None
     main = sys.modules.get("__main__")
     if main is None or vars(main) is not names:  # a profiler runs it in no module: one with its names stands in

@@ -211,6 +211,22 @@ def test_a_script_under_a_profiler(project, program):
     assert STORED in run(project.folder, "-m", "cProfile", *program)
 
 
+SPAWNING = """
+if __name__ == "__main__":
+    from multiprocessing import get_context
+    child = get_context("spawn").Process(target=main)
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.parametrize("program", [["orders.py"], ["-m", "orders"]], ids=" ".join)
+def test_a_script_in_a_child_that_multiprocessing_spawns(project, program):
+    """There it is called `__mp_main__`; the refusal of its jobs advised to put that on the allow-list."""
+    project.write("orders", OWN_CLASS.replace('if __name__ == "__main__":', "def main():") + SPAWNING)
+    assert run(project.folder, *program) == STORED
+
+
 def test_a_script_that_was_imported_as_well(project):
     """Its jobs take what it has made itself."""
     project.write("orders", f"import sys, shop\n{OWN_CLASS}")
