@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,12 +60,16 @@ def calls_of(given: Iterable[Call]) -> list[Call]:
 
 
 class Preparation:
-    """Turns calls into rows. Remembers what each callable resolved to, since most programs enqueue a few, often."""
+    """Turns calls into rows. Remembers what each callable resolved to, since most programs enqueue a few, often.
+
+    And what stood at the top of its module then, for as long as that stands there: `importlib.reload`, notebooks, and
+    Streamlit at each click put new code in its place. The old one, with all that its program had read, is forgotten.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._allow = AllowList(settings.allowed)
-        self._targets: dict[tuple[object, str], Target] = {}
+        self._targets: dict[tuple[object, str], tuple[Target, object]] = {}
 
     def prepare(self, call: Call, now: int) -> NewJob:
         """The row for a call. Raises InvalidJob, or one of its subclasses, with what is wrong and what to do."""
@@ -101,8 +106,8 @@ class Preparation:
 
         They are checked against the signature of today. Raises InvalidJob or a subclass.
         """
-        target = self._targets.get((old.name, "")) or resolve(old.name, self._allow)
-        self._targets[(old.name, "")] = target
+        key = old.name, ""
+        target = self._known(key) or self._learnt(key, resolve(old.name, self._allow))
         if parameters is None:
             text = old.parameters
             target.signature.bind(text, self._settings.redact)
@@ -129,19 +134,36 @@ class Preparation:
 
     def target(self, job: object, method: str) -> Target:
         """What a job and its method resolve to, checked against the allow-list."""
+        key = job, method
         try:
-            known = self._targets.get((job, method))
+            known = self._known(key)
         except TypeError:  # not hashable: no job, or a class whose metaclass has an __eq__
             return self._resolve(job, method)
-        if known is None:
-            known = self._targets[(job, method)] = self._resolve(job, method)
-        return known
+        return known or self._learnt(key, self._resolve(job, method))
+
+    def _known(self, key: tuple[object, str]) -> Target | None:
+        target, top = self._targets.get(key, (None, None))
+        return target if target is not None and _top(target) is top else None
+
+    def _learnt(self, key: tuple[object, str], target: Target) -> Target:
+        for other, (known, top) in self._targets.copy().items():
+            if _top(known) is not top:
+                self._targets.pop(other, None)
+        self._targets[key] = target, _top(target)
+        return target
 
     def _resolve(self, job: object, method: str) -> Target:
         target = resolve_job(job, method, self._allow)
         if target.owner is not None:
             refuse_misspelt(target.owner)
         return target
+
+
+def _top(target: Target) -> object:
+    """What stands at the top of the module that a target is in, by the name of the class or function."""
+    thing: Any = target.owner or target.function
+    names: dict[str, object] = getattr(sys.modules.get(thing.__module__), "__dict__", {})
+    return names.get(thing.__qualname__.partition(".")[0])
 
 
 _last = 0

@@ -7,8 +7,7 @@ one by one, to name the culprit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +17,10 @@ from lateshift.hints import signature_of, value_hook, wire_hook
 from lateshift.openness import changed_by_json, hidden_items
 from lateshift.parameters import Parameter, complaint, read_parameters
 from lateshift.redaction import HIDDEN, is_hidden, mask, told
+
+_latest: Final[dict[tuple[str, str, bool], tuple[Callable[..., Any], Signature]]] = {}
+"""Of each name in each module that of the function which had it last: where a program runs anew in the same process, as
+in a notebook, those of before would keep all that it had read then."""
 
 
 class Signature:
@@ -36,10 +39,14 @@ class Signature:
         self._may_change = self.is_open or any(parameter.watch.needed for parameter in self.parameters)
 
     @staticmethod
-    @lru_cache(maxsize=1024)
     def of(function: Callable[..., Any], *, drop_self: bool = False) -> Signature:
         """The signature of a function; `drop_self` for a method that will be bound. Raises InvalidJob."""
-        return Signature(function, drop_self=drop_self)
+        key = str(getattr(function, "__module__", "")), str(getattr(function, "__qualname__", "")), drop_self
+        latest, signature = _latest.get(key, (None, None))
+        if signature is None or latest is not function:
+            signature = Signature(function, drop_self=drop_self)
+            _latest[key] = function, signature
+        return signature
 
     def check(self, parameters: Any, limit: int, hide: Sequence[str] = ()) -> str:
         """The JSON text to store for a mapping of parameters that fit, at most `limit` bytes. Raises InvalidParameters.
