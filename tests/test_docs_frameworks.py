@@ -175,6 +175,56 @@ def test_django_outside_of_the_server(django, tmp_path_factory):
     assert django.python(*shell, cwd=tmp_path_factory.mktemp("elsewhere"))[-1] == "1"
 
 
+ASYNC_JOBS = """
+import asyncio
+from asgiref.sync import async_to_sync, sync_to_async
+from shop.models import Order
+
+async def several(order_id: int) -> int:
+    first = await Order.objects.aget(id=order_id)
+    await asyncio.gather(*[Order.objects.acreate(email=first.email) for _ in range(3)])
+    await sync_to_async(lambda: async_to_sync(Order.objects.acreate)(email="nested"))()
+    return await Order.objects.acount()
+"""
+
+ASYNC_TESTS = """
+from asgiref.sync import sync_to_async
+from lateshift import run_background_job
+from lateshift.testing import drain
+from shop.jobs import confirm
+from shop.models import Order
+from shop.several import several
+from shop.testing import ShopTestCase
+
+def enqueue():
+    order = Order.objects.create(email="ada@example.com")
+    for job in (several, confirm, several):
+        run_background_job(job, parameters={"order_id": order.id})
+
+class CoroutineTest(ShopTestCase):
+    def check(self, jobs):
+        self.assertEqual({job.result for job in jobs}, {5, "confirmed to ada@example.com", 9})
+
+    def test_they_see_the_rows_of_the_test(self):
+        enqueue()
+        self.check(drain())
+        self.assertEqual(Order.objects.count(), 9)
+
+    async def test_so_they_do_in_an_async_test(self):
+        await sync_to_async(enqueue)()
+        self.check(await sync_to_async(drain)())
+"""
+
+
+def test_coroutine_jobs_in_a_test_of_django(django):
+    """Their queries were made on another connection, which saw no row of a `TestCase`, or by a thread that waited."""
+    with (django.folder / ".env").open("a") as settings:
+        settings.write("LATESHIFT_ALLOWED=shop\n")
+    django.write("shop/several.py", ASYNC_JOBS)
+    django.write("shop/test_coroutines.py", ASYNC_TESTS)
+    django.python("-W", "error::ResourceWarning", "manage.py", "test", "--noinput")
+
+
 ENQUEUE = ("-m", "lateshift", "enqueue", "shop.jobs.confirm", "--params", '{"order_id": 1}')
 
 ASKING = """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Final
 
 from lateshift.loops import outside_of_loops
@@ -84,6 +85,52 @@ def _close_idle_ones() -> None:
         with suppress(Exception):
             if not connection.in_atomic_block:  # of another coroutine, which is not interrupted
                 connection.close_if_unusable_or_obsolete()
+
+
+def for_queries_of_coroutine() -> AbstractAsyncContextManager[None]:
+    """Around a coroutine in a test: its queries use the connections of the thread that calls this, which waits for it.
+
+    So they see the rows of a `TestCase`, which nobody else does. Call it where no event loop runs: where one does,
+    Django knows of none. asgiref would send the queries to a thread with other connections; or, in an async test, to
+    this one, which waits.
+    """
+    return _lent(_connections()) if _is_configured() else nullcontext()
+
+
+@asynccontextmanager
+async def _lent(connections: list[Any]) -> AsyncIterator[None]:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+
+    outer, own = getattr(AsyncToSync.executors, "current", None), ThreadSensitiveContext()
+    with ThreadPoolExecutor(1, "lateshift-django", _take_over, (connections,)) as thread:
+        SyncToAsync.context_to_thread_executor[own] = thread
+        token = SyncToAsync.thread_sensitive_context.set(own)
+        if outer is not None:
+            del AsyncToSync.executors.current
+        for connection in connections:
+            connection.inc_thread_sharing()
+        try:
+            yield
+        finally:
+            for connection in connections:
+                connection.dec_thread_sharing()
+            if outer is not None:
+                AsyncToSync.executors.current = outer
+            SyncToAsync.thread_sensitive_context.reset(token)
+            thread.submit(_close_others, connections)
+
+
+def _take_over(connections: list[Any]) -> None:
+    for connection in connections:
+        sys.modules[_DB].connections[connection.alias] = connection
+
+
+def _close_others(connections: list[Any]) -> None:
+    for connection in _connections():
+        if connection not in connections:
+            connection.close()
 
 
 def may_have_locked(path: str) -> bool:

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakKeyDictionary
 
+from lateshift import django
 from lateshift.app import Lateshift
 from lateshift.loops import outside_of_loops
 
@@ -45,8 +46,11 @@ class JobLoop:
         """
         import asyncio  # 58 ms that a test without coroutines need not pay
 
+        around = django.for_queries_of_coroutine()
+
         async def awaited() -> Any:
-            return await value
+            async with around:
+                return await value
 
         if not self._running.acquire(blocking=False):
             return asyncio.run(awaited())
