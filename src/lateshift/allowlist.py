@@ -21,7 +21,7 @@ class AllowList:
 
     def __init__(self, entries: Iterable[str], *, of_worker: bool = False) -> None:
         self.entries = tuple(entries)
-        self._of_worker = of_worker
+        self.of_worker = of_worker
         for entry in self.entries:
             check_entry(entry)
         self._prefixes = tuple(f"{entry}." for entry in self.entries)
@@ -42,7 +42,7 @@ class AllowList:
 
     def advice(self, module: str) -> str:
         """How to permit a module that is not on the list; nothing for one that nobody should."""
-        if self._of_worker:
+        if self.of_worker:
             return (
                 "If you have changed the setting since, run `lateshift workers stop --here`: the next enqueue, or "
                 "`lateshift work`, starts a worker that has the new one. If not, it may be the list of another "
@@ -78,7 +78,7 @@ class AllowList:
     def _unlisted(self, segments: list[str]) -> str:
         listed = ",".join(self.entries) or "no entry"
         module = _module_part(segments)
-        if self._of_worker:
+        if self.of_worker:
             return f"LATESHIFT_ALLOWED is {listed} in this worker. {self.advice(module)}."
         if segments[0] in NOBODYS:
             whose = "the program that was started" if segments[0] == "__main__" else "Python's own"

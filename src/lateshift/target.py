@@ -23,7 +23,7 @@ from lateshift.errors import CallableNotAllowed, CallableNotFound, InvalidJob
 from lateshift.job import ExecutorKind
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
-from lateshift.target_advice import import_hint, nothing_in_class, nothing_in_module
+from lateshift.target_advice import import_hint, no_module, nothing_in_class, nothing_in_module
 from lateshift.target_kinds import check_instantiable, check_kind, executor_of
 from lateshift.target_program import MAIN, main_name, program_as_module, program_with, would_repeat
 from lateshift.texts import shown
@@ -212,10 +212,8 @@ class _Resolution:
                 break
             modules.append((position, module))
         if not modules:
-            raise CallableNotFound(
-                f"{self._path!r} was not found: there is no module {segments[0]!r}. Is its folder on the Python path "
-                "(the current folder, or PYTHONPATH)?"
-            )
+            missing = no_module(segments[0], of_worker=self._allow.of_worker)
+            raise CallableNotFound(f"{self._path!r} was not found: {missing}")
         return modules
 
     def _module(self, name: str) -> ModuleType | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,23 @@ from types import ModuleType
 from typing import Any, Final
 
 DJANGO: Final = ("AppRegistryNotReady", "ImproperlyConfigured")
+
+
+def no_module(name: str, *, of_worker: bool) -> str:
+    """What to tell about a module that is nowhere."""
+    if not of_worker:
+        return f"there is no module {name!r}. Is its folder on the Python path (the current folder, or PYTHONPATH)?"
+    return (
+        f"there is no module {name!r} on the Python path of this worker: {own_path()}. A runner has that of the "
+        "program that started it. If another program has enqueued this, in another folder, put both folders on "
+        "PYTHONPATH for both, and run `lateshift workers stop --here`."
+    )
+
+
+def own_path() -> str:
+    """Where modules are looked for first, before the folders of the installation."""
+    own = [path or "." for path in sys.path if not path.startswith((sys.prefix, sys.base_prefix))]
+    return f"{os.pathsep.join(own) or 'nothing'}, then that of the installation"
 
 
 def nothing_in_module(module: ModuleType, name: str) -> str:

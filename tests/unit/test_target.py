@@ -226,6 +226,12 @@ def test_unknown_names_propose_the_nearest(project):
     refused("app.other.x", "app has no 'other'", CallableNotFound, AllowList(("app",)))
 
 
+def test_a_worker_that_has_no_such_module_tells_where_it_looked(project):
+    """Nobody knew that a runner has the path of another program's folder, which is right where the job comes from."""
+    error = refused("nowhere.x", "put both folders on", CallableNotFound, AllowList(("nowhere",), of_worker=True))
+    assert f"this worker: {project.folder}" in str(error)
+
+
 def test_a_class_without_handle(project):
     """A class without `handle` is refused by that name, also when `handle` is a class."""
     project.write("app.jobs", "class Order:\n    def run(self): pass\nclass Odd:\n    class handle: pass\n")

@@ -14,7 +14,7 @@ from lateshift.errors import CallableNotFound, InvalidJob, SettingsError
 from lateshift.settings import Explained
 from lateshift.settings_sources import env_name
 from lateshift.target import resolve
-from lateshift.target_advice import import_hint
+from lateshift.target_advice import import_hint, own_path
 from lateshift.wording import as_sentence
 
 ALWAYS_SHOWN: Final = ("root", "database_url", "allowed", "storage_dir")
@@ -50,8 +50,7 @@ def python(_: Place) -> Iterator[Check]:
     ours = sys.modules["lateshift"]
     folder = os.path.dirname(str(ours.__file__))
     yield Check("python", "ok", f"Python {version} at {sys.executable}, Lateshift {ours.__version__} in {folder}")
-    own = [path or "." for path in sys.path if not path.startswith((sys.prefix, sys.base_prefix))]
-    yield Check("python path", "ok", f"{os.pathsep.join(own) or 'nothing'}, then that of the installation")
+    yield Check("python path", "ok", own_path())
 
 
 def allowed(place: Place) -> Iterator[Check]:
