@@ -112,7 +112,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         root = Path(os.path.abspath(self.root))  # resolve() would follow links, to paths nobody wrote
         force_setattr(self, "root", root)
         force_setattr(self, "storage_dir", kinds.absolute(self.storage_dir, root))
-        force_setattr(self, "database_url", kinds.absolute_url(self.database_url, root))
+        url = kinds.absolute_url(self.database_url, root)
+        if url.startswith("sqlite:") and "?" in url:  # which no worker would take, when it is told of it
+            raise SettingsError(
+                f"database_url would be {url!r}, and an SQLite URL has no ? in a name: give the folder another "
+                "name, or set LATESHIFT_DATABASE_URL to an absolute path elsewhere."
+            )
+        force_setattr(self, "database_url", url)
 
 
 _KINDS: Final[dict[str, kinds.Kind]] = {

@@ -114,6 +114,17 @@ def test_a_root_whose_name_is_no_text_is_refused(project, monkeypatch):
         Settings(storage_dir=odd)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no name has it there")
+def test_a_root_that_no_url_can_name_is_refused(project, monkeypatch):
+    """Each job was stored there and waited for ever, as no worker took the URL that it was told."""
+    odd = project / "what?"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    assert f"sqlite:///{odd}/storage/lateshift.db', and an SQLite URL has no ? in a name: give" in refusal()
+    elsewhere = f"sqlite:///{project}/lateshift.db"
+    assert load_settings(database_url=elsewhere).database_url == elsewhere
+
+
 KUBERNETES = """LATESHIFT_PORT LATESHIFT_SERVICE_HOST LATESHIFT_SERVICE_PORT LATESHIFT_SERVICE_PORT_HTTP
 LATESHIFT_PORT_8642_TCP LATESHIFT_PORT_8642_TCP_PROTO LATESHIFT_PORT_8642_TCP_ADDR LATESHIFT_PORT_8642_UDP_PORT
 LATESHIFT_DASHBOARD_PORT LATESHIFT_DASHBOARD_SERVICE_HOST LATESHIFT_DASHBOARD_PORT_80_TCP_ADDR"""
