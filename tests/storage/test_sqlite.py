@@ -81,11 +81,15 @@ def test_reading_does_not_wait_for_a_writer(place, steps):
 
 
 def test_a_database_that_stays_locked(place, steps):
-    """After LATESHIFT_BUSY_TIMEOUT the wait ends with an error that names the setting, and nothing is stored."""
+    """After LATESHIFT_BUSY_TIMEOUT the wait ends with an error that names the setting, and nothing is stored.
+
+    It may be the caller's own transaction, which he does not take for another process.
+    """
     steps.enqueue()
     impatient = Steps(place.open(busy_timeout=0.2), place.clock)
-    with steps.db.transaction(), pytest.raises(StorageUnavailable, match="LATESHIFT_BUSY_TIMEOUT"):
+    with steps.db.transaction(), pytest.raises(StorageUnavailable, match="LATESHIFT_BUSY_TIMEOUT") as caught:
         impatient.enqueue()
+    assert "In a transaction of your own, enqueue with `connection=`" in str(caught.value)
     assert reads.counts(steps.db)["pending"] == 1
     assert impatient.enqueue()
 

@@ -48,6 +48,7 @@ class Patience:
                 "by `transaction.on_commit(...)`."
             )
         return StorageUnavailable(
-            f"The database {self._path} was locked by another process for {self._seconds:g} s. Find the process that "
-            "holds a transaction open (often a database browser), or raise LATESHIFT_BUSY_TIMEOUT."
+            f"The database {self._path} was locked by another process, or another connection of this one, for "
+            f"{self._seconds:g} s. Find out who holds a transaction open (often a database browser), or raise "
+            "LATESHIFT_BUSY_TIMEOUT. In a transaction of your own, enqueue with `connection=`, or after its commit."
         )
