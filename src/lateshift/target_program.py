@@ -23,8 +23,8 @@ def main_name(names: Mapping[str, Any] | None = None) -> str | None:
         names = getattr(sys.modules.get("__main__"), "__dict__", {})
     spec = names.get("__spec__")
     if spec is not None and spec.loader is not None:
-        # A zipapp, and a folder with a __main__.py, go by a name that each program has.
-        return None if spec.name == "__main__" else str(spec.name)
+        # A zipapp, and a folder with a __main__.py, go by a name that each program has. So do consoles, from 3.13 on.
+        return None if spec.name in ("__main__", "_pyrepl.__main__") else str(spec.name)
     file = names.get("__file__")
     if not file:
         return None

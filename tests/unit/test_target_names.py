@@ -5,6 +5,7 @@ import importlib
 import subprocess
 import sys
 import types
+from importlib.util import find_spec
 
 import pytest
 from user_code import ALLOW, imported
@@ -301,18 +302,23 @@ def test_a_script_beside_a_package_of_its_name(project):
     assert run(project.folder, str(program), str(project.folder)) == "sent"
 
 
-@pytest.mark.parametrize("how", ["command", "input", "unnameable", "folder"])
+CONSOLE = pytest.param("console", marks=pytest.mark.skipif(not find_spec("_pyrepl"), reason="3.13 has the new one"))
+
+
+@pytest.mark.parametrize("how", ["command", "input", "unnameable", "folder", CONSOLE])
 def test_programs_without_a_name(project, how):
     """Code given with -c or typed in, scripts whose file is no Python name, folders that are run: none has a job."""
     code = (
         "from lateshift.target import path_of\nfrom lateshift.errors import InvalidJob\n"
-        "class Order:\n    def handle(self): pass\n"
-        "try: path_of(Order)\nexcept InvalidJob as error: print(error)\n"
+        "class Order:\n    def handle(self): pass\n\n"
+        "try: path_of(Order)\nexcept InvalidJob as error: print(error)\n\n"
     )
     if how == "command":
         out = run(project.folder, "-c", code)
     elif how == "input":
         out = run(project.folder, "-", stdin=code)
+    elif how == "console":
+        out = run(project.folder, "-m", "_pyrepl", stdin=code)
     elif how == "folder":
         (project.folder / "program").mkdir()
         (project.folder / "program/__main__.py").write_text(code)
