@@ -105,6 +105,16 @@ def test_a_module_that_has_become_a_package_is_new_code(runner, module):
     assert runner._reason() == "outdated"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no time of a file tells of it there")
+def test_an_older_file_that_takes_the_place_of_a_module_is_new_code(runner, module):
+    """A backup that was moved back had been written before the runner began."""
+    backup = module.with_suffix(".bak")
+    backup.write_text("def old():\n    return 0\n")
+    os.utime(backup, (1_764_000_000,) * 2)
+    backup.replace(module)
+    assert runner._execution.code.look()
+
+
 def test_a_module_that_was_read_from_no_file_is_as_it_was(runner, module, monkeypatch):
     """Those of a frozen program say where they would be."""
     frozen = ModuleType("written_later.frozen")

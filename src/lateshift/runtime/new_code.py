@@ -32,7 +32,7 @@ class NewCode:
     """Watches the modules below `root`, and those that the allow-list covers, if `watched` is set.
 
     `found`: one of them was written since it was imported, or is gone. A file that is seen for the first time was, if
-    its time is after the last look, or the start of this process, and not in the future. Any thread may look.
+    one of its times is after the last look, or the start of this process, and not in the future. Any thread may look.
     """
 
     def __init__(self, root: Path, allow: AllowList) -> None:
@@ -94,4 +94,5 @@ class NewCode:
         if path in self._stamps:
             return self._stamps[path] != stamp
         self._stamps[path] = stamp
-        return self._looked_at < status.st_mtime_ns <= now
+        # An older file may have been put there, by `mv` or `cp -p`, which keep the time of its text.
+        return any(self._looked_at < at <= now for at in (status.st_mtime_ns, status.st_ctime_ns))
