@@ -17,7 +17,7 @@ import pytest
 from children import children
 
 from lateshift.errors import SpawnError
-from lateshift.host.spawn import LOG_LIMIT, describe_process, start_runner
+from lateshift.host.spawn import LOG_LIMIT, describe_process, start_runner, take_path
 from lateshift.settings import Settings, to_environment
 
 if sys.platform == "win32":
@@ -290,3 +290,16 @@ def test_odd_entries_of_the_module_path_are_left_out(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["", "lib", Path("/not/text"), "/lib\udcff"])
     assert describe_process()["path"] == [str(tmp_path), str(tmp_path / "lib"), "/lib\udcff"]
+
+
+def test_a_python_that_was_replaced_keeps_the_modules_of_its_own(monkeypatch):
+    """Where an environment was made anew with another version, each new worker died of a module of the old one."""
+    old, new = (os.path.join("env", "lib", f"python3.{minor}") for minor in (11, 13))
+    told = {"path": ["shop", old, os.path.join(old, "site-packages"), "env-of-ours"], "prefixes": ["env", "base"]}
+    monkeypatch.setattr(sys, "path", [new])
+    take_path({**told, "python": "3.11.2 (main)"})
+    assert sys.path == ["shop", "env-of-ours", new]
+    take_path({**told, "python": sys.version})
+    assert sys.path == told["path"]
+    take_path({})  # of a frozen program
+    assert sys.path == told["path"]

@@ -9,13 +9,12 @@ import faulthandler
 import json
 import os
 import signal
-import sys
 from contextlib import suppress
 from typing import Final
 
 from lateshift import django
 from lateshift.doctor.project import try_entries
-from lateshift.host.spawn import PROCESS_VARIABLE
+from lateshift.host.spawn import PROCESS_VARIABLE, take_path
 from lateshift.settings import explain_settings, load_settings
 
 LONGEST: Final = 60.0
@@ -28,7 +27,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which ends this process
     answer = os.dup(1)
     os.dup2(2, 1)  # what modules print, or have printed by processes of theirs, is no part of it
-    sys.path[:] = json.loads(os.environ.pop(PROCESS_VARIABLE))["path"]
+    take_path(json.loads(os.environ.pop(PROCESS_VARIABLE)))
     django.process_is_ours()
     settings, explained = load_settings(), explain_settings()
     with suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -107,11 +107,27 @@ def start_runner(settings: Settings, arguments: Sequence[str] = ()) -> None:
 
 
 def describe_process() -> dict[str, object]:
-    """What a process started by this one needs to import the same jobs: {"path": sys.path made absolute}.
+    """What a process started by this one needs to import the same jobs: `sys.path` made absolute, and whose it is.
 
     Nothing for a frozen program: each process of it has its modules in itself, or unpacks them for itself.
     """
-    return {} if is_frozen() else {"path": [path for entry in sys.path if (path := _absolute(entry)) is not None]}
+    if is_frozen():
+        return {}
+    path = [path for entry in sys.path if (path := _absolute(entry)) is not None]
+    return {"path": path, "python": sys.version, "prefixes": [sys.prefix, sys.base_prefix]}
+
+
+def take_path(told: Mapping[str, Any]) -> None:
+    """Look for modules where the process does that has told this one about itself, by `describe_process`.
+
+    But for those of Python, if there is another one now in its place, as when a virtual environment is made anew with
+    a newer version: a process with the modules of the old one dies at once, and so does each that comes after it.
+    """
+    path = told.get("path", sys.path)
+    if told.get("python", sys.version) != sys.version:
+        old = tuple(os.path.join(prefix, "lib") for prefix in told["prefixes"])
+        path = [*(entry for entry in path if not entry.startswith(old)), *sys.path]
+    sys.path[:] = path
 
 
 def unpacked_anew() -> dict[str, str]:

@@ -24,7 +24,7 @@ import msgspec
 from lateshift import django
 from lateshift.context import LOG_LINES
 from lateshift.host.job_logs import capture_logging
-from lateshift.host.spawn import CHILD_VARIABLE
+from lateshift.host.spawn import CHILD_VARIABLE, take_path
 from lateshift.job import Claimed, JobError
 from lateshift.outcome import Outcome
 from lateshift.runtime import stacks, wall
@@ -123,7 +123,7 @@ def main() -> None:
     _die_with_worker()
     channel = Channel()
     prepare()
-    sys.path[:] = json.loads(os.environ.pop(CHILD_VARIABLE)).get("path", sys.path)
+    take_path(json.loads(os.environ.pop(CHILD_VARIABLE)))
     go_on_with_newer()
     django.process_is_ours()
     settings = load_settings()

@@ -39,7 +39,7 @@ from lateshift.host.presence import (
     was_dismissed,
 )
 from lateshift.host.registration import new_worker_id, worker_of_this_process
-from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, unpacked_anew
+from lateshift.host.spawn import PROCESS_VARIABLE, describe_process, take_path, unpacked_anew
 from lateshift.host.turn import end_turn
 from lateshift.runtime import wall
 from lateshift.runtime.crew import Crew, slots_of
@@ -186,8 +186,7 @@ def main() -> None:
         faulthandler.enable()
     _undo_inherited()
     told = json.loads(os.environ.pop(PROCESS_VARIABLE, "{}"))
-    if "path" in told:
-        sys.path[:] = told["path"]
+    take_path(told)
     go_on_with_newer()
     django.process_is_ours()
     sys.exit(_runner() if sys.argv[1:] == ["runner"] else _worker(told))
