@@ -9,8 +9,9 @@ from typing import Final
 
 from lateshift.errors import CallableNotAllowed
 
-NOBODYS: Final = sys.stdlib_module_names | {"__main__"}
-"""Modules that nobody's list is meant to have: as a whole each of them lets anything run, or is never the same."""
+NOBODYS: Final = sys.stdlib_module_names | {"__main__", "?"}
+"""Modules that nobody's list is meant to have: as a whole each of them lets anything run, or is never the same, or is
+unknown, as that of what `unittest.mock` puts in the place of a method."""
 
 
 class AllowList:

@@ -1,6 +1,7 @@
 """No trick with attributes gets outside the allow-list: each is tried on real packages."""
 
 import sys
+from unittest import mock
 
 import pytest
 from user_code import ALLOW, imported, refused
@@ -16,6 +17,14 @@ def test_reexported_modules(project):
     for path in ("os.system", "os.path.join", "sp.run", "sp.Popen", "importlib.import_module", "os.getcwd"):
         refused(f"app.jobs.{path}", "is a module that was imported there")
     refused("app.jobs.os", "is a module that was imported there")
+
+
+def test_what_a_mock_puts_in_the_place_of_a_method_is_no_module_to_allow(project):
+    """The advice was to put `?` on the list."""
+    project.write("app.jobs", "class Order:\n    def handle(self): pass\n")
+    with mock.patch("app.jobs.Order.handle", autospec=True):
+        error = refused("app.jobs.Order", "handle comes from")
+    assert "LATESHIFT_ALLOWED=" not in str(error)
 
 
 def test_reexported_modules_in_a_package(project):
