@@ -10,7 +10,7 @@ import functools
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -45,6 +45,7 @@ from lateshift.options import (
 from lateshift.positions import by_name
 from lateshift.retry import RetryLike, to_policy
 from lateshift.target import BOUND
+from lateshift.target_kinds import is_function
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -333,7 +334,7 @@ def background(
 
 
 def _decorate(job: Any, options: JobOptions) -> Any:
-    if type(job) is FunctionType:
+    if is_function(job):
         return BackgroundFunction(job, options)
     if not isinstance(job, type):
         raise InvalidJob(f"@background {_misplaced(job)}")

@@ -24,7 +24,7 @@ from lateshift.job import ExecutorKind
 from lateshift.options import JobOptions, read_options
 from lateshift.signature import Signature
 from lateshift.target_advice import import_hint, no_module, nothing_in_class, nothing_in_module
-from lateshift.target_kinds import check_instantiable, check_kind, executor_of
+from lateshift.target_kinds import check_instantiable, check_kind, executor_of, is_function
 from lateshift.target_program import MAIN, main_name, program_as_module, program_with, would_repeat
 from lateshift.texts import shown
 
@@ -79,7 +79,7 @@ def path_of(job: object, method: str | None = None) -> str:
     if method not in (None, DEFAULT_METHOD):
         raise InvalidJob(f"{_name(job)} is no class, so it has no method {method!r}: leave the method out.")
     function = _background_function(job) or job
-    if isinstance(function, FunctionType):
+    if is_function(function):
         if (
             function is not job and (owner := vars(job).get("__lateshift_owner__")) is not None
         ):  # a method that it has inherited
@@ -158,10 +158,6 @@ _QUALNAME: Final = type.__dict__["__qualname__"].__get__
 
 def _is_class(thing: object) -> TypeGuard[type]:
     return issubclass(type(thing), type)
-
-
-def _is_function(thing: object) -> TypeGuard[FunctionType]:
-    return type(thing) is FunctionType
 
 
 class _Resolution:
@@ -264,7 +260,7 @@ class _Resolution:
         inner = _unwrapped(found)
         if issubclass(type(inner), ModuleType):
             raise CallableNotAllowed(f"{self._path!r} may not run: {name} is a module that was imported there.")
-        if _is_class(inner) or _is_function(inner):
+        if _is_class(inner) or is_function(inner):
             if not self._allow.covers(_origin(inner)):
                 self._refuse(f"{name} comes from {_origin(inner)}", inner)
             return found
@@ -277,7 +273,7 @@ class _Resolution:
 
     def _function(self, found: Any, owner: type | None) -> tuple[FunctionType, Binding]:
         inner = _unwrapped(found)
-        if not _is_function(inner):
+        if not is_function(inner):
             raise CallableNotFound(
                 f"{self._path!r} is a class. Give it another name than `handle`, or name its method."
             )
@@ -320,7 +316,7 @@ def _inside(found: Any) -> Any:
 
 
 def _background_function(job: Any) -> Any:
-    if _is_class(job) or type(job) in (FunctionType, MethodType):
+    if _is_class(job) or is_function(job) or type(job) is MethodType:
         return None
     attributes = getattr(job, "__dict__", {})
     if not isinstance(attributes.get("__lateshift__"), JobOptions):
@@ -331,7 +327,7 @@ def _background_function(job: Any) -> Any:
 def _globals_of(thing: Any) -> dict[str, Any] | None:
     """The names that the code of a function or class sees, if there is any code."""
     parts = map(_unwrapped, _DICT(thing).values()) if _is_class(thing) else [thing]
-    return next((part.__globals__ for part in parts if _is_function(part)), None)
+    return next((part.__globals__ for part in parts if is_function(part)), None)
 
 
 def _origin(thing: Any) -> str:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import functools
 from types import FunctionType
+from typing import Final, TypeGuard
 
 from lateshift.errors import InvalidJob
 from lateshift.hints import signature_of
 from lateshift.job import ExecutorKind
 from lateshift.options import JobOptions
+
+FUNCTIONS: Final = (FunctionType, type(lambda: None))
+"""The types of functions that are written in Python: one, but for a program that Nuitka has compiled, whose own have
+another type, as ours have that are compiled with it."""
+
+
+def is_function(thing: object) -> TypeGuard[FunctionType]:
+    """Whether a thing is a function, whatever it says of itself."""
+    return type(thing) in FUNCTIONS
 
 
 def check_kind(function: FunctionType, path: str) -> None:

@@ -10,8 +10,10 @@ import warnings
 
 import pytest
 
+from lateshift import run_background_job
 from lateshift.background import BackgroundJob, background
 from lateshift.errors import InvalidJob, InvalidOption, InvalidParameters
+from lateshift.testing import drain, isolated
 
 
 class Static(BackgroundJob):
@@ -252,3 +254,28 @@ def test_a_class_that_has_them_from_us_may_be_decorated():
     """A BackgroundJob, and a class whose base is decorated."""
     assert background(Static).call("a").parameters == {"source": "a"}
     assert background(type("Child", (Plain,), {})).call("a").parameters == {"source": "a"}
+
+
+class Compiled:
+    """What Nuitka makes of a function is of another type, and has all that one has."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.__code__, self.__globals__ = function.__code__, function.__globals__
+
+    def __call__(self, *args, **kwargs):
+        return self.__wrapped__(*args, **kwargs)
+
+
+@Compiled
+def compiled(order_id: int) -> int:
+    return order_id
+
+
+def test_functions_that_are_compiled_as_ours_are(monkeypatch):
+    """In a program of Nuitka, with Lateshift in it, no function was one, and so no job."""
+    monkeypatch.setattr("lateshift.target_kinds.FUNCTIONS", (Compiled,))
+    with isolated(allowed=[__name__]):
+        background(compiled).enqueue(order_id=7)
+        run_background_job(f"{__name__}.compiled", parameters={"order_id": 8})
+        assert [job.result for job in drain()] == [7, 8]
