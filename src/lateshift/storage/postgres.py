@@ -20,7 +20,7 @@ from lateshift.settings import mask_secrets, mask_url
 from lateshift.storage.arrays import as_arrays
 from lateshift.storage.database import Listener, Parameters, Row
 from lateshift.storage.dialect import Dialect
-from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
+from lateshift.storage.server import ABANDONED, GIVEN_UP, Link, ServerDatabase, Trouble
 
 try:
     import psycopg
@@ -47,13 +47,10 @@ _GONE: Final = ("08", "57P", "58", "53", "XX")
 """Classes of SQLSTATE after which another connection, a moment later, may do better: lost, shut down, full, broken."""
 
 _TROUBLES: Final[dict[str, Trouble]] = {
-    "40001": "conflict",  # serialization failure
-    "40P01": "conflict",  # deadlock
-    "55P03": "conflict",  # lock not available
+    **dict.fromkeys(("40001", "40P01", "55P03"), "conflict"),  # serialization failure, deadlock, lock not available
     "26000": "gone",  # a prepared statement that the pooler's other server does not know
     "42P05": "gone",  # or that another client has made there
-    "25P03": "gone",  # too long in a transaction: this process stood still
-    "25P04": "gone",
+    **dict.fromkeys(("25P03", "25P04"), "gone"),  # too long in a transaction: this process stood still
     "23505": "duplicate",
     "42P01": "no tables",
     "3F000": "no tables",
@@ -104,7 +101,12 @@ from unnest((select cast(:id as text[])), (select cast(:lease as int[])), (selec
      as held(id, lease, released_at)
 where j.id = held.id and j.lease = held.lease and j.status || '' = 'running'"""
 
-_ABANDONED: Final = f"set idle_in_transaction_session_timeout = {round(ABANDONED * 1000)}"
+# A shorter statement_timeout of the user's role, or of the URL, stays.
+_LIMITS: Final = """
+select set_config('idle_in_transaction_session_timeout', '{abandoned:.0f} s', false),
+       set_config('statement_timeout', case
+           when cast(current_setting('statement_timeout') as interval) between '1 ms' and '{patience} s'
+           then current_setting('statement_timeout') else '{patience} s' end, false)"""
 
 _WAITING: Final = "status in ('pending', 'pending_retry')"
 
@@ -124,7 +126,6 @@ _HOT: Final = (
     " autovacuum_vacuum_cost_delay = 0)"
 )
 """Each job leaves two dead rows; with the defaults a vacuum would come only when a fifth of the table is dead."""
-
 
 _TYPES: Final = {
     **dict.fromkeys(("name", "text"), "text"),
@@ -207,7 +208,7 @@ class PostgresDatabase(ServerDatabase):
             ((backend,),) = link.query("select pg_backend_pid()", {})
             self.pooled = backend != connection.info.backend_pid
             if not self.pooled:  # behind a pooler the setting would be left to others
-                link.execute(_ABANDONED, {})
+                link.query(_LIMITS.format(abandoned=ABANDONED, patience=self.patience + GIVEN_UP), {})
         except BaseException:
             link.close()
             raise
@@ -338,7 +339,21 @@ class PatientConnection(psycopg.Connection[Row]):
         """Wait as psycopg does, which looks at its socket every `interval` seconds, but not for ever."""
         if timeout is not None:  # as in `notifies`, for which silence is no sign of a broken connection
             return super().wait(gen, interval, timeout)
-        return super().wait(_limited(gen, steady() + self.patience, self.patience), interval)
+        return super().wait(self._limited(gen), interval)
+
+    def _limited(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        deadline = steady() + self.patience
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if not ready and steady() > deadline:
+                    self.pgconn.finish()  # or psycopg would wait anew, and tell of a pipeline that it cannot leave
+                    gen.close()
+                    raise psycopg.OperationalError(f"no answer within {self.patience:g} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return cast("T", end.value)
 
 
 def check_url(url: str) -> None:
@@ -383,16 +398,3 @@ def open_connection(url: str, timeout: float, patience: float) -> PatientConnect
     connection = PatientConnection.connect(url, autocommit=True, **chosen)
     connection.patience = patience
     return connection
-
-
-def _limited(gen: Generator[Any, Any, T], deadline: float, patience: float) -> Generator[Any, Any, T]:
-    try:
-        wanted = next(gen)
-        while True:
-            ready = yield wanted
-            if not ready and steady() > deadline:
-                gen.close()
-                raise psycopg.OperationalError(f"no answer within {patience:g} s")
-            wanted = gen.send(ready)
-    except StopIteration as end:
-        return cast("T", end.value)

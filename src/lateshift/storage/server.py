@@ -36,6 +36,12 @@ ABANDONED: Final = 8.0
 """Seconds after which the server ends a transaction of ours in which nothing comes any more. A host whose cable was cut
 would else keep its rows locked for hours (the system's keep-alive), and nobody could take its jobs back."""
 
+GIVEN_UP: Final = 1.0
+"""Seconds after which the server ends a statement that nobody here waits for any more. PostgreSQL does not notice that
+a client has gone while its statement waits for a lock: on a table that was locked for 75 s four workers, who tried
+again and again, used up all 100 connections of the server.
+"""
+
 CLOCK_AGE: Final = 10.0
 """Seconds after which the server's clock is asked again. Quartz clocks drift apart by some 0.1 ms in that time."""
 
