@@ -46,6 +46,23 @@ def test_outcomes_that_are_too_large_together(worker):
     assert {reads.status(worker._db, one.job.id) for one in done} == {"completed"}
 
 
+@pytest.fixture
+def no_room(mariadb_server):
+    """That server has hardly any room for the tables that it makes for a statement."""
+    limits = ("tmp_disk_table_size", "tmp_memory_table_size")
+    mariadb_server.execute("; ".join(f"set global {limit} = 16384" for limit in limits))
+    yield
+    mariadb_server.execute("; ".join(f"set global {limit} = default" for limit in limits))
+
+
+@pytest.mark.usefixtures("no_room")
+def test_outcomes_for_which_the_server_has_no_room_together(worker):
+    """Each is written by itself; a worker took its database for away, or failed jobs that had been done."""
+    done = completions(worker, 0.1, 0.1)
+    assert settle(worker._db, Batch(done)) == (done, [])
+    assert {reads.status(worker._db, one.job.id) for one in done} == {"completed"}
+
+
 def test_an_outcome_that_is_too_large_for_a_statement(worker):
     """It fails its job, and no other one; the worker sent the same again and again."""
     worker.ledger.unsettled = completions(worker, 0.6, 0.6, 1.0)

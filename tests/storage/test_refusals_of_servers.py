@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from database_servers import start_mariadb
+from psycopg.errors import DiskFull
 from servers_plugin import had, lend
 
 from lateshift.errors import LateshiftError, SettingsError, StorageError, StorageUnavailable
@@ -193,6 +194,9 @@ def test_too_many_connections(postgres_server, postgres_url):
         (1203, "no connection left"),
         (1290, "can only be read"),
         (1836, "can only be read"),
+        (28, "Free space"),
+        (126, "Free space"),
+        (1114, "Free space"),
     ],
 )
 def test_what_mysql_says_by_number(number, words):
@@ -200,6 +204,13 @@ def test_what_mysql_says_by_number(number, words):
     database = open_database(load_settings(database_url="mysql://app@db/jobs"), as_is=True)
     error = database.errors(number, "As the server has it")
     assert words in str(database.explain(database.judge(error), error))
+
+
+def test_a_full_disk_of_postgres():
+    """It was told to see whether the server runs."""
+    database = open_database(load_settings(database_url="postgresql://app@db/jobs"), as_is=True)
+    error = DiskFull("could not extend file: No space left on device")
+    assert "cannot write its files" in str(database.explain(database.judge(error), error))
 
 
 def test_a_server_that_is_there_and_takes_nothing(postgres_url):

@@ -23,6 +23,11 @@ _KNOWN: Final = (
         ),
     ),
     (
+        r"^53100|No space left on device|^ (\d{1,3}|1021|1026|1030|1034|1114|1878): ",
+        "cannot write its files",
+        "Free space on the disks of the server, that of its temporary files too; its own log tells more.",
+    ),
+    (
         r"no answer within|during query \(.*timed out",
         "did not answer in time",
         (

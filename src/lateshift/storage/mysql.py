@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from lateshift.errors import SettingsError, StorageError, StorageUnavailable
-from lateshift.settings import mask_url
-from lateshift.storage import mysql_batches, mysql_lanes
+from lateshift.errors import StorageError, StorageUnavailable
+from lateshift.storage import mysql_address, mysql_batches, mysql_lanes
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.dialect import Dialect, names_in
-from lateshift.storage.mysql_link import MysqlLink, too_large
+from lateshift.storage.mysql_link import NO_ROOM, MysqlLink, too_large
 from lateshift.storage.server import ABANDONED, Link, ServerDatabase, Trouble
 
 T = TypeVar("T")
@@ -37,7 +34,7 @@ _TROUBLES: Final[dict[int, Trouble]] = {
     **dict.fromkeys((1040, 1047, 1053, 1077, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 4031), "gone"),
     **dict.fromkeys((2000, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2014, 2027, 2055), "gone"),
     **dict.fromkeys((1290, 1792, 1836), "gone"),  # read-only: a replica
-    **dict.fromkeys((3, 28, 1021, 1114, 1180), "gone"),  # disk full, commit failed
+    **dict.fromkeys((*NO_ROOM, 1180), "gone"),  # disk full, commit failed
     # Access denied, unknown database, host blocked, no privilege, password to be changed, TLS required, account locked.
     **dict.fromkeys((1044, 1045, 1049, 1129, 1130, 1142, 1143, 1227, 1370, 1698, 1820, 1862, 3118, 3159), "denied"),
     **dict.fromkeys((4151, _NO_TLS), "denied"),
@@ -210,16 +207,29 @@ class MysqlDatabase(ServerDatabase):
         return super().within(seconds, and_back)
 
     def write_batch(self, name: str, sql: str, rows: Sequence[Parameters]) -> int:
-        """As on any database; what is too large for one statement is written by halves, in one transaction."""
+        """As on any database; what is too large for one statement is written by halves, in one transaction.
+
+        What the server has no room for goes in row by row, for which it makes no table of its own: where its tmpdir was
+        full, jobs that had been done failed for good.
+        """
         own = self.dialect.batches.get(name)
         if own is None or not rows:
             return super().write_batch(name, sql, rows)
         packed = self.dialect.pack(rows, names_in(own))
-        if len(rows) == 1 or not too_large(own, packed, self._most):
-            return self.execute(own, packed)
-        middle = len(rows) // 2
-        halves = rows[:middle], rows[middle:]
-        return self.transact(lambda: sum(self.write_batch(name, sql, half) for half in halves))
+        if len(rows) > 1 and too_large(own, packed, self._most):
+            middle = len(rows) // 2
+            halves = rows[:middle], rows[middle:]
+            return self.transact(lambda: sum(self.write_batch(name, sql, half) for half in halves))
+
+        def at_once_or_singly() -> int:
+            try:
+                return self.execute(own, packed)
+            except self.errors as error:
+                if not NO_ROOM.intersection(error.args[:1]):
+                    raise
+                return self.execute_many(sql, rows)
+
+        return self._together(at_once_or_singly)
 
     def query_lanes(
         self,
@@ -276,46 +286,10 @@ class MysqlDatabase(ServerDatabase):
                 raise
 
     def _arguments(self, timeout: float) -> dict[str, Any]:
-        parts, port = split_url(self.url)
-        options = dict(parse_qsl(parts.query))
-        arguments: dict[str, Any] = {
-            "host": parts.hostname or "localhost",
-            "port": port,
-            "user": unquote(parts.username or ""),
-            "password": unquote(parts.password or ""),
-            "database": unquote(parts.path.lstrip("/")),
-            "charset": "utf8mb4",
-            "autocommit": True,
-            "client_flag": 2,  # CLIENT.FOUND_ROWS: how many rows matched, not how many are other than before
-            "connect_timeout": max(1, round(timeout)),
-            "read_timeout": max(1, round(self.patience)),
-            "write_timeout": max(1, round(self.patience)),
-        }
-        if not arguments["database"]:
-            raise SettingsError(f"LATESHIFT_DATABASE_URL {self.place} names no database: mysql://user@host/database.")
-        socket = options.pop("unix_socket", None)
-        return {**arguments, **self._security(options), **({"unix_socket": socket} if socket else {})}
-
-    def _security(self, options: Mapping[str, str]) -> dict[str, Any]:
-        """TLS as the URL says: `?ssl_ca=FILE` checks the server, `?ssl=1` encrypts only; nothing: as the server likes.
-
-        PyMySQL would read all certificates of the system for each connection, 27 ms, to then not check any.
-        """
-        unknown = set(options) - {"ssl", "ssl_ca", "ssl_cert", "ssl_key"}
-        if unknown:
-            raise SettingsError(
-                f"LATESHIFT_DATABASE_URL has ?{min(unknown)}=; known: unix_socket, ssl, ssl_ca, ssl_cert, ssl_key."
-            )
-        files = {name.removeprefix("ssl_"): value for name, value in options.items() if name != "ssl"}
-        for name, file in files.items():
-            if not os.access(file, os.R_OK):
-                raise SettingsError(f"LATESHIFT_DATABASE_URL has ssl_{name}={file}, a file that cannot be read.")
-        if self._driver.__name__ == "MySQLdb":
-            return {"ssl": files} if files else {}
-        if files:
-            return {f"ssl_{name}": value for name, value in files.items()}
-        encrypts = self._encrypts or options.get("ssl") in ("1", "true")
-        return {"ssl": _encryption()} if encrypts else {"ssl_disabled": True}
+        mysqlclient = self._driver.__name__ == "MySQLdb"
+        return mysql_address.arguments_of(
+            self.url, timeout, self.patience, encrypts=self._encrypts, mysqlclient=mysqlclient
+        )
 
 
 _SESSION: Final = (
@@ -330,19 +304,6 @@ _AS_USUAL: Final = ("set sql_mode = default, innodb_lock_wait_timeout = default,
 _ABANDONED_MARIADB: Final = f"set idle_transaction_timeout = {round(ABANDONED)}"
 _ABANDONED_MYSQL: Final = f"set wait_timeout = {round(ABANDONED)}"
 """MySQL knows no such limit for transactions alone; a connection that it closes between two of ours is replaced."""
-
-
-def split_url(url: str) -> tuple[SplitResult, int]:
-    """The parts of a URL, with the port. Raises SettingsError, without the password that may be the reason."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 3306
-    except ValueError:
-        raise SettingsError(
-            f"LATESHIFT_DATABASE_URL {mask_url(url)} cannot be read: its host or port is none. Special characters of a "
-            "password are written as %XX: %2F for /, %25 for %."
-        ) from None
-    return parts, port
 
 
 def refuse_old(version: str, place: str) -> None:
@@ -361,15 +322,6 @@ def refuse_old(version: str, place: str) -> None:
 
 def _is_mariadb(version: str) -> bool:
     return "mariadb" in version.lower()
-
-
-def _encryption() -> Any:
-    """TLS that checks no certificate, and so reads none. (`{}`, which stood here, is none at all for PyMySQL 1.1.)"""
-    import ssl  # 10 ms
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
 
 
 def _pymysql() -> Any:

@@ -10,6 +10,13 @@ from lateshift.errors import StorageError
 from lateshift.storage.database import Parameters, Row
 from lateshift.storage.server import Link
 
+NO_ROOM: Final = frozenset({*range(1, 200), 1021, 1026, 1030, 1034, 1114, 1878})
+"""The numbers of errors by which a server says that it could not write a file, or had no room for a table.
+
+Those below 200 are of its files. In a tmpdir that is full, the table that MariaDB makes for a statement has error 126,
+"Index is corrupted", as often as 28, "No space left on device".
+"""
+
 _ESCAPED: Final = "\0\n\r\x1a\\'\""
 """The characters of a text that take one byte more in a statement."""
 

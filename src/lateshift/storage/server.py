@@ -235,6 +235,17 @@ class ServerDatabase(Database):
             return action(self._held.link)  # what it raises is dealt with where the transaction began
         return self._attempt(action)
 
+    def _together(self, work: Callable[[], T]) -> T:
+        """Do `work` on one connection, where its statements raise the driver's errors; no transaction is begun."""
+        return work() if self._held.link is not None else self._attempt(lambda link: self._on(link, work))
+
+    def _on(self, link: Link, work: Callable[[], T]) -> T:
+        self._held.link = link
+        try:
+            return work()
+        finally:
+            self._held.link = None
+
     def _transact_on(self, link: Link, work: Callable[[], T]) -> T:
         with self._begun(link):
             return work()
@@ -357,17 +368,14 @@ class ServerDatabase(Database):
         """Once for each process: a worker that reconnects after a migration goes on with the schema that it knows."""
         if self._checked:
             return
-        self._held.link = link
         try:
-            migrations.refuse_other(self)
+            self._on(link, lambda: migrations.refuse_other(self))
         except self.errors as error:
             link.close()
             raise self.explain(self.judge(error), error) from error
         except StorageError:
             link.close()
             raise
-        finally:
-            self._held.link = None
         self._checked = True
 
 
