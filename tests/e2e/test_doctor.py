@@ -14,6 +14,7 @@ import pytest
 
 from lateshift.doctor import Check, diagnose, examine, exit_code, machine
 from lateshift.doctor.machine import has_wal_reset_bug, network_mount
+from lateshift.host.presence import presence_folder
 from lateshift.settings import explain_in_force
 from lateshift.storage import audit, reads, workers
 from lateshift.storage.migrations import migrate
@@ -185,6 +186,23 @@ def test_a_folder_that_cannot_be_written_or_made_is_an_error(project, app, wreck
         (wreck / name).unlink()
     (wreck / name).touch()
     assert one(diagnose(**project.settings), check).level == "error"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit of what can be written")
+def test_folders_in_which_nothing_can_be_stored(project, app):
+    """As on a full disk, which has room for an empty file: they were fine, while no worker could start."""
+    import resource
+
+    presence_folder(app.settings).mkdir(parents=True)
+    (app.settings.storage_dir / "logs").mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        checks = diagnose(**project.settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {one(checks, name).level for name in ("locks", "logs")} == {"error"}
+    assert "free space" in one(checks, "locks").remedy
 
 
 def test_a_database_of_a_newer_lateshift(project, wreck, app):

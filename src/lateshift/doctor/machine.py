@@ -22,6 +22,9 @@ from lateshift.wording import duration
 LEAST_SPACE: Final = 100_000_000
 """Bytes of free disk below which there is a warning."""
 
+TRIAL: Final = 16_384
+"""Bytes that a folder is tried with, about what a worker writes there: a full disk has room for an empty file."""
+
 CLOCK_DIFFERENCE: Final = 2.0
 """Seconds by which two clocks of one machine may differ."""
 
@@ -117,13 +120,14 @@ def _folder(name: str, folder: Path, maker: str, harm: str) -> Check:
     if not os.path.lexists(folder) and can_make(folder):
         return Check(name, "ok", f"{folder} is not there yet; {maker} makes it")
     try:
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(bytes(TRIAL))
             return Check(name, "ok", f"{folder} can be written")
     except OSError as error:
         above, told = existing(folder), f"{folder} cannot be written ({error.strerror})"
         if isinstance(error, FileNotFoundError) and not os.access(above, os.W_OK):
             told = f"{folder} is not there and cannot be made in {with_owner(above)}"
-        remedy = "Make that folder writable for this user, or set LATESHIFT_STORAGE_DIR."
+        remedy = "Make that folder writable for this user, free space on its disk, or set LATESHIFT_STORAGE_DIR."
         return Check(name, "error", f"{told}: {harm}.", remedy)
 
 

@@ -74,8 +74,8 @@ def short_name(settings: Settings) -> str:
 def no_place_for_locks(folder: Path, error: OSError) -> str:
     """Why no worker can be here, and what to do."""
     return (
-        f"The folder {folder} cannot be written ({error.strerror or error}), and every worker needs "
-        "its lock there. Make it writable for this user, or point LATESHIFT_STORAGE_DIR somewhere else."
+        f"The folder {folder} cannot be written ({error.strerror or error}), and every worker needs its "
+        "lock there. Make it writable for this user, free space on its disk, or point LATESHIFT_STORAGE_DIR elsewhere."
     )
 
 
