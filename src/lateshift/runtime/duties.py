@@ -237,7 +237,7 @@ class Memory:
 
     def tick(self, _: int) -> float:
         """Measure."""
-        self.exceeded = resident_memory() > self._limit
+        self.exceeded = (_memory_if_known() or 0) > self._limit
         return 1.0
 
 
