@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import sys
 import threading
@@ -44,6 +45,19 @@ def destroy() -> None:
     Destructive(until=lambda: True)
     while not go.wait(0.01):
         pass
+
+
+HANDLER = logging.NullHandler()
+HANDLER.handle = logging.Handler.handle.__get__(HANDLER)
+HANDLER.createLock = logging.Handler.createLock.__get__(HANDLER)
+HANDLER.createLock()
+
+
+def log_for_ever() -> None:
+    record = logging.makeLogRecord({})
+    while not go.is_set():
+        began.set()
+        HANDLER.handle(record)
 
 
 def claimed(function, number=0):
@@ -137,3 +151,21 @@ def test_an_interruption_that_meets_a_destructor_is_raised_again(executor, answe
         time.sleep(0.01)
     assert answers.get(timeout=0) == "destroy-0"
     assert [str(report.exc_value) for report in reports] == ["a mistake"]
+
+
+def test_an_interruption_leaves_no_lock_of_logging_behind(executor, answers):
+    """It was raised as the job had just got it, and for ever all others of the process stood still as they logged."""
+    began.clear()
+    with HANDLER.lock:
+        executor.submit([claimed(log_for_ever)])
+        assert began.wait(20)
+        time.sleep(0.1)  # until it waits for the lock
+        executor.interrupt()
+    deadline = time.monotonic() + 20
+    while answers.empty() and time.monotonic() < deadline:
+        executor.tick(time.monotonic())
+        time.sleep(0.001)
+    assert answers.get(timeout=0) == "log_for_ever-0"
+    lock = HANDLER.lock
+    HANDLER.createLock()  # at its end Python takes those of all handlers
+    assert lock.acquire(timeout=1)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import linecache
+import logging
 import sys
 import traceback
 from types import CoroutineType, FrameType
 from typing import Any, Final
 
+_LOCKING: Final = (logging.Handler.handle.__code__.co_filename, "<frozen importlib._bootstrap>")
+"""Code that takes a lock in one step and sees to its release in the next; that of logging up to Python 3.12."""
 DEEPEST: Final = 200
 """Frames that are shown; of a deeper stack, the innermost."""
 
@@ -16,6 +19,15 @@ def of_thread(thread_id: int | None) -> str:
     """The stack of a thread of this process; empty when it has none any more."""
     frame = sys._current_frames().get(thread_id or 0)  # noqa: SLF001 - a documented name
     return "" if frame is None else _shown(traceback.extract_stack(frame))
+
+
+def takes_a_lock(thread_id: int) -> bool:
+    """Whether an exception that is raised in a thread now may leave it with a lock for ever: logging's, or a module's.
+
+    With logging's the first timeout of a job that was about to log held up all others of its process as they logged.
+    """
+    frame = sys._current_frames().get(thread_id)  # noqa: SLF001 - a documented name
+    return frame is not None and frame.f_code.co_filename in _LOCKING
 
 
 def of_coroutine(coroutine: Any) -> str:

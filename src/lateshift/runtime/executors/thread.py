@@ -4,7 +4,8 @@ A thread that has nothing left takes the next job without a lock or a switch, so
 one thread, and eight long ones in eight. Stopping code in a thread is asking: an exception is raised in it at its next
 bytecode (PyThreadState_SetAsyncExc), which code inside a C call sees only afterwards. Python drops it where that
 bytecode is one of a destructor or of a callback of a weak reference, which may run at any time; it is raised again
-then. What does not end by that is `stuck`, and its worker process is replaced.
+then. It is not raised where it would leave a lock behind that others need: see `stacks.takes_a_lock`. What does not end
+by that is `stuck`, and its worker process is replaced.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ STANDING: Final = 0.005
 """Seconds without an answer after which a second thread is woken all the same: the first may have met a long job. The
 GIL goes round as slowly as that, so a thread that stood still for less may only have been waiting for it."""
 
+SOON: Final = 0.005
+"""Seconds until it is tried again to raise one where a thread was about to take a lock."""
 AGAIN: Final = 0.1
 """Seconds after which is looked whether an exception that was raised in a thread was dropped there."""
 
@@ -226,7 +229,7 @@ class _Slot:
         self.answered = 0
         self.run: Run | None = None
         self.stuck = False
-        self.dropped = False
+        self.unraised = False
         self._door = threading.Lock()
         self._deadline: float | None = None
         self._raised_at: float | None = None
@@ -239,7 +242,7 @@ class _Slot:
     def end(self) -> None:
         with self._door:
             self.run = None
-            self.stuck = self.dropped = False
+            self.stuck = self.unraised = False
             self._deadline = None
             if self._raised_at is not None:
                 self._raised_at = None
@@ -249,29 +252,36 @@ class _Slot:
         """Interrupt what is over time; the seconds until there is something to look at again."""
         if self._raised_at is not None:
             self.stuck = now - self._raised_at >= STUCK_AFTER
-            if self.dropped:
+            if self.unraised:
                 self._raise_again()
-            return None if self.stuck else AGAIN
+            return None if self.stuck else self._pause()
         deadline = self._deadline
         if deadline is None:
             return None
         if now < deadline:
             return deadline - now
         self.interrupt("timeout")
-        return AGAIN
+        return self._pause()
+
+    def _pause(self) -> float:
+        return SOON if self.unraised else AGAIN
 
     def interrupt(self, why: Interruption) -> None:
         with self._door:
             if self.run is not None and self._raised_at is None:
                 self.run.interruption = why
                 self._raised_at = time.monotonic()
-                _raise_in(self.thread_id, JobTimeout)
+                self._raise()
 
     def _raise_again(self) -> None:
         with self._door:
             if self.run is not None:
-                self.dropped = False
-                _raise_in(self.thread_id, JobTimeout)
+                self._raise()
+
+    def _raise(self) -> None:
+        self.unraised = stacks.takes_a_lock(self.thread_id)
+        if not self.unraised:
+            _raise_in(self.thread_id, JobTimeout)
 
 
 class _Here(threading.local):
@@ -289,7 +299,7 @@ def _watch_for_dropped() -> None:
 
     def look(dropped: sys.UnraisableHookArgs) -> None:
         if _here.slot is not None and dropped.exc_type is JobTimeout:
-            _here.slot.dropped = True  # raised from here, it would be dropped as well
+            _here.slot.unraised = True  # raised from here, it would be dropped as well
         else:
             report(dropped)
 
