@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import sys
 import threading
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lateshift.host import logs
 from lateshift.job import Claimed
 from lateshift.runtime.execution import Execution
 from lateshift.runtime.executors import thread
@@ -51,13 +53,27 @@ HANDLER = logging.NullHandler()
 HANDLER.handle = logging.Handler.handle.__get__(HANDLER)
 HANDLER.createLock = logging.Handler.createLock.__get__(HANDLER)
 HANDLER.createLock()
+CONDITION = threading.Condition(threading.Lock())
 
 
 def log_for_ever() -> None:
     record = logging.makeLogRecord({})
+    began.set()
     while not go.is_set():
-        began.set()
         HANDLER.handle(record)
+
+
+def lock_for_ever() -> None:
+    began.set()
+    while not go.is_set():
+        with CONDITION:
+            pass
+
+
+def open_for_ever() -> None:
+    began.set()
+    while not go.is_set():
+        os.close(logs.open_to_append("log"))
 
 
 def claimed(function, number=0):
@@ -137,6 +153,15 @@ def test_slots_starve_only_while_there_is_nothing_to_begin(executor, answers, mo
     assert executor.starved - before == pytest.approx(3 * 4)
 
 
+def ended(executor, answers):
+    """The id of the job that was answered first, while the worker looks after its threads."""
+    deadline = time.monotonic() + 20
+    while answers.empty() and time.monotonic() < deadline:
+        executor.tick(time.monotonic())
+        time.sleep(0.001)
+    return answers.get(timeout=0)
+
+
 def test_an_interruption_that_meets_a_destructor_is_raised_again(executor, answers, monkeypatch):
     """Python drops what is raised in one, and runs it when it likes; that is told to nobody, unlike other mistakes."""
     reports = []
@@ -145,27 +170,38 @@ def test_an_interruption_that_meets_a_destructor_is_raised_again(executor, answe
     executor.submit([claimed(destroy)])
     assert entered.wait(20)
     executor.interrupt()
-    deadline = time.monotonic() + 20
-    while answers.empty() and time.monotonic() < deadline:
-        executor.tick(time.monotonic())
-        time.sleep(0.01)
-    assert answers.get(timeout=0) == "destroy-0"
+    assert ended(executor, answers) == "destroy-0"
     assert [str(report.exc_value) for report in reports] == ["a mistake"]
 
 
-def test_an_interruption_leaves_no_lock_of_logging_behind(executor, answers):
+@pytest.mark.parametrize("job", [log_for_ever, lock_for_ever])
+def test_an_interruption_leaves_no_lock_behind(executor, answers, job):
     """It was raised as the job had just got it, and for ever all others of the process stood still as they logged."""
     began.clear()
-    with HANDLER.lock:
-        executor.submit([claimed(log_for_ever)])
+    lock = HANDLER.lock if job is log_for_ever else CONDITION
+    with lock:
+        executor.submit([claimed(job)])
         assert began.wait(20)
         time.sleep(0.1)  # until it waits for the lock
         executor.interrupt()
-    deadline = time.monotonic() + 20
-    while answers.empty() and time.monotonic() < deadline:
-        executor.tick(time.monotonic())
-        time.sleep(0.001)
-    assert answers.get(timeout=0) == "log_for_ever-0"
-    lock = HANDLER.lock
+    assert ended(executor, answers) == f"{job.__name__}-0"
     HANDLER.createLock()  # at its end Python takes those of all handlers
     assert lock.acquire(timeout=1)
+    lock.release()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="looks at what is open there")
+def test_an_interruption_leaves_no_log_file_open(executor, answers, tmp_path, monkeypatch):
+    """It was raised as the file had just been opened; one after the other, they were all that a process may open."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("log")  # one waits there for somebody who reads
+    before = len(os.listdir("/dev/fd"))
+    began.clear()
+    executor.submit([claimed(open_for_ever)])
+    assert began.wait(20)
+    time.sleep(0.1)
+    executor.interrupt()
+    reader = os.open("log", os.O_RDONLY | os.O_NONBLOCK)
+    assert ended(executor, answers) == "open_for_ever-0"
+    os.close(reader)
+    assert len(os.listdir("/dev/fd")) == before

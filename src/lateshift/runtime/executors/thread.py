@@ -4,7 +4,7 @@ A thread that has nothing left takes the next job without a lock or a switch, so
 one thread, and eight long ones in eight. Stopping code in a thread is asking: an exception is raised in it at its next
 bytecode (PyThreadState_SetAsyncExc), which code inside a C call sees only afterwards. Python drops it where that
 bytecode is one of a destructor or of a callback of a weak reference, which may run at any time; it is raised again
-then. It is not raised where it would leave a lock behind that others need: see `stacks.takes_a_lock`. What does not end
+then. It is not raised where it would leave a lock or an open file behind: see `stacks.is_unready`. What does not end
 by that is `stuck`, and its worker process is replaced.
 """
 
@@ -39,7 +39,7 @@ STANDING: Final = 0.005
 GIL goes round as slowly as that, so a thread that stood still for less may only have been waiting for it."""
 
 SOON: Final = 0.005
-"""Seconds until it is tried again to raise one where a thread was about to take a lock."""
+"""Seconds until it is tried again to raise one where a thread was not ready for it."""
 AGAIN: Final = 0.1
 """Seconds after which is looked whether an exception that was raised in a thread was dropped there."""
 
@@ -279,7 +279,7 @@ class _Slot:
                 self._raise()
 
     def _raise(self) -> None:
-        self.unraised = stacks.takes_a_lock(self.thread_id)
+        self.unraised = stacks.is_unready(self.thread_id)
         if not self.unraised:
             _raise_in(self.thread_id, JobTimeout)
 
