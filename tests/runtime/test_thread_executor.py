@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lateshift import JobTimeout, background
 from lateshift.host import logs
 from lateshift.job import Claimed
 from lateshift.runtime.execution import Execution
@@ -19,6 +20,7 @@ from lateshift.runtime.executors import thread
 from lateshift.runtime.executors.thread import STANDING, ThreadExecutor, _watch_for_dropped
 from lateshift.settings import load_settings
 
+failures = queue.Queue()
 began, entered, go = threading.Event(), threading.Event(), threading.Event()
 
 
@@ -76,11 +78,27 @@ def open_for_ever() -> None:
         os.close(logs.open_to_append("log"))
 
 
+def give_up_on_timeouts(attempt, error) -> float | None:
+    began.set()
+    while not isinstance(error, JobTimeout):
+        time.sleep(0.001)
+    return None
+
+
+@background(retry=give_up_on_timeouts, timeout=60)
+class Undecided:
+    def handle(self) -> None:
+        raise ValueError
+
+    def failed(self, error: BaseException) -> None:
+        failures.put(error)
+
+
 def claimed(function, number=0):
     return Claimed(
         f"{function.__name__}-{number}",
         lease=1,
-        name=f"{__name__}.{function.__name__}",
+        name=f"{__name__}.{function.__qualname__}",
         parameters="{}",
         attempt=1,
         crashes=0,
@@ -172,6 +190,18 @@ def test_an_interruption_that_meets_a_destructor_is_raised_again(executor, answe
     executor.interrupt()
     assert ended(executor, answers) == "destroy-0"
     assert [str(report.exc_value) for report in reports] == ["a mistake"]
+
+
+def test_an_interruption_as_the_attempt_is_concluded_takes_no_hook_away(executor, answers):
+    """The job has failed by the timeout that came while it was decided what its error means; nobody was told."""
+    began.clear()
+    executor.submit([claimed(Undecided.handle)])
+    assert began.wait(20)
+    for slot in executor._threads:
+        slot.interrupt("timeout")
+    assert ended(executor, answers) == "handle-0"
+    assert isinstance(failures.get(timeout=0), JobTimeout)
+    assert failures.empty()
 
 
 @pytest.mark.parametrize("job", [log_for_ever, lock_for_ever])

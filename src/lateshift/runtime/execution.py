@@ -151,6 +151,14 @@ class Execution:
         except BaseException as trouble:  # from a retry function, for example
             return failed(run.started_at, self.now(), describe(trouble))
 
+    def interrupted_late(self, run: Run, error: BaseException | None) -> Outcome:
+        """As `interrupted`, with the failed() hook, for an attempt whose own thread was about to conclude it."""
+        outcome = self.interrupted(run, error)
+        if outcome.kind == "failed" and outcome.error is not None and run.hook is not None:
+            run.roll_back()
+            self.call_failed(run, as_exception(outcome.error))
+        return self._with_logs(run, outcome)
+
     def postponed(self, job: Claimed, error: BaseException) -> Outcome:
         """The outcome of an attempt that cannot begin, through no fault of the job: soon again."""
         now = self.now()

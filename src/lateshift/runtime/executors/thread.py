@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from typing import Final
@@ -207,6 +208,8 @@ class ThreadExecutor:
                 outcome = returned(run.started_at, run.started_at)
         except BaseException as error:  # JobTimeout, raised between two of our own lines: it counts as interrupted
             cause = error
+        with suppress(JobTimeout):  # of a run that was not interrupted yet
+            outcome = outcome or self._execution.interrupted_late(run, cause)
         while True:
             try:
                 slot.end()
