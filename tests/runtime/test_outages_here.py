@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from worker_here import store, worker_in
@@ -14,7 +15,7 @@ from lateshift.errors import StorageUnavailable
 from lateshift.events import Events
 from lateshift.job import Claimed
 from lateshift.outcome import returned
-from lateshift.runtime import inline
+from lateshift.runtime import inline, settling
 from lateshift.runtime.duties import Reports, Rescue, rescue
 from lateshift.settings import load_settings
 from lateshift.storage import open_database, reads, requests, workers, writes
@@ -231,6 +232,24 @@ def test_progress_that_could_not_be_written_is_written_later(tmp_path, monkeypat
         reports.report(other, 0.5, "half")
         reports.tick(0)
         assert [progress(worker, job) for job in (one, other)] == [0.1, 0.5]
+
+
+@pytest.mark.parametrize(("most", "counts"), [(250, [2, 3, 3]), (99, [1, 2, 3])])
+def test_log_lines_of_running_jobs_are_written_a_few_at_a_time(tmp_path, monkeypatch, most, counts):
+    """However much they log: for 19 seconds a worker did nothing but write the lines of 200 coroutines to MariaDB."""
+    monkeypatch.setattr(settling, "TOGETHER", most)
+    with worker_in(tmp_path) as worker:
+        for _ in range(3):
+            store(worker, "app.jobs.add")
+        jobs = writes.claim(worker._db, "mine", worker._db.now(), reads.lanes(worker._db), {"thread": 3})
+        said = SimpleNamespace(has_logged=True, log_lines=["x" * 50, "y" * 50])
+        reports = Reports(worker._db)
+        reports.watch(SimpleNamespace(running=lambda: [SimpleNamespace(job=job, context=said) for job in jobs]))
+        written = []
+        for _ in counts:
+            reports.tick(0)
+            written.append(len(worker._db.query("select 1 from lateshift_logs")))
+        assert written == counts
 
 
 def progress(worker, job: Claimed) -> float | None:

@@ -171,9 +171,10 @@ class Reports:
         runs = [] if self._crew is None else self._crew.running()
         lines = {run.job: list(run.context.log_lines) for run in runs if run.context.has_logged}
         fresh = [(job, said) for job, said in lines.items() if said != self._lines.get(job)]
-        if fresh:
-            writes.save_logs(self._db, fresh)
-        self._lines = lines
+        random.shuffle(fresh)  # so that no job's lines are put off each time
+        if part := _first(fresh):
+            writes.save_logs(self._db, part)
+        self._lines = {job: said for job, said in self._lines.items() if job in lines} | dict(part)
         return self.INTERVAL
 
     def last_words(self, ended: Sequence[Settlement]) -> None:
@@ -189,6 +190,16 @@ class Reports:
             for job, told in taken.items():
                 self._progress.setdefault(job, told)
             raise
+
+
+def _first(logs: list[tuple[Claimed, list[str]]]) -> list[tuple[Claimed, list[str]]]:
+    """As many of them as are written at once; the others wait for the next time."""
+    size = 0
+    for place, (_, lines) in enumerate(logs):
+        size += sum(map(len, lines))
+        if place and size > settling.TOGETHER:
+            return logs[:place]
+    return logs
 
 
 class Prune:

@@ -15,7 +15,7 @@ from lateshift.job import Claimed, ExecutorKind
 from lateshift.outcome import returned
 from lateshift.runtime.crew import Crew
 from lateshift.runtime.rounds import Rounds
-from lateshift.runtime.settling import may_pass, settle, settle_one, told
+from lateshift.runtime.settling import TOGETHER, may_pass, settle, settle_one, told
 from lateshift.storage import reads, workers, writes
 from lateshift.storage.database import Database
 from lateshift.storage.settlements import Batch, Settlement
@@ -23,10 +23,6 @@ from lateshift.storage.settlements import Batch, Settlement
 SINGLY: Final = 500
 """Outcomes written at once that take statements of their own, as of jobs that failed or have logs: between two
 heartbeats. When a thousand failed together, a worker whose MariaDB is 5 ms away was taken for dead."""
-
-TOGETHER: Final = 4_000_000
-"""Characters of outcomes written at once, but for a single one: a server has 3 s for them. 200 coroutines that ended
-together with results of 1 MiB were never written to PostgreSQL, and on MariaDB their worker was taken for dead."""
 
 
 class Ledger:
