@@ -38,6 +38,7 @@ from lateshift.storage.migrations import go_on_with_newer
 
 CLOSED: Final = 74
 """Exit code of a child that cannot tell the outcome (EX_IOERR), as the job has closed what leads to the worker."""
+
 LOOK_AGAIN: Final = 0.5
 """Seconds after the end of the worker's lease in which it may still be heard: code that keeps the GIL is no silence."""
 

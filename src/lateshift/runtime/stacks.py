@@ -24,8 +24,10 @@ _UNREADY: Final = {step.__code__ for of, name in _STEPS if isinstance(step := ge
 """What takes or lets go of a lock, or opens a file, where whoever called it sees to the end of that in its next step:
 also the locks of `queue`, and so those of pools of connections. No more than that: who logs all the time would else
 not be ready for an exception in five seconds, and its worker be replaced."""
+
 _IMPORTS: Final = "<frozen importlib._bootstrap>"
 """The file of the code that takes the locks of modules."""
+
 DEEPEST: Final = 200
 """Frames that are shown; of a deeper stack, the innermost."""
 

@@ -51,6 +51,7 @@ HOOK_LIMIT: Final = 30.0
 
 ENDS_WITHIN: Final = 1.0
 """Seconds in which a child whose pipe has ended is expected to have ended as well; the pipe does so a moment before."""
+
 TOLD_WITHIN: Final = 1.0
 """Seconds in which SIGTERM, sent to all processes of a service, reaches the worker after it has ended a child."""
 

@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from typing import Final
@@ -41,6 +40,7 @@ GIL goes round as slowly as that, so a thread that stood still for less may only
 
 SOON: Final = 0.005
 """Seconds until it is tried again to raise one where a thread was not ready for it."""
+
 AGAIN: Final = 0.1
 """Seconds after which is looked whether an exception that was raised in a thread was dropped there."""
 
@@ -208,8 +208,11 @@ class ThreadExecutor:
                 outcome = returned(run.started_at, run.started_at)
         except BaseException as error:  # JobTimeout, raised between two of our own lines: it counts as interrupted
             cause = error
-        with suppress(JobTimeout):  # of a run that was not interrupted yet
-            outcome = outcome or self._execution.interrupted_late(run, cause)
+        if outcome is None:
+            try:  # not `suppress`: one may be raised as that is called, and nobody would catch it
+                outcome = self._execution.interrupted_late(run, cause)
+            except JobTimeout:  # of a run that was not interrupted yet
+                pass
         while True:
             try:
                 slot.end()
