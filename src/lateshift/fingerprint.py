@@ -6,8 +6,8 @@ it makes no new group; the file goes by its last two parts, so that a release in
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import os
 import re
 import sys
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _LAST_PART: Final = re.compile(r".*^[ |+]*Traceback \(most recent call last\)", 
 _LIBRARY: Final = re.compile(
     r"site-packages|dist-packages|^<|[/\\]lateshift[/\\](?:runtime|storage|host)[/\\]|[/\\][Ll]ib[/\\](?:python|pypy)[\d.]+t?[/\\]"
     r"|(?:[Pp]ython|conda)[^/\\]*[/\\]Lib[/\\]"  # Windows: C:\Program Files\Python312\Lib
-    rf"|^{re.escape(str(Path(os.__file__).parent))}[/\\]"  # wherever else it is
+    rf"|^{re.escape(str(Path(dataclasses.__file__).parent))}[/\\]"  # wherever else it is; cx_Freeze's os has no file
 )
 
 _VARIABLE: Final = (

@@ -22,6 +22,7 @@ import os, signal, sys
 from pathlib import Path
 
 sys.frozen, sys.executable = True, os.path.abspath(__file__)
+del os.__file__  # as in a program of cx_Freeze
 
 import lateshift
 
