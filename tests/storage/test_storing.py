@@ -126,6 +126,27 @@ def test_times_are_exact_to_the_microsecond(steps):
     assert round(job.run_at.timestamp() * SECOND) == at
 
 
+@pytest.mark.parametrize(("portion", "statements"), [(2, [2, 2, 1]), (1, [1, 1, 1, 1, 1]), (100, [5])])
+def test_much_is_stored_by_several_statements(steps, monkeypatch, portion, statements):
+    """In their order, all or none: PostgreSQL ended the transaction while 600 MiB were made into one statement."""
+    monkeypatch.setattr(writes, "PORTION", 2 * portion - 1)  # the parameters of each are `{}`
+    there, real, sent = steps.enqueue(delay=9), type(steps.db).write_batch, []
+
+    def write_batch(db, name, sql, rows):
+        sent.append(len(rows))
+        return real(db, name, sql, rows)
+
+    monkeypatch.setattr(type(steps.db), "write_batch", write_batch)
+    jobs = [steps.new() for _ in range(5)]
+    with pytest.raises(StorageError):
+        writes.enqueue(steps.db, [*jobs, new_job(steps.now, id=there)])
+    assert [reads.status(steps.db, job.id) for job in jobs] == [None] * 5
+    sent.clear()
+    writes.enqueue(steps.db, jobs)
+    assert [count for count in sent if count] == statements
+    assert steps.claim_ids() == [job.id for job in jobs]
+
+
 @pytest.mark.parametrize("bare", ["mariadb"], indirect=True)
 def test_many_jobs_are_sent_together(steps):
     """The driver takes rows together only when it understands the statement: 50,000 jobs one by one took 11 s."""
