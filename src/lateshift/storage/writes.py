@@ -121,6 +121,7 @@ MAKE_DUE: Final = "update lateshift_jobs set run_at = :now where id {among ids} 
 PORTION: Final = 16_000_000
 """Characters of parameters that one statement stores, and what comes with them. PostgreSQL ends a transaction of ours
 in which nothing comes for 8 s, and the driver took longer to make one statement of 600 jobs with 1 MiB each."""
+
 Taken = Sequence[tuple[reads.Lane, list[Row]]]
 """The rows of claimed jobs, by lane."""
 
