@@ -77,6 +77,11 @@ class Psycopg(Program):
         return self.connection.info.transaction_status.name == "INTRANS"
 
 
+MYSQL_IN_TRANSACTION = """
+select count(*) from performance_schema.events_transactions_current
+where thread_id = ps_current_thread_id() and state = 'ACTIVE' and autocommit = 'NO'"""
+
+
 class PyMysql(Program):
     driver = "pymysql"
 
@@ -92,7 +97,9 @@ class PyMysql(Program):
 
     def in_transaction(self):
         with self.connection.cursor() as cursor:
-            cursor.execute("select 1 from information_schema.innodb_trx where trx_mysql_thread_id = connection_id()")
+            cursor.execute("select version()")
+            is_mariadb = "MariaDB" in cursor.fetchone()[0]
+            cursor.execute("select @@in_transaction" if is_mariadb else MYSQL_IN_TRANSACTION)
             return cursor.fetchone() == (1,)
 
 
