@@ -87,7 +87,7 @@ LAYER = {part: number for number, layer in enumerate(LAYERS.values()) for part i
 
 DRIVERS = {
     "sqlite3": ("storage.sqlite", "storage.sqlite_connection"),
-    "psycopg": ("storage.postgres",),
+    "psycopg": ("storage.postgres", "storage.postgres_connection"),
     "pymysql": ("storage.mysql",),
 }
 
