@@ -127,7 +127,10 @@ def test_it_looks_for_new_code_after_a_rest_only(runner, module):
     """Jobs that come one after the other are not held up by it, and no worker but a runner looks."""
     module.write_text("def old():\n    return 2\n")
     runner.look_again()
+    runner._idle_since = time.monotonic()  # however long it took to get here
     assert runner._reason() is None
+    runner._idle_since -= REST
+    assert runner._reason() == "outdated"
 
 
 def test_an_attempt_that_the_old_code_fails_is_given_back(runner, module):
