@@ -162,7 +162,7 @@ class MysqlDatabase(ServerDatabase):
         try:
             return self._driver.connect(**self._arguments(timeout))
         except (RuntimeError, self.errors) as error:
-            if isinstance(error, RuntimeError) or error.args[0] == _NO_TLS:
+            if isinstance(error, RuntimeError) or error.args[:1] == (_NO_TLS,):
                 raise refusal from error
             raise
 
